@@ -286,18 +286,29 @@ pub fn canonical_account(spelling: &str) -> (String, AccountKind) {
 
 /// What a canonical (lower case, bare) name betrays by itself.
 pub fn account_kind(name: &str) -> AccountKind {
-    const SERVICE: [&str; 9] =
-        ["svc_", "svc-", "svc.", "sa-", "sa_", "srv-", "srv_", "service-", "service_"];
+    const SERVICE: [&str; 9] = ["svc_", "svc-", "svc.", "sa-", "sa_", "srv-", "srv_", "service-", "service_"];
     const ADMIN: [&str; 6] = ["adm-", "adm_", "adm.", "a-", "admin-", "da-"];
     const GENERIC: [&str; 13] = [
-        "root", "administrator", "admin", "guest", "test", "user", "vpn", "backup", "operator", "support",
-        "default", "oracle", "postgres",
+        "root",
+        "administrator",
+        "admin",
+        "guest",
+        "test",
+        "user",
+        "vpn",
+        "backup",
+        "operator",
+        "support",
+        "default",
+        "oracle",
+        "postgres",
     ];
     if name.ends_with('$') || name.starts_with("host/") || name == "pre-logon" {
         AccountKind::Machine
     } else if name == "anonymous" || name == "anonymous logon" {
         AccountKind::Anonymous
-    } else if SERVICE.iter().any(|p| name.starts_with(p)) || name.ends_with("-svc") || name.ends_with("_svc") {
+    } else if SERVICE.iter().any(|p| name.starts_with(p)) || name.ends_with("-svc") || name.ends_with("_svc")
+    {
         AccountKind::Service
     } else if ADMIN.iter().any(|p| name.starts_with(p) && name.len() > p.len()) {
         AccountKind::AdminOfPerson
@@ -323,7 +334,9 @@ mod tests {
 
     #[test]
     fn spellings_of_one_account() {
-        for text in ["anna", "HELM\\Anna", "anna@helm.example", "ad.helm.example\\ANNA", "arn:aws:iam::1:user/anna"] {
+        for text in
+            ["anna", "HELM\\Anna", "anna@helm.example", "ad.helm.example\\ANNA", "arn:aws:iam::1:user/anna"]
+        {
             assert_eq!(canonical_account(text).0, "anna", "{text}");
         }
         assert_eq!(canonical_account("@odd").0, "@odd");

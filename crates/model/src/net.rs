@@ -294,7 +294,9 @@ mod tests {
     #[test]
     fn one_address_one_spelling() {
         let want = Ip::v4(203, 0, 113, 9);
-        for text in ["203.0.113.9", "::ffff:203.0.113.9", "203.0.113.9:443", "203.0.113.9/51515", " 203.0.113.9 "] {
+        for text in
+            ["203.0.113.9", "::ffff:203.0.113.9", "203.0.113.9:443", "203.0.113.9/51515", " 203.0.113.9 "]
+        {
             assert_eq!(Ip::parse(text.as_bytes()), want, "{text}");
         }
         assert_eq!(Ip::parse_with_port(b"203.0.113.9:443"), (want, 443));
@@ -304,14 +306,18 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_none() {
-        for text in ["", "-", "N/A", "0.0.0.0", "::", "1.2.3", "1.2.3.256", "1.2.3.4x", "1.2.3.4.5", "[::1", "LOCAL"] {
+        for text in
+            ["", "-", "N/A", "0.0.0.0", "::", "1.2.3", "1.2.3.256", "1.2.3.4x", "1.2.3.4.5", "[::1", "LOCAL"]
+        {
             assert!(Ip::parse(text.as_bytes()).is_none(), "{text}");
         }
     }
 
     #[test]
     fn private_and_public() {
-        for text in ["10.1.2.3", "172.31.0.1", "192.168.0.1", "100.64.0.1", "127.0.0.1", "fe80::1", "fd00::1", "::1"] {
+        for text in
+            ["10.1.2.3", "172.31.0.1", "192.168.0.1", "100.64.0.1", "127.0.0.1", "fe80::1", "fd00::1", "::1"]
+        {
             assert!(Ip::parse(text.as_bytes()).is_private(), "{text}");
         }
         for text in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2a00::1", "203.0.113.1"] {
@@ -324,7 +330,10 @@ mod tests {
         let c = Cidr::parse("10.8.0.7/24").expect("a prefix");
         assert_eq!(c.to_string(), "10.8.0.0/24");
         assert!(c.contains(Ip::v4(10, 8, 0, 255)) && !c.contains(Ip::v4(10, 8, 1, 0)));
-        assert_eq!(Cidr::parse("2001:db8::/32").expect("a prefix").last().to_string(), "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff");
+        assert_eq!(
+            Cidr::parse("2001:db8::/32").expect("a prefix").last().to_string(),
+            "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"
+        );
         assert!(Cidr::parse("10.0.0.0/33").is_none() && Cidr::parse("x/8").is_none());
         assert!(Cidr::parse("0.0.0.0/0").expect("all of IPv4").contains(Ip::v4(9, 9, 9, 9)));
     }

@@ -18,7 +18,15 @@ impl EventTime {
     }
 
     /// From civil UTC. Months and days outside their range roll over, as in a proleptic Gregorian calendar.
-    pub fn from_civil(year: i32, month: u32, day: u32, hour: u32, minute: u32, second: u32, micros: u32) -> Self {
+    pub fn from_civil(
+        year: i32,
+        month: u32,
+        day: u32,
+        hour: u32,
+        minute: u32,
+        second: u32,
+        micros: u32,
+    ) -> Self {
         let days = days_from_civil(i64::from(year), i64::from(month), i64::from(day));
         let seconds = days * 86_400 + i64::from(hour) * 3_600 + i64::from(minute) * 60 + i64::from(second);
         EventTime(seconds.saturating_mul(SECOND_US).saturating_add(i64::from(micros)))

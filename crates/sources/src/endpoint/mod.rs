@@ -1,0 +1,5 @@
+//! Log sources of the playbook's row "endpoint". Each is one file here and one folder of fixtures.
+
+use crate::source::Source;
+
+pub static SOURCES: &[&Source] = &[];

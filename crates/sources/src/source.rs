@@ -1,0 +1,186 @@
+//! What a log source declares about itself. Everything else derives from it: the listing, the docs page, the
+//! fixture test, the fuzz target, and the coverage text of a case.
+
+use crate::emit::Emit;
+use crate::record::Record;
+use portreeve_model::event::Act;
+
+/// Row of the playbook that the source belongs to; also the folder of its file and of its fixtures.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Row {
+    Vpn,
+    Citrix,
+    Remote,
+    Firewall,
+    Authentication,
+    Cloud,
+    Kubernetes,
+    Vlan,
+    Endpoint,
+}
+
+impl Row {
+    pub fn folder(self) -> &'static str {
+        match self {
+            Row::Vpn => "vpn",
+            Row::Citrix => "citrix",
+            Row::Remote => "remote",
+            Row::Firewall => "firewall",
+            Row::Authentication => "authentication",
+            Row::Cloud => "cloud",
+            Row::Kubernetes => "kubernetes",
+            Row::Vlan => "vlan",
+            Row::Endpoint => "endpoint",
+        }
+    }
+}
+
+/// A field of the normal form that a product may or may not tell.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Field {
+    User,
+    SourceIp,
+    TunnelIp,
+    Device,
+    Mfa,
+    SessionId,
+    SessionEnd,
+    Bytes,
+    Host,
+    Year,
+    Zone,
+}
+
+impl Field {
+    pub fn name(self) -> &'static str {
+        match self {
+            Field::User => "user",
+            Field::SourceIp => "source_ip",
+            Field::TunnelIp => "tunnel_ip",
+            Field::Device => "device",
+            Field::Mfa => "mfa",
+            Field::SessionId => "session_id",
+            Field::SessionEnd => "session_end",
+            Field::Bytes => "bytes",
+            Field::Host => "host",
+            Field::Year => "year",
+            Field::Zone => "zone",
+        }
+    }
+}
+
+/// Why a known record is of no concern to the playbook.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Kind {
+    /// Keep-alives, statistics, key renewals, daemon messages.
+    Housekeeping,
+    /// A TCP or TLS connection that is not yet a login.
+    Transport,
+    /// A step on the way (password deferred to a plugin, policy retrieved): the result is another record.
+    Pending,
+    /// Says again what another record of the same login says.
+    Repeats,
+    /// Traffic between inside and the Internet that no access came through.
+    OutboundTraffic,
+    /// Background traffic that is neither an access nor an attempt at one.
+    Traffic,
+    /// Machine accounts, health checks, service principals that refresh tokens.
+    Machine,
+    /// Read-only API calls and other use without bearing on the playbook.
+    RoutineUse,
+    /// A header, comment, blank line or separator of the file format.
+    Format,
+    /// A message of this product that has no bearing on remote access.
+    OtherMessage,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Housekeeping => "housekeeping",
+            Kind::Transport => "transport only",
+            Kind::Pending => "pending step",
+            Kind::Repeats => "repeats another record",
+            Kind::OutboundTraffic => "outbound traffic",
+            Kind::Traffic => "background traffic",
+            Kind::Machine => "machine activity",
+            Kind::RoutineUse => "routine use",
+            Kind::Format => "file format",
+            Kind::OtherMessage => "other message",
+        }
+    }
+}
+
+/// Why a claimed record could not be read.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Why {
+    /// The record ends before this field.
+    Missing(&'static str),
+    /// The field is there but impossible (a month 13, an address with 300).
+    Invalid(&'static str),
+    /// The record's own structure is broken (JSON, XML, CSV).
+    Malformed(&'static str),
+    /// Longer than the limit for one record.
+    TooLong,
+    /// No time in the record or around it.
+    NoTime,
+}
+
+impl Why {
+    pub fn text(self) -> String {
+        match self {
+            Why::Missing(field) => format!("cut before {field}"),
+            Why::Invalid(field) => format!("impossible {field}"),
+            Why::Malformed(what) => format!("malformed {what}"),
+            Why::TooLong => "longer than the record limit".to_owned(),
+            Why::NoTime => "no time".to_owned(),
+        }
+    }
+}
+
+/// A piece of a record that others complete.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fragment {
+    /// Which whole it belongs to: a hash of the product's own key (host and message id, audit serial).
+    pub key: u64,
+    /// Position of this piece, from 0.
+    pub part: u32,
+    /// How many there are; 0 where the product does not say, then the last one is recognised by `last`.
+    pub parts: u32,
+    pub last: bool,
+}
+
+/// What became of a record; exactly one of five.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Parsed {
+    /// At least one event was emitted.
+    Events,
+    Fragment(Fragment),
+    Irrelevant(Kind),
+    /// The claim was a mistake: another source may have it, else it counts as unknown.
+    NotMine,
+    Broken(Why),
+}
+
+/// One log source. See CONTRIBUTING.md for how to add one.
+pub struct Source {
+    /// Stable id, as in `--source NAME` and in reports: `cisco_asa`.
+    pub name: &'static str,
+    /// As people call it: `Cisco ASA / FTD`.
+    pub title: &'static str,
+    pub row: Row,
+    /// Acts that it can tell.
+    pub gives: &'static [Act],
+    /// Fields that it never tells; a case says so instead of guessing.
+    pub lacks: &'static [Field],
+    /// Named traps, each with `fixtures/<row>/<name>/<trap>.log`.
+    pub traps: &'static [&'static str],
+    /// How to turn the log on, which level or option is needed; one or two sentences.
+    pub enable: &'static str,
+    /// Cheap: decides who parses. Looks at the first bytes, the program name, or a marker.
+    pub claim: fn(&Record<'_>) -> bool,
+    pub parse: fn(&Record<'_>, &mut Emit<'_>) -> Parsed,
+    /// Puts the pieces of one whole together, given in order of `part`, into a record that `parse` reads.
+    /// Called when all parts are there, and once more with what there is when no more will come.
+    pub join: Option<fn(parts: &[(u32, &[u8])], out: &mut Vec<u8>)>,
+}
