@@ -1,0 +1,290 @@
+//! Signals to cases: what belongs to one intrusion is one case.
+
+use crate::baseline::{Known, Taint};
+use crate::detect::{Detection, Signal, Subject, run};
+use crate::engine::Engine;
+use crate::fold::principal::Dossier;
+use crate::score::{Score, Scoring, weigh};
+use crate::session::Session;
+use portreeve_model::event::{Factor, Flags};
+use portreeve_model::facts::{Account, AccountKind, Explained};
+use portreeve_model::signal::Group;
+use portreeve_model::time::DAY_US;
+use portreeve_model::{EventTime, Ip, Sym};
+use std::rc::Rc;
+
+/// Suspicious sessions of one principal this near to each other are one intrusion.
+const REACH_US: i64 = 3 * DAY_US;
+
+/// What judging runs on: the content.
+pub struct Rules {
+    pub detections: Vec<Detection>,
+    pub scoring: Scoring,
+}
+
+/// One session with what was found in it and what was known when it began.
+pub struct Judged {
+    pub session: usize,
+    pub signals: Vec<Signal>,
+    pub score: Score,
+    pub known: Rc<Known>,
+    pub explained: Vec<Explained>,
+}
+
+/// A case before the playbook has answered its questions.
+pub struct Draft {
+    pub principal: Sym,
+    pub account: Account,
+    /// Suspect sessions in time order.
+    pub sessions: Vec<Judged>,
+    /// One signal per detection, the strongest, in time order.
+    pub signals: Vec<Signal>,
+    pub score: Score,
+    pub first: EventTime,
+    pub last: EventTime,
+    pub taint: Taint,
+    /// Baseline at the beginning of the case.
+    pub known: Rc<Known>,
+    /// Other drafts (by position) that share infrastructure, and why.
+    pub related: Vec<(usize, String)>,
+}
+
+impl Engine<'_> {
+    /// Judges everything that was taken in. A pure function of the dossiers: asked twice, it says the same.
+    pub fn judge(&self, rules: &Rules) -> Vec<Draft> {
+        let mut drafts = Vec::new();
+        for dossier in self.dossiers_in_order() {
+            self.judge_principal(dossier, rules, &mut drafts);
+        }
+        relate(self, &mut drafts);
+        drafts
+    }
+
+    /// By name, because symbols are numbered in the order of arrival.
+    pub fn dossiers_in_order(&self) -> Vec<&Dossier> {
+        let mut all: Vec<_> = self.dossiers.values().map(|d| (self.names.text(d.principal), d)).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all.into_iter().map(|(_, d)| d).collect()
+    }
+
+    /// Every signal of every session, for tests of detections.
+    pub fn all_signals(&self, rules: &Rules) -> Vec<(Sym, Signal)> {
+        let mut out = Vec::new();
+        for dossier in self.dossiers_in_order() {
+            for judged in self.judge_sessions(dossier, rules) {
+                out.extend(judged.signals.into_iter().map(|s| (dossier.principal, s)));
+            }
+        }
+        out
+    }
+
+    fn judge_sessions(&self, dossier: &Dossier, rules: &Rules) -> Vec<Judged> {
+        let account = self.context.account(dossier.principal);
+        let mut order: Vec<&Session> = dossier.sessions.iter().collect();
+        order.sort_by_key(|s| (s.start, s.index));
+        let nothing = Rc::new(Known::default());
+        let mut known = Rc::new(Known::default());
+        let mut judged = Vec::with_capacity(order.len());
+        for session in order {
+            let subject = Subject::new(self, dossier, &account, session, &known);
+            let mut signals = run(&rules.detections, &subject);
+            let entered = subject.entered();
+            let explained = if signals.is_empty() { Vec::new() } else { subject.explained() };
+            for signal in &mut signals {
+                signal.explained = explained.iter().filter(|e| explains(e, signal.group)).cloned().collect();
+            }
+            let score = weigh(signals.iter(), &rules.scoring);
+            let teaches =
+                entered && !session.orphan && !session.refused && score.evidence < rules.scoring.teach_below;
+            // Only a session that may become part of a case needs to remember what was known before it.
+            let suspicious = score.evidence >= rules.scoring.case_mark || has_rule(&signals, rules);
+            let before = if suspicious { known.clone() } else { nothing.clone() };
+            if teaches {
+                let proven = session.mfa.factor.phishing_resistant()
+                    && session.flags.has(Flags::MANAGED_DEVICE)
+                    || session.mfa.factor == Factor::Certificate;
+                Rc::make_mut(&mut known).teach(session, &session.place, proven);
+            }
+            judged.push(Judged { session: session.index, signals, score, known: before, explained });
+        }
+        judged
+    }
+
+    fn judge_principal(&self, dossier: &Dossier, rules: &Rules, drafts: &mut Vec<Draft>) {
+        let account = self.context.account(dossier.principal);
+        if account.kind == AccountKind::Machine {
+            return;
+        }
+        let judged = self.judge_sessions(dossier, rules);
+        let session = |j: &Judged| &dossier.sessions[j.session];
+        let suspicious =
+            |j: &Judged| j.score.evidence >= rules.scoring.case_mark || has_rule(&j.signals, rules);
+        let mut clusters: Vec<Vec<Judged>> = Vec::new();
+        let mut rest: Vec<Judged> = Vec::new();
+        for j in judged {
+            if !suspicious(&j) {
+                rest.push(j);
+                continue;
+            }
+            let s = session(&j);
+            let joins = clusters.iter_mut().rev().find(|cluster| {
+                cluster.iter().any(|c| {
+                    let other = session(c);
+                    s.start.since(other.end_or_last()) <= REACH_US
+                        && (shares(s, other) || s.start.since(other.end_or_last()) <= DAY_US)
+                })
+            });
+            match joins {
+                Some(cluster) => cluster.push(j),
+                None => clusters.push(vec![j]),
+            }
+        }
+        // Weaker sessions that share a cluster's new address are part of it.
+        for j in rest {
+            let s = session(&j);
+            if !s.came_from_outside() {
+                continue;
+            }
+            let joins = clusters.iter_mut().find(|cluster| {
+                cluster.iter().any(|c| {
+                    let other = session(c);
+                    s.ip().is_public()
+                        && s.ip() == other.ip()
+                        && c.known.level_of(other, crate::baseline::What::Ip, 0)
+                            != crate::baseline::Level::Cleared
+                        && s.start.since(other.start).abs() <= 21 * DAY_US
+                })
+            });
+            if let Some(cluster) = joins {
+                cluster.push(j);
+            }
+        }
+        for cluster in clusters {
+            drafts.push(draft(dossier, account.clone(), cluster, rules));
+        }
+    }
+}
+
+fn has_rule(signals: &[Signal], rules: &Rules) -> bool {
+    signals.iter().any(|s| rules.detections[s.detection].rule.is_some())
+}
+
+/// What context explains which kind of evidence. An authorised test explains all of it; a ticket or on-call duty
+/// explains odd hours and administration, never a stolen session or a listed address.
+fn explains(explained: &Explained, group: Group) -> bool {
+    match explained {
+        Explained::Testing { .. } => true,
+        Explained::Ticket { .. } => {
+            matches!(group, Group::Time | Group::Post | Group::Account | Group::Gateway)
+        }
+        Explained::OnCall => matches!(group, Group::Time),
+        Explained::Travel { .. } => matches!(group, Group::Place | Group::Travel),
+    }
+}
+
+fn shares(a: &Session, b: &Session) -> bool {
+    a.stays.iter().any(|x| b.stays.iter().any(|y| x.ip.prefix() == y.ip.prefix()))
+        || (a.device.is_some() && a.device == b.device)
+}
+
+fn draft(dossier: &Dossier, account: Account, mut cluster: Vec<Judged>, rules: &Rules) -> Draft {
+    cluster.sort_by_key(|j| (dossier.sessions[j.session].start, j.session));
+    // One signal per detection: the strongest, the earliest of equals.
+    let mut best: Vec<Option<Signal>> = vec![None; rules.detections.len()];
+    for judged in &cluster {
+        for signal in &judged.signals {
+            let slot = &mut best[signal.detection];
+            if slot.as_ref().is_none_or(|known| signal.points > known.points) {
+                *slot = Some(signal.clone());
+            }
+        }
+    }
+    let mut signals: Vec<Signal> = best.into_iter().flatten().collect();
+    // Trust found in one session does not speak for another: it counts only where every session shows it.
+    signals.retain(|s| {
+        s.points.0 > 0 || cluster.iter().all(|j| j.signals.iter().any(|x| x.detection == s.detection))
+    });
+    signals.sort_by_key(|a| (a.time, a.detection));
+    let score = weigh(signals.iter(), &rules.scoring);
+    let first = cluster.iter().map(|j| dossier.sessions[j.session].start).min().unwrap_or_default();
+    let last = cluster
+        .iter()
+        .map(|j| {
+            let s = &dossier.sessions[j.session];
+            let deeds = s.deeds.iter().map(|d| d.time).max().unwrap_or(s.start);
+            s.end_or_last().max(deeds).max(s.touches.iter().map(|t| t.last).max().unwrap_or(s.start))
+        })
+        .max()
+        .unwrap_or(first);
+    let known = cluster.first().map(|j| j.known.clone()).unwrap_or_default();
+    let mut taint = Taint::default();
+    for judged in &cluster {
+        let s = &dossier.sessions[judged.session];
+        let level = |what| judged.known.level_of(s, what, 0);
+        if level(crate::baseline::What::Ip) < crate::baseline::Level::Cleared {
+            taint.ips.extend(s.stays.iter().map(|x| x.ip).filter(|ip| ip.is_public()));
+        }
+        if s.device.is_some() && level(crate::baseline::What::Device) == crate::baseline::Level::New {
+            taint.devices.push(s.device);
+        }
+    }
+    taint.ips.sort_unstable();
+    taint.ips.dedup();
+    taint.devices.sort_unstable_by_key(|d| d.0);
+    taint.devices.dedup();
+    Draft {
+        principal: dossier.principal,
+        account,
+        sessions: cluster,
+        signals,
+        score,
+        first,
+        last,
+        taint,
+        known,
+        related: Vec::new(),
+    }
+}
+
+/// Cases of different principals that share an address or an account that one made for the other.
+fn relate(engine: &Engine<'_>, drafts: &mut [Draft]) {
+    let ips: Vec<Vec<Ip>> = drafts
+        .iter()
+        .map(|d| {
+            let mut ips: Vec<Ip> = d
+                .sessions
+                .iter()
+                .filter_map(|j| engine.dossiers.get(&d.principal)?.sessions.get(j.session))
+                .flat_map(|s| s.stays.iter().map(|x| x.ip))
+                .filter(|ip| ip.is_public())
+                .collect();
+            ips.sort_unstable();
+            ips.dedup();
+            ips
+        })
+        .collect();
+    for a in 0..drafts.len() {
+        for b in a + 1..drafts.len() {
+            if drafts[a].principal == drafts[b].principal {
+                continue;
+            }
+            let near = drafts[b].first.since(drafts[a].last) <= 14 * DAY_US
+                && drafts[a].first.since(drafts[b].last) <= 14 * DAY_US;
+            let shared = ips[a].iter().find(|ip| ips[b].binary_search(ip).is_ok());
+            let made = |by: usize, of: usize| {
+                engine
+                    .infrastructure
+                    .created
+                    .get(&drafts[of].principal)
+                    .is_some_and(|all| all.iter().any(|c| c.actor == drafts[by].principal))
+            };
+            let why = match shared {
+                Some(ip) if near => format!("same address {ip}"),
+                _ if made(a, b) || made(b, a) => "one account made the other".to_owned(),
+                _ => continue,
+            };
+            drafts[a].related.push((b, why.clone()));
+            drafts[b].related.push((a, why));
+        }
+    }
+}

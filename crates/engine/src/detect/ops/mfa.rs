@@ -1,0 +1,357 @@
+//! The second factor: what is known of it for a session, from whichever log tells.
+
+use super::{Bounds, attempts::span, counted};
+use crate::baseline::{Level, What};
+use crate::detect::{Finding, PlaceNovelty, Subject, Verdict};
+use crate::fold::infrastructure::SeenKind;
+use crate::fold::principal::{ChangeSeen, MfaEvent};
+use portreeve_model::event::{Change, Event, Factor, Flags, Method, Mfa, Outcome, Reason, Service};
+use portreeve_model::facts::MfaPolicy;
+use portreeve_model::signal::Evidence;
+use portreeve_model::time::MINUTE_US;
+use serde::Deserialize;
+
+/// A provider's approval belongs to a login that begins this long after or before it.
+const BEFORE_US: i64 = 5 * MINUTE_US;
+const AFTER_US: i64 = 3 * MINUTE_US;
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Passed in this login.
+    Passed,
+    /// Satisfied by an earlier one: token claim, remembered device.
+    Claimed,
+    /// None was asked for, although policy or the habit of the others demands one.
+    Absent,
+    /// None is asked for here by policy: a single-factor path.
+    Exception,
+    /// A bypass code, approval after a burst of denials, a replayed session.
+    Bypassed,
+    Unknown,
+}
+
+/// How the second factor of a session stands, and how that is known.
+#[derive(Clone, Debug)]
+pub struct Assessment {
+    pub state: State,
+    pub factor: Factor,
+    pub because: String,
+    pub known_by: String,
+    pub evidence: Vec<Evidence>,
+    /// For unknown: what would tell.
+    pub needs: Option<String>,
+}
+
+impl Assessment {
+    fn new(state: State, because: impl Into<String>, known_by: impl Into<String>) -> Assessment {
+        Assessment {
+            state,
+            factor: Factor::None,
+            because: because.into(),
+            known_by: known_by.into(),
+            evidence: Vec::new(),
+            needs: None,
+        }
+    }
+
+    fn seen(mut self, evidence: impl IntoIterator<Item = Evidence>) -> Assessment {
+        self.evidence.extend(evidence);
+        self
+    }
+}
+
+/// Judges the second factor of a session.
+pub fn assess(s: &Subject<'_>) -> Assessment {
+    let session = s.session;
+    let seen = &session.mfa;
+    let own = seen.evidence;
+    if session.orphan {
+        return Assessment::new(
+            State::Bypassed,
+            "the session was used without any login on record",
+            "gateway log",
+        )
+        .seen(session.evidence.first().copied());
+    }
+    if session.method == Method::Anonymous || session.flags.has(Flags::ANONYMOUS) {
+        return Assessment::new(State::Absent, "anonymous access asks for nothing", "the record itself")
+            .seen(session.evidence.first().copied());
+    }
+    if let Some(shared) = super::entry::networks(s) {
+        return Assessment::new(
+            State::Bypassed,
+            format!("one session id was used from {shared}: whoever took it over passed no factor"),
+            "session id",
+        )
+        .seen(session.stays.iter().map(|x| x.evidence));
+    }
+    if seen.flags.has(Flags::MFA_BYPASS)
+        || session.flags.has(Flags::MFA_BYPASS)
+        || seen.factor == Factor::BypassCode
+    {
+        return Assessment::new(
+            State::Bypassed,
+            "a bypass code or exemption stood in for the second factor",
+            "the record itself",
+        )
+        .seen(own);
+    }
+    let provider = approval(s);
+    let denials = denials_before(s, 30 * MINUTE_US);
+    let passed = seen.mfa == Mfa::Yes || provider.is_some();
+    if passed && denials.len() >= 3 {
+        let because = format!(
+            "approved after {} within {}",
+            counted(denials.len(), "denied or unanswered request"),
+            span(session.start.since(denials[0].time))
+        );
+        return Assessment::new(State::Bypassed, because, "MFA provider log")
+            .seen(denials.iter().map(|d| d.evidence))
+            .seen(provider.map(|p| p.evidence));
+    }
+    if passed && let Some(change) = enrolled_by_intruder(s) {
+        let because = format!(
+            "the factor was {} around this login from an address new to the account",
+            change.change.name().replace('_', " ")
+        );
+        return Assessment::new(State::Bypassed, because, "identity provider log").seen([change.evidence]);
+    }
+    if seen.mfa == Mfa::Yes {
+        let mut a =
+            Assessment::new(State::Passed, factor_sentence(seen.factor), "the login's own record").seen(own);
+        a.factor = seen.factor;
+        return a;
+    }
+    if let Some(p) = provider {
+        let mut a = Assessment::new(
+            State::Passed,
+            factor_sentence(p.factor),
+            "MFA provider log, at the time of the login",
+        )
+        .seen([p.evidence]);
+        a.factor = p.factor;
+        return a;
+    }
+    if seen.mfa == Mfa::Claimed {
+        if s.level(What::Device) == Level::New && s.novelty() >= PlaceNovelty::NewNetwork {
+            return Assessment::new(
+                State::Bypassed,
+                "a remembered factor was used from a device and network new to the account",
+                "token claim",
+            )
+            .seen(own);
+        }
+        return Assessment::new(
+            State::Claimed,
+            "satisfied by an earlier sign-in (remembered device or token claim)",
+            "token claim",
+        )
+        .seen(own);
+    }
+    if seen.mfa == Mfa::No {
+        return Assessment::new(
+            State::Absent,
+            "the record says that no second factor was used",
+            "the login's own record",
+        )
+        .seen(own);
+    }
+    by_policy_or_habit(s)
+}
+
+fn by_policy_or_habit(s: &Subject<'_>) -> Assessment {
+    let session = s.session;
+    let first = session.evidence.first().copied();
+    let described = Event {
+        service: session.service,
+        observer: session.gateway,
+        group: session.group,
+        source: session.source,
+        ..Event::default()
+    };
+    let provider_speaks = s.engine.infrastructure.seen.covers(
+        SeenKind::MfaProvider,
+        session.start,
+        session.start,
+        24 * 60 * MINUTE_US,
+    );
+    let group = s.text(session.group);
+    match s.engine.context.mfa_policy(&described) {
+        MfaPolicy::NotRequired => {
+            let because = if group.is_empty() {
+                "policy asks for none here".to_owned()
+            } else {
+                format!("policy asks for none in group {group}")
+            };
+            return Assessment::new(State::Exception, because, "mfa_policy.csv").seen(first);
+        }
+        MfaPolicy::Required if session.mfa.mfa == Mfa::Delegated && !provider_speaks => {}
+        MfaPolicy::Required if provider_speaks => {
+            return Assessment::new(
+                State::Absent,
+                "policy demands a second factor and the provider's log has none for this login",
+                "mfa_policy.csv and the MFA provider's log",
+            )
+            .seen(first);
+        }
+        _ => {}
+    }
+    match session.service {
+        Service::Ssh if matches!(session.method, Method::Password | Method::PublicKey) => {
+            let what = if session.method == Method::Password { "password" } else { "key" };
+            return Assessment::new(
+                State::Absent,
+                format!("sshd accepted the {what} alone"),
+                "the login's own record",
+            )
+            .seen(first);
+        }
+        Service::Rdp => {
+            return Assessment::new(
+                State::Absent,
+                "Windows accepted the password alone",
+                "the login's own record",
+            )
+            .seen(first);
+        }
+        Service::Management | Service::Wired if session.flags.has(Flags::LOCAL_ACCOUNT) => {
+            return Assessment::new(
+                State::Absent,
+                "a local account of the appliance, password alone",
+                "the login's own record",
+            )
+            .seen(first);
+        }
+        _ => {}
+    }
+    let habit =
+        s.engine.infrastructure.factor_use.get(&(session.gateway, session.group)).copied().unwrap_or((0, 0));
+    if provider_speaks && habit.0 >= 10 && habit.0 * 10 >= (habit.0 + habit.1) * 8 {
+        let because = format!(
+            "no second factor on record, while {} of {} logins at this gateway and group show one",
+            habit.0,
+            habit.0 + habit.1
+        );
+        return Assessment::new(State::Absent, because, "MFA provider log").seen(first);
+    }
+    let mut unknown = Assessment::new(
+        State::Unknown,
+        format!("{} does not log the second factor and no other log tells", session.service.name()),
+        "",
+    );
+    unknown.needs = Some(if provider_speaks {
+        "mfa_policy.csv".to_owned()
+    } else {
+        "the MFA provider's log or mfa_policy.csv".to_owned()
+    });
+    unknown
+}
+
+fn factor_sentence(factor: Factor) -> String {
+    match factor {
+        Factor::None | Factor::Other => "a second factor was passed".to_owned(),
+        f if f.phishing_resistant() => format!("{} was passed (phishing-resistant)", f.name()),
+        f => format!("{} was passed (phishable)", f.name()),
+    }
+}
+
+/// The provider's approval at the time of the login.
+pub fn approval(s: &Subject<'_>) -> Option<MfaEvent> {
+    let session = s.session;
+    let (from, to) = (session.start.minus(BEFORE_US), session.start.plus(AFTER_US));
+    let near = |m: &&MfaEvent| m.outcome == Outcome::Success && from <= m.time && m.time <= to;
+    // From the same address, or from one that tells nothing (a RADIUS agent's own).
+    let fits = |m: &&MfaEvent| {
+        m.ip.is_none() || m.ip.is_private() || m.ip == session.ip() || session.ip().is_none() || own(s, m)
+    };
+    s.dossier
+        .mfa
+        .iter()
+        .filter(near)
+        .filter(fits)
+        .min_by_key(|m| (m.time.since(session.start).abs(), m.evidence.raw))
+        .copied()
+}
+
+/// The approval came from the company's own egress: a RADIUS agent inside.
+fn own(s: &Subject<'_>, m: &MfaEvent) -> bool {
+    s.engine.context.place(m.ip).class == portreeve_model::net::NetworkClass::Own
+}
+
+/// Requests that were denied or ran out before the session began.
+pub fn denials_before(s: &Subject<'_>, within_us: i64) -> Vec<MfaEvent> {
+    let (from, to) = (s.session.start.minus(within_us), s.session.start.plus(AFTER_US));
+    let refused = |m: &&MfaEvent| {
+        m.outcome == Outcome::Failure
+            && matches!(
+                m.reason,
+                Reason::MfaDenied
+                    | Reason::MfaTimeout
+                    | Reason::MfaFailed
+                    | Reason::Fraud
+                    | Reason::None
+                    | Reason::Other
+            )
+            && from <= m.time
+            && m.time <= to
+    };
+    s.dossier.mfa.iter().filter(refused).copied().collect()
+}
+
+fn factor_changes<'a>(
+    s: &'a Subject<'_>,
+    before_us: i64,
+    after_us: i64,
+) -> impl Iterator<Item = &'a ChangeSeen> {
+    let (from, to) = (s.session.start.minus(before_us), s.session.start.plus(after_us));
+    s.dossier.changes.iter().filter(move |c| {
+        matches!(c.change, Change::FactorEnrolled | Change::FactorReset | Change::FactorRemoved)
+            && from <= c.time
+            && c.time <= to
+    })
+}
+
+/// A factor was enrolled or reset from this session's own new address.
+fn enrolled_by_intruder<'a>(s: &'a Subject<'_>) -> Option<&'a ChangeSeen> {
+    if s.novelty() < PlaceNovelty::NewNetwork {
+        return None;
+    }
+    let day = 24 * 60 * MINUTE_US;
+    factor_changes(s, day, day).find(|c| c.ip.is_some() && s.session.stays.iter().any(|x| x.ip == c.ip))
+}
+
+pub(super) fn is(s: &Subject<'_>, states: &[State]) -> Verdict {
+    let a = assess(s);
+    if a.state == State::Unknown && !states.contains(&State::Unknown) {
+        return Verdict::Unknown("mfa");
+    }
+    if !states.contains(&a.state) {
+        return Verdict::Silent;
+    }
+    Verdict::Fires(Finding::with(vec![("mfa", a.because)], a.evidence))
+}
+
+pub(super) fn denials(s: &Subject<'_>, within_us: i64, count: Bounds) -> Verdict {
+    let found = denials_before(s, within_us);
+    if found.is_empty() || !count.hold(found.len()) {
+        return Verdict::Silent;
+    }
+    let facts = vec![
+        ("denials", counted(found.len(), "denied or unanswered request")),
+        ("span", span(s.session.start.since(found[0].time))),
+    ];
+    Verdict::Fires(Finding::with(facts, found.iter().rev().take(12).map(|d| d.evidence).collect()))
+}
+
+pub(super) fn factor_change(s: &Subject<'_>, before_us: i64, after_us: i64, from_session: bool) -> Verdict {
+    let ours = |c: &&ChangeSeen| !from_session || s.session.stays.iter().any(|x| x.ip == c.ip);
+    let found: Vec<&ChangeSeen> = factor_changes(s, before_us, after_us).filter(ours).collect();
+    let Some(first) = found.first() else { return Verdict::Silent };
+    let facts = vec![
+        ("factor_change", first.change.name().replace('_', " ")),
+        ("factor", s.text(first.detail)),
+        ("by", s.text(first.actor)),
+    ];
+    Verdict::Fires(Finding::with(facts, found.iter().take(6).map(|c| c.evidence).collect()))
+}

@@ -1,0 +1,203 @@
+//! Sources, gateways and the organisation: who attempted what from where, and what all accounts together use.
+
+use crate::memo::Map;
+use portreeve_model::event::{Act, Event, Service};
+use portreeve_model::signal::Evidence;
+use portreeve_model::{EventTime, Ip, Sym};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Attempts kept per source and per account; older ones are only counted.
+pub const ATTEMPTS: usize = 192;
+/// Sources kept; beyond it, the one seen longest ago that never succeeded goes.
+const SOURCES: usize = 200_000;
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Attempt {
+    pub time: EventTime,
+    /// Canonical account, for a source; unset where masked.
+    pub account: Sym,
+    pub ip: Ip,
+    pub service: Service,
+    pub times: u16,
+    pub blocked_after_password: bool,
+    pub no_such_user: bool,
+    pub evidence: Evidence,
+}
+
+/// What one address tried.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Source {
+    pub attempts: VecDeque<Attempt>,
+    /// Failures in all, those kept and those not.
+    pub failures: u64,
+    pub first: EventTime,
+    pub last: EventTime,
+    /// First success per account from this address.
+    pub successes: Vec<(EventTime, Sym)>,
+    /// Distinct remote ports or hosts it was denied at (sweeps).
+    pub denied: u64,
+}
+
+/// First use of a value by an account, for organisation counts as of a time.
+#[derive(Default)]
+pub struct FirstUses<K> {
+    uses: Map<K, Vec<(EventTime, Sym)>>,
+}
+
+impl<K: std::hash::Hash + Eq> FirstUses<K> {
+    pub fn add(&mut self, value: K, principal: Sym, at: EventTime) {
+        let all = self.uses.entry(value).or_default();
+        if let Some((first, _)) = all.iter_mut().find(|(_, p)| *p == principal) {
+            *first = (*first).min(at);
+        } else if all.len() < 64 {
+            all.push((at, principal));
+        }
+    }
+
+    /// How many other accounts had used it before that time (64 at most).
+    pub fn others_before(&self, value: &K, principal: Sym, at: EventTime) -> usize {
+        self.uses.get(value).map_or(0, |all| all.iter().filter(|(t, p)| *p != principal && *t < at).count())
+    }
+}
+
+/// Which kinds of log spoke, and when: what makes the difference between no and unknown.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Seen {
+    /// By kind of evidence, first and last time and number of events.
+    spans: BTreeMap<SeenKind, (EventTime, EventTime, u64)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum SeenKind {
+    /// Logons, connections or commands inside.
+    Inner,
+    /// An MFA provider's own log.
+    MfaProvider,
+    Edr,
+    Commands,
+    Directory,
+    Nac,
+    Service(Service),
+}
+
+impl Seen {
+    fn note(&mut self, kind: SeenKind, at: EventTime) {
+        let span = self.spans.entry(kind).or_insert((at, at, 0));
+        span.0 = span.0.min(at);
+        span.1 = span.1.max(at);
+        span.2 += 1;
+    }
+
+    pub fn any(&self, kind: SeenKind) -> bool {
+        self.spans.contains_key(&kind)
+    }
+
+    /// Did this kind of log speak in or around the span, within `slack_us`?
+    pub fn covers(&self, kind: SeenKind, from: EventTime, to: EventTime, slack_us: i64) -> bool {
+        self.spans
+            .get(&kind)
+            .is_some_and(|(first, last, _)| *first <= to.plus(slack_us) && *last >= from.minus(slack_us))
+    }
+
+    pub fn span(&self, kind: SeenKind) -> Option<(EventTime, EventTime)> {
+        self.spans.get(&kind).map(|(a, b, _)| (*a, *b))
+    }
+}
+
+/// A change on a gateway or in the organisation's policy.
+#[derive(Clone, PartialEq, Debug)]
+pub struct GatewayChange {
+    pub event: Event,
+    /// Canonical account that did it, and the one that it was done to.
+    pub actor: Sym,
+    pub target: Sym,
+}
+
+#[derive(Default)]
+pub struct Infrastructure {
+    pub sources: Map<Ip, Source>,
+    pub seen: Seen,
+    pub asns: FirstUses<u32>,
+    pub countries: FirstUses<[u8; 2]>,
+    pub addresses: FirstUses<Ip>,
+    pub devices: FirstUses<Sym>,
+    /// (host, department or unset) first reached by accounts.
+    pub hosts: FirstUses<(Sym, Sym)>,
+    /// Accounts whose sessions at a gateway and group showed a second factor, and those that did not.
+    pub factor_use: Map<(Sym, Sym), (u32, u32)>,
+    /// Accounts created, made administrators or given rights, by canonical name of the object.
+    pub created: Map<Sym, Vec<GatewayChange>>,
+    /// Alerts by canonical host.
+    pub host_alerts: Map<Sym, Vec<Event>>,
+    pub evicted_sources: u64,
+}
+
+impl Infrastructure {
+    pub fn source(&mut self, ip: Ip, at: EventTime) -> &mut Source {
+        if self.sources.len() >= SOURCES && !self.sources.contains_key(&ip) {
+            self.evict();
+        }
+        let source =
+            self.sources.entry(ip).or_insert_with(|| Source { first: at, last: at, ..Source::default() });
+        source.last = source.last.max(at);
+        source
+    }
+
+    /// Drops the older half of the sources that never succeeded. Decided by event time alone, so the same in
+    /// every run.
+    fn evict(&mut self) {
+        let mut ages: Vec<(EventTime, Ip)> = self
+            .sources
+            .iter()
+            .filter(|(_, s)| s.successes.is_empty())
+            .map(|(ip, s)| (s.last, *ip))
+            .collect();
+        ages.sort_unstable();
+        for (_, ip) in ages.iter().take(ages.len() / 2) {
+            self.sources.remove(ip);
+            self.evicted_sources += 1;
+        }
+    }
+
+    pub fn note(&mut self, event: &Event) {
+        let at = event.time;
+        let inner = event.src_ip.is_some() && event.src_ip.is_private() && !event.src_ip.is_loopback();
+        match event.act {
+            Act::Logon | Act::Flow if inner => self.seen.note(SeenKind::Inner, at),
+            Act::Exec => {
+                self.seen.note(SeenKind::Commands, at);
+                self.seen.note(SeenKind::Inner, at);
+            }
+            Act::Mfa => self.seen.note(SeenKind::MfaProvider, at),
+            Act::Alert => self.seen.note(SeenKind::Edr, at),
+            Act::Nac => self.seen.note(SeenKind::Nac, at),
+            _ => {}
+        }
+        if event.service == Service::Directory {
+            self.seen.note(SeenKind::Directory, at);
+            self.seen.note(SeenKind::Inner, at);
+        }
+        self.seen.note(SeenKind::Service(event.service), at);
+    }
+}
+
+impl Source {
+    pub fn fail(&mut self, attempt: Attempt) {
+        self.failures += u64::from(attempt.times.max(1));
+        push_bounded(&mut self.attempts, attempt);
+    }
+
+    pub fn succeed(&mut self, account: Sym, at: EventTime) {
+        if self.successes.len() < 64 && !self.successes.iter().any(|(_, a)| *a == account) {
+            self.successes.push((at, account));
+        }
+    }
+}
+
+/// Keeps the newest; the total order makes "newest" the same in every run.
+pub fn push_bounded(attempts: &mut VecDeque<Attempt>, attempt: Attempt) {
+    if attempts.len() == ATTEMPTS {
+        attempts.pop_front();
+    }
+    attempts.push_back(attempt);
+}

@@ -1,0 +1,218 @@
+//! The dossier of one principal: sessions, attempts, factors, and what was usual before.
+
+use super::infrastructure::Attempt;
+use crate::memo::Map;
+use crate::session::{Protocol, Session};
+use portreeve_model::event::{Act, Change, Event, Factor, Flags, Mac, Method, Outcome, Reason, Service};
+use portreeve_model::signal::Evidence;
+use portreeve_model::time::{HOUR_US, MINUTE_US, SECOND_US};
+use portreeve_model::{EventTime, Ip, Sym};
+use std::collections::VecDeque;
+
+const MFA_EVENTS: usize = 256;
+const CHANGES: usize = 128;
+const NAC_RECORDS: usize = 256;
+/// Distinct days of use remembered per host or right: enough to tell once from often.
+const USES: usize = 8;
+/// Records of one login arrive within this of each other: portal, AAA, gateway, tunnel address.
+pub const SETUP_US: i64 = 3 * MINUTE_US;
+
+/// Use of something that was not part of any remote session.
+pub const OUTSIDE_SESSIONS: usize = usize::MAX;
+
+/// When something was used, a few distinct days, and in which session.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Usage {
+    pub uses: Vec<(EventTime, usize)>,
+}
+
+impl Usage {
+    pub fn add(&mut self, at: EventTime, session: usize) {
+        let known = self.uses.iter().any(|(t, s)| t.day() == at.day() && *s == session);
+        if !known && self.uses.len() < USES {
+            self.uses.push((at, session));
+        }
+    }
+
+    /// Used before `at`, outside the sessions that `excluded` names?
+    pub fn before(&self, at: EventTime, excluded: &dyn Fn(usize) -> bool) -> bool {
+        self.uses.iter().any(|(t, s)| *t < at && (*s == OUTSIDE_SESSIONS || !excluded(*s)))
+    }
+}
+
+/// A step of a second factor.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct MfaEvent {
+    pub time: EventTime,
+    pub outcome: Outcome,
+    pub reason: Reason,
+    pub factor: Factor,
+    pub flags: Flags,
+    pub ip: Ip,
+    pub evidence: Evidence,
+}
+
+/// A change to or by this principal.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ChangeSeen {
+    pub time: EventTime,
+    pub change: Change,
+    pub actor: Sym,
+    pub target: Sym,
+    pub detail: Sym,
+    pub ip: Ip,
+    pub service: Service,
+    pub evidence: Evidence,
+}
+
+/// 802.1X, MAB, VLAN.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct NacSeen {
+    pub time: EventTime,
+    pub mac: Mac,
+    pub vlan: u16,
+    pub ip: Ip,
+    pub method: Method,
+    pub observer: Sym,
+    pub port: Sym,
+    pub evidence: Evidence,
+}
+
+#[derive(Default)]
+pub struct Dossier {
+    pub principal: Sym,
+    pub sessions: Vec<Session>,
+    pub attempts: VecDeque<Attempt>,
+    pub mfa: VecDeque<MfaEvent>,
+    pub changes: VecDeque<ChangeSeen>,
+    pub nac: VecDeque<NacSeen>,
+    pub hosts: Map<(Sym, Protocol), Usage>,
+    pub rights: Map<Sym, Usage>,
+    pub vlans: Map<u16, Usage>,
+    /// Hours of week (UTC) of use outside and inside sessions.
+    pub first: EventTime,
+    pub last: EventTime,
+    /// Days with any successful use, remote or inside, newest last; 64 kept.
+    pub days: VecDeque<i32>,
+    pub failures: u64,
+    pub alerts: Vec<Event>,
+    pub dropped: u64,
+}
+
+/// Sessions of these services are one kind of stay: a RADIUS server speaks for the gateway that asked it.
+pub fn family(service: Service) -> Service {
+    match service {
+        Service::Radius => Service::Vpn,
+        Service::Windows => Service::Rdp,
+        other => other,
+    }
+}
+
+impl Dossier {
+    pub fn active(&mut self, at: EventTime) {
+        let day = at.day();
+        if self.days.back() != Some(&day) {
+            if self.days.len() == 64 {
+                self.days.pop_front();
+            }
+            self.days.push_back(day);
+        }
+        self.last = self.last.max(at);
+    }
+
+    pub fn push_mfa(&mut self, event: MfaEvent) {
+        if self.mfa.len() == MFA_EVENTS {
+            self.mfa.pop_front();
+            self.dropped += 1;
+        }
+        self.mfa.push_back(event);
+    }
+
+    pub fn push_change(&mut self, change: ChangeSeen) {
+        if self.changes.len() == CHANGES {
+            self.changes.pop_front();
+            self.dropped += 1;
+        }
+        self.changes.push_back(change);
+    }
+
+    pub fn push_nac(&mut self, nac: NacSeen) {
+        if self.nac.len() == NAC_RECORDS {
+            self.nac.pop_front();
+            self.dropped += 1;
+        }
+        self.nac.push_back(nac);
+    }
+
+    /// The session that this record of an access belongs to, if one is there.
+    pub fn join(&self, event: &Event) -> Option<usize> {
+        let wanted = family(event.service);
+        let recent = self.sessions.iter().rev().take(24);
+        recent.filter(|s| family(s.service) == wanted && belongs(s, event)).map(|s| s.index).next()
+    }
+
+    /// A session that was open at that time, the latest first. Sessions that gave a tunnel or a shell are
+    /// preferred over sign-ins at an identity provider, from which nothing inside is reached.
+    pub fn open_at(&self, at: EventTime) -> Option<usize> {
+        let open = |s: &&Session| {
+            s.entered
+                && s.start <= at.plus(SETUP_US)
+                && at <= s.end.unwrap_or(s.last.plus(8 * HOUR_US)).plus(SETUP_US)
+        };
+        let inside = |s: &&Session| {
+            !matches!(
+                s.service,
+                Service::Idp | Service::CloudConsole | Service::CloudApi | Service::Kubernetes
+            )
+        };
+        let recent = || self.sessions.iter().rev().take(24);
+        recent().filter(open).find(inside).map(|s| s.index)
+    }
+}
+
+fn belongs(session: &Session, event: &Event) -> bool {
+    let gap = event.time.since(session.last).max(session.start.since(event.time));
+    let same_sid = event.sid.is_some() && event.sid == session.sid;
+    let other_sid = event.sid.is_some() && session.sid.is_some() && event.sid != session.sid;
+    let same_ip = event.src_ip.is_none()
+        || session.stays.is_empty()
+        || session.stays.iter().any(|s| s.ip == event.src_ip);
+    let ended = session.end.is_some_and(|end| event.time > end.plus(30 * SECOND_US));
+    // An AAA server's own name is not the gateway's.
+    let gateway_tells = event.service != Service::Radius && session.service != Service::Radius;
+    let same_gateway = !gateway_tells
+        || event.observer.is_none()
+        || session.gateway.is_none()
+        || event.observer == session.gateway;
+    match family(event.service) {
+        Service::Vpn | Service::Ica | Service::RdGateway | Service::Ztna => {
+            if same_sid && same_gateway {
+                return gap <= 7 * 24 * HOUR_US;
+            }
+            if ended || !same_gateway {
+                return false;
+            }
+            let setting_up = event.time.since(session.start).abs() <= SETUP_US;
+            match event.act {
+                Act::SessionEnd | Act::SessionResume | Act::Posture => {
+                    !other_sid && (same_ip || event.act == Act::SessionResume)
+                }
+                // The address may come any time after (reconnect of the tunnel within the stay).
+                Act::IpAssign => {
+                    !other_sid && same_ip && (setting_up || session.tunnels.is_empty() || gap <= HOUR_US)
+                }
+                _ => same_ip && setting_up && (!other_sid || gap <= 60 * SECOND_US),
+            }
+        }
+        Service::Idp => same_sid || (!other_sid && same_ip && gap <= 12 * HOUR_US),
+        Service::Ssh | Service::Rdp => {
+            let same_host =
+                event.host.is_none() || session.gateway.is_none() || event.host == session.gateway;
+            same_ip && same_host && gap <= HOUR_US
+        }
+        Service::CloudConsole | Service::CloudApi | Service::Kubernetes | Service::Management => {
+            event.src_ip.is_some() && same_ip && gap <= 4 * HOUR_US
+        }
+        _ => same_ip && !other_sid && gap <= HOUR_US,
+    }
+}

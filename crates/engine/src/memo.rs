@@ -1,0 +1,44 @@
+//! Answers of the context, asked once per name and address.
+
+use hashbrown::HashMap;
+use portreeve_model::facts::{Account, Context, Host};
+use portreeve_model::place::Place;
+use portreeve_model::{Ip, Sym};
+use std::rc::Rc;
+
+/// Map with the fast hasher. Keys that an intruder can choose are interned first, so a flood of names costs
+/// memory that is budgeted, not time.
+pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
+/// In front of the context for one fold. The context answers the same question the same way, so remembering
+/// changes nothing but the time.
+#[derive(Default)]
+pub(crate) struct Memo {
+    accounts: Map<Sym, Rc<Account>>,
+    places: Map<Ip, Place>,
+    hosts: Map<Sym, Rc<Host>>,
+    host_of_ip: Map<Ip, Option<Rc<Host>>>,
+    pools: Map<Ip, Option<Sym>>,
+}
+
+impl Memo {
+    pub(crate) fn account(&mut self, context: &dyn Context, user: Sym) -> Rc<Account> {
+        self.accounts.entry(user).or_insert_with(|| Rc::new(context.account(user))).clone()
+    }
+
+    pub(crate) fn place(&mut self, context: &dyn Context, ip: Ip) -> Place {
+        *self.places.entry(ip).or_insert_with(|| context.place(ip))
+    }
+
+    pub(crate) fn host(&mut self, context: &dyn Context, name: Sym) -> Rc<Host> {
+        self.hosts.entry(name).or_insert_with(|| Rc::new(context.host(name))).clone()
+    }
+
+    pub(crate) fn host_of_ip(&mut self, context: &dyn Context, ip: Ip) -> Option<Rc<Host>> {
+        self.host_of_ip.entry(ip).or_insert_with(|| context.host_of_ip(ip).map(Rc::new)).clone()
+    }
+
+    pub(crate) fn pool(&mut self, context: &dyn Context, ip: Ip) -> Option<Sym> {
+        *self.pools.entry(ip).or_insert_with(|| context.vpn_pool(ip))
+    }
+}
