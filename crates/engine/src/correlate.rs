@@ -288,3 +288,30 @@ fn relate(engine: &Engine<'_>, drafts: &mut [Draft]) {
         }
     }
 }
+
+/// What the playbook may ask.
+impl Engine<'_> {
+    pub fn name(&self, sym: Sym) -> String {
+        self.names.text(sym).to_string()
+    }
+
+    pub fn context(&self) -> &dyn portreeve_model::facts::Context {
+        self.context
+    }
+
+    pub fn coverage(&self) -> portreeve_model::facts::Coverage {
+        self.context.coverage()
+    }
+
+    pub fn dossier_of(&self, principal: Sym) -> Option<&Dossier> {
+        self.dossiers.get(&principal)
+    }
+
+    pub fn source(&self, ip: Ip) -> Option<&crate::fold::infrastructure::Source> {
+        self.infrastructure.sources.get(&ip)
+    }
+
+    pub fn seen_kinds(&self) -> &crate::fold::infrastructure::Seen {
+        &self.infrastructure.seen
+    }
+}

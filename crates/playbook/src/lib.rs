@@ -1,1 +1,15 @@
-//! placeholder
+//! The T1133 playbook over a case: questions, criteria, decision, tasks, containment.
+//!
+//! Pure: no I/O, no clock. Every answer is yes, no or unknown, says why and from which records, and names what is
+//! missing where it is unknown.
+
+mod build;
+pub mod containment;
+pub mod escalation;
+pub mod l1;
+pub mod questions;
+pub mod t2;
+mod view;
+
+pub use build::triage;
+pub use view::{Answer, CaseView};

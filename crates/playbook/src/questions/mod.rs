@@ -1,0 +1,28 @@
+//! The playbook's questions, one file each. A new one is a file, two lines here and one in `T1133.yml`.
+
+mod edr_related;
+mod geo_matches_known_location_or_travel;
+mod ip_seen_before;
+mod known_malicious_ip;
+mod lateral_movement;
+mod mfa_bypassed_or_absent;
+mod privilege_inconsistent_with_role;
+
+use crate::view::{Answer, CaseView};
+
+pub struct Question {
+    pub id: &'static str,
+    pub text: &'static str,
+    pub answer: fn(&CaseView<'_>) -> Answer,
+}
+
+/// In the order in which a case shows them: the playbook's own three first.
+pub static QUESTIONS: &[&Question] = &[
+    &ip_seen_before::QUESTION,
+    &lateral_movement::QUESTION,
+    &mfa_bypassed_or_absent::QUESTION,
+    &geo_matches_known_location_or_travel::QUESTION,
+    &privilege_inconsistent_with_role::QUESTION,
+    &known_malicious_ip::QUESTION,
+    &edr_related::QUESTION,
+];
