@@ -1,0 +1,149 @@
+//! Writes a company: scenarios first, since they bend people's days; then the days; then context and labels.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::attacks::{self, Stage};
+use crate::book::{Book, Delivery};
+use crate::clock::{self, DAY};
+use crate::company::{Company, Status};
+use crate::incident::Incident;
+use crate::rng::Rng;
+use crate::scene::{Bent, Scene};
+use crate::writers::{
+    Pen, asa, cloudtrail, defender, dhcp, entra, fortigate, globalprotect, ios, ise, kubernetes, netscaler,
+    okta, openssh, openvpn, rd_gateway, sysmon, windows,
+};
+use crate::{Plan, SimError, context_files, days, labels, lookalikes};
+
+/// What was written.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+pub struct Summary {
+    pub company: String,
+    pub accounts: usize,
+    pub files: usize,
+    /// Log records, and their bytes before compression.
+    pub records: u64,
+    pub bytes: u64,
+    pub attacks: usize,
+    pub lookalikes: usize,
+}
+
+/// Writes `logs/`, `context/` and `labels/` into `out`; the same plan gives the same bytes.
+///
+/// Files of an earlier run of the same name are overwritten, others are left alone.
+pub fn simulate(plan: &Plan, out: &Path) -> Result<Summary, SimError> {
+    if !(20..=5000).contains(&plan.users) {
+        return Err(SimError::Plan { what: "that many users", given: plan.users, allowed: "20 to 5000" });
+    }
+    if !(5..=365).contains(&plan.days) {
+        return Err(SimError::Plan { what: "that many days", given: plan.days, allowed: "5 to 365" });
+    }
+    let company = Company::found(plan.seed, plan.users);
+    let mut book = Book::new(out, &company.aws_account);
+    declare(&company, &mut book);
+
+    let rng = Rng::fork(plan.seed, "scenarios", 0, 0);
+    let mut scene = Scene::new(Pen { company: &company, book: &mut book, rng, mark: None }, plan);
+    let (attacks, benign) = how_many(plan);
+    play(&mut scene, plan, attacks::ALL, attacks, "attack");
+    play(&mut scene, plan, lookalikes::ALL, benign, "look-alike");
+    let Scene { bent, extra, incidents, .. } = scene;
+
+    let ordinary = Bent::default();
+    let start = clock::midnight(plan.start);
+    for day in 0..i64::from(plan.days) {
+        for person in &company.people {
+            match extra.statuses.get(&person.id) {
+                Some(Status::OnLeave) => continue,
+                // Somebody who left worked here before.
+                Some(Status::Terminated) if day > i64::from(plan.days) / 5 => continue,
+                _ => {}
+            }
+            let how = bent.get(&(person.id, day)).unwrap_or(&ordinary);
+            days::person_day(&company, &mut book, plan, person, day, how);
+        }
+        days::background(&company, &mut book, plan, day);
+        book.flush(start + (day + 1) * DAY)?;
+    }
+    book.finish()?;
+
+    context_files::write(out, &company, plan, &book, &extra)?;
+    let truth = labels::compute(&company, plan, &book, &extra, &incidents);
+    labels::write(out, &truth, &book, &incidents)?;
+    Ok(Summary {
+        company: company.name.to_owned(),
+        accounts: company.people.len(),
+        files: book.names().len(),
+        records: book.lines,
+        bytes: book.bytes,
+        attacks: truth.incidents.len(),
+        lookalikes: truth.lookalikes.len(),
+    })
+}
+
+/// 40 people for 10 days see 6 attacks and 5 look-alikes, 400 for 30 days all of them.
+fn how_many(plan: &Plan) -> (usize, usize) {
+    let (users, days) = (plan.users as usize, plan.days as usize);
+    (
+        (users / 20 + days / 5 + 2).min(attacks::ALL.len()),
+        (users / 30 + days / 5 + 2).min(lookalikes::ALL.len()),
+    )
+}
+
+fn play(scene: &mut Scene<'_>, plan: &Plan, stages: &[Stage], count: usize, purpose: &str) {
+    let mut played = 0;
+    for (number, stage) in stages.iter().enumerate() {
+        if played == count {
+            return;
+        }
+        scene.pen.rng = Rng::fork(plan.seed, purpose, number as u64, 0);
+        let incident: Option<Incident> = stage(scene);
+        scene.pen.mark = None;
+        if let Some(incident) = incident {
+            scene.finish(incident);
+            played += 1;
+        }
+    }
+}
+
+fn declare(company: &Company, book: &mut Book) {
+    let names: Vec<String> = {
+        let rng = Rng::fork(0, "declare", 0, 0);
+        let pen = Pen { company, book, rng, mark: None };
+        [false, true].map(|second| asa::device(&pen, second).file).to_vec()
+    };
+    for name in &names {
+        book.declare(name, "asa", Delivery::Plain);
+    }
+    let plain = [
+        (fortigate::FILE, "fortigate"),
+        (globalprotect::FILE, "pan"),
+        (netscaler::FILE, "netscaler"),
+        (openvpn::FILE, "ovpn"),
+        (okta::FILE, "okta"),
+        (entra::FILE, "entra"),
+        (kubernetes::FILE, "k8s"),
+        (windows::XML_FILE, "win"),
+        (defender::FILE, "defender"),
+        (ise::FILE, "ise"),
+        (ios::FILE, "switch"),
+        (dhcp::FILE, "dhcpd"),
+        (rd_gateway::FILE, "win"),
+        (sysmon::FILE, "sysmon"),
+    ];
+    for (name, source) in plain {
+        book.declare(name, source, Delivery::Plain);
+    }
+    for name in [windows::DC_FILE, windows::SERVER_FILE] {
+        book.declare(name, "win", Delivery::Gzip);
+    }
+    book.declare(cloudtrail::FILE, "cloudtrail", Delivery::CloudTrail);
+    for server in &company.servers {
+        if server.kind.starts_with("linux") {
+            book.declare(&openssh::file(&server.host), "sshd", Delivery::Plain);
+        }
+    }
+    book.tear(openvpn::FILE);
+}
