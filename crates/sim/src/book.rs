@@ -70,6 +70,7 @@ struct LogFile {
     /// Blocks that the collector delivers again: rows in a window are repeated once for each.
     repeat: Vec<(Millis, Millis)>,
     torn: bool,
+    last: String,
 }
 
 /// An address a person was legitimately seen from, with the first time.
@@ -112,6 +113,7 @@ impl Book {
             lines: 0,
             repeat: Vec::new(),
             torn: false,
+            last: String::new(),
         };
         self.files.insert(name.to_owned(), file);
     }
@@ -175,9 +177,12 @@ impl Book {
         for (name, file) in &mut self.files {
             let path = root.join(file.on_disk(name));
             if let Some(mut sink) = file.sink.take() {
-                let torn = b"<166>";
+                // The first half of the last line once more, without its end.
+                let torn: String = file.last.chars().take(file.last.len() / 2).collect();
                 let done = match &mut sink {
-                    Sink::Plain(out) if file.torn => out.write_all(torn).and_then(|()| out.flush()),
+                    Sink::Plain(out) if file.torn => {
+                        out.write_all(torn.as_bytes()).and_then(|()| out.flush())
+                    }
                     Sink::Plain(out) => out.flush(),
                     Sink::Gzip(out) => out.try_finish(),
                 };
@@ -239,6 +244,9 @@ impl LogFile {
                 let spot = Evidence { at, file: shown.clone(), line: self.lines, source: self.source };
                 evidence.entry(incident).or_default().push(spot);
             }
+        }
+        if let Some(row) = rows.last() {
+            self.last.clone_from(&row.text);
         }
         sink.write(&text).map_err(|cause| SimError::write(&path, cause))
     }

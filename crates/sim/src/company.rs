@@ -1,5 +1,6 @@
 //! The company: its people, offices, gateways, servers and networks, all out of one seed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use crate::address_plan::{AddressPlan, Block};
@@ -81,6 +82,15 @@ impl Person {
         format!("{}.{}@{}", self.first.to_lowercase(), self.last.to_lowercase(), company.domain)
     }
 
+    /// How the person types the account at a VPN client: three spellings of one account reach the logs.
+    pub(crate) fn typed(&self, company: &Company) -> String {
+        match self.id % 7 {
+            3 => self.login.to_uppercase(),
+            5 => self.email(company),
+            _ => self.login.clone(),
+        }
+    }
+
     pub(crate) fn display(&self) -> String {
         format!("{} {}", self.first, self.last)
     }
@@ -154,6 +164,16 @@ pub(crate) struct Company {
     pub(crate) aws_account: String,
     pub(crate) tenant: String,
     pub(crate) domain_sid: String,
+    /// Relative identifier of each domain account.
+    pub(crate) sids: BTreeMap<String, u32>,
+}
+
+/// Names already given.
+#[derive(Default)]
+struct Roll {
+    names: BTreeSet<(&'static str, String)>,
+    logins: BTreeSet<String>,
+    departments: BTreeMap<&'static str, usize>,
 }
 
 const NAMES: &[(&str, &str, &str)] = &[
@@ -208,6 +228,7 @@ impl Company {
             plan,
             aws_account: rng.text("123456789", 12),
             tenant: rng.uuid(),
+            sids: BTreeMap::new(),
             domain_sid: format!(
                 "S-1-5-21-{}-{}-{}",
                 rng.range(1 << 30, 1 << 32),
@@ -215,8 +236,9 @@ impl Company {
                 rng.range(1 << 30, 1 << 32)
             ),
         };
+        let mut roll = Roll::default();
         for id in 0..users as usize {
-            let person = company.hire(seed, id, users as usize);
+            let person = company.hire(seed, id, users as usize, &mut roll);
             company.people.push(person);
         }
         for (at, (login, role)) in [
@@ -227,7 +249,7 @@ impl Company {
         .into_iter()
         .enumerate()
         {
-            let mut person = company.hire(seed, users as usize + at, users as usize);
+            let mut person = company.hire(seed, users as usize + at, users as usize, &mut roll);
             person.login = login.to_owned();
             person.department = "IT";
             person.role = role;
@@ -239,10 +261,16 @@ impl Company {
             person.last = login.trim_start_matches("svc-").to_owned();
             company.people.push(person);
         }
+        for person in &company.people {
+            company.sids.insert(person.login.clone(), person.sid);
+            if let Some(admin) = &person.admin {
+                company.sids.insert(admin.clone(), person.sid + 40_000);
+            }
+        }
         company
     }
 
-    fn hire(&self, seed: u64, id: usize, users: usize) -> Person {
+    fn hire(&self, seed: u64, id: usize, users: usize, roll: &mut Roll) -> Person {
         let mut rng = Rng::fork(seed, "person", id as u64, 0);
         // A low-discrepancy walk through the departments, so that small companies have each of them.
         let total: u32 = DEPARTMENTS.iter().map(|d| d.1).sum();
@@ -261,26 +289,30 @@ impl Company {
         let home = site.city;
         let country = self.country_of(office);
         let (mut first, mut last) = ("Alex", "Person");
-        let mut login = String::new();
-        for attempt in 0..50 {
+        for _ in 0..12 {
             first = *rng.pick(country.first_names);
             last = *rng.pick(country.last_names);
-            let initial: String = first.chars().take(1).collect();
-            login = format!("{initial}{last}").to_lowercase();
-            let taken_name = self.people.iter().any(|p| p.first == first && p.last == last);
-            let taken_login = self.people.iter().any(|p| p.login == login);
-            if taken_login && !taken_name {
-                login = format!("{login}{}", id + 1);
-            }
-            if !taken_name || attempt == 49 {
+            if !roll.names.contains(&(first, last.to_owned())) {
                 break;
             }
         }
-        if self.people.iter().any(|p| p.login == login) {
+        // Namesakes are told apart by a number, as mail systems do.
+        let last = if roll.names.contains(&(first, last.to_owned())) {
+            format!("{last}{}", id + 1)
+        } else {
+            last.to_owned()
+        };
+        roll.names.insert((first, last.clone()));
+        let initial: String = first.chars().take(1).collect();
+        let mut login = format!("{initial}{last}").to_lowercase();
+        if roll.logins.contains(&login) {
             login = format!("{login}{}", id + 1);
         }
-        let colleagues = self.people.iter().filter(|p| p.department == department).count();
-        let role = roles.get(colleagues % roles.len()).copied().unwrap_or("Employee");
+        roll.logins.insert(login.clone());
+        let colleagues = roll.departments.entry(department).or_default();
+        *colleagues += 1;
+        let rank = *colleagues - 1;
+        let role = roles.get(rank % roles.len()).copied().unwrap_or("Employee");
         let isps: Vec<Block> = self.plan.in_city(home.name, NetworkKind::Isp);
         let isp = *rng.pick(&isps);
         let it_admin = role == "System Administrator";
@@ -299,7 +331,7 @@ impl Company {
             id,
             login: login.clone(),
             first: first.to_owned(),
-            last: unique_last(last, &self.people, first, id),
+            last,
             department,
             role,
             privileged: it_admin,
@@ -313,7 +345,7 @@ impl Company {
             mac,
             user_agent: rng.pick::<&str>(AGENTS),
             status: Status::Active,
-            manager: id % (users / 12 + 1),
+            manager: if id < users / 12 + 1 { 0 } else { id % (users / 12 + 1) },
             started: format!("{}-{:02}-01", rng.range(2012, 2025), rng.range(1, 13)),
             admin: it_admin.then(|| format!("adm-{login}")),
             aws: department == "Engineering" && id.is_multiple_of(2) || it_admin,
@@ -368,14 +400,6 @@ impl Company {
 
     pub(crate) fn countries_text(&self) -> [&'static str; 2] {
         [self.countries[0].code, self.countries[1].code]
-    }
-}
-
-fn unique_last(last: &str, people: &[Person], first: &str, id: usize) -> String {
-    if people.iter().any(|p| p.first == first && p.last == last) {
-        format!("{last}{}", id + 1)
-    } else {
-        last.to_owned()
     }
 }
 

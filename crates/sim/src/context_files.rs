@@ -95,7 +95,8 @@ fn users(company: &Company, extra: &Extra) -> Table {
     for person in &company.people {
         let status = extra.statuses.get(&person.id).copied().unwrap_or(person.status);
         let service = status == Status::Service;
-        let manager = company.people.get(person.manager).map_or("", |m| m.login.as_str());
+        let manager = company.people.get(person.manager).filter(|m| m.id != person.id);
+        let manager = manager.map_or("", |m| m.login.as_str());
         let place = |text: String| if service { String::new() } else { text };
         let started = extra.started.get(&person.id).map_or(person.started.clone(), ToString::to_string);
         let aliases: Vec<String> = person.aliases(company).into_iter().skip(1).collect();
@@ -162,13 +163,12 @@ fn vlans(company: &Company) -> Table {
     let mut table = Table::new("vlan,name,cidr,allowed_departments");
     for office in &company.offices {
         let code = office.code;
-        // Departments share the address range of an office; the VLAN tells them apart.
-        let users = format!("10.{}.4.0/22", office.octet);
+        let range = |third: u8| format!("10.{}.{third}.0/19", office.octet);
         for (step, name, cidr, allowed) in [
-            (10, "USERS", users.clone(), "Sales;Operations;Support;IT"),
-            (20, "ENGINEERING", users.clone(), "Engineering;IT"),
-            (30, "FINANCE-HR", users.clone(), "Finance;HR;Legal;IT"),
-            (40, "IT-ADMIN", format!("10.{}.16.0/24", office.octet), "IT"),
+            (10, "USERS", range(0), "Sales;Operations;Support;IT"),
+            (20, "ENGINEERING", range(32), "Engineering;IT"),
+            (30, "FINANCE-HR", range(64), "Finance;HR;Legal;IT"),
+            (40, "IT-ADMIN", range(96), "IT"),
             (50, "SERVERS", format!("10.{}.250.0/24", office.octet), "IT"),
         ] {
             table.row(&[

@@ -127,8 +127,14 @@ fn mobile_address(pen: &mut Pen<'_>, person: &Person) -> Option<Ipv4Addr> {
 /// The LAN address of a person's laptop in the office.
 pub(crate) fn lan_address(company: &Company, person: &Person) -> Ipv4Addr {
     let office = &company.offices[person.office];
-    let third = 4 + (person.id / 200) as u8;
-    Ipv4Addr::new(10, office.octet, third, 20 + (person.id % 200) as u8)
+    let base = match vlan_of(company, person) - office.vlan {
+        20 => 32,
+        30 => 64,
+        40 => 96,
+        _ => 0,
+    };
+    let number = person.id / company.offices.len().max(1);
+    Ipv4Addr::new(10, office.octet, base + (number / 220 % 31) as u8, 20 + (number % 220) as u8)
 }
 
 fn office_day(pen: &mut Pen<'_>, person: &Person, bent: &Bent, start: Millis, end: Millis) {
@@ -403,6 +409,8 @@ pub(crate) fn background(company: &Company, book: &mut Book, plan: &Plan, day: i
         let host = company.first("terminal server").host.to_lowercase();
         let at = midnight + 9 * HOUR + pen.rng.range(0, HOUR);
         rd_gateway::session(&mut pen, at, at + 3 * HOUR, "ext-care", ip, &host);
+        let (server, gateway) = (company.first("terminal server"), company.first("rd gateway"));
+        windows::logon(&mut pen, at + 20 * SECOND, &server.host, "ext-care", gateway.ip, "CARE-PC", 10);
     }
 }
 

@@ -33,9 +33,9 @@ pub use simulate::{Summary, simulate};
 /// What to simulate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// Employees, 20 to 5000; service accounts come on top.
+    /// Employees, 10 to 20 000; service accounts come on top.
     pub users: u32,
-    /// Calendar days, 5 to 365.
+    /// Calendar days, 5 to 400.
     pub days: u32,
     pub seed: u64,
     /// First day, UTC.

@@ -8,9 +8,9 @@ use jiff::civil::Date;
 use crate::Plan;
 use crate::book::Mark;
 use crate::clock::{self, DAY, HOUR, Millis};
-use crate::company::{Person, Status};
+use crate::company::{Gateway, Person, Status};
 use crate::gazetteer::NetworkKind;
-use crate::incident::Incident;
+use crate::incident::{Incident, YES_OR_UNKNOWN};
 use crate::writers::Pen;
 
 /// How one person's day differs from the ordinary.
@@ -127,10 +127,26 @@ impl<'w> Scene<'w> {
         clock::midnight(self.plan.start) + day * DAY
     }
 
-    /// The instant of a local hour of a person's day.
-    pub(crate) fn at(&self, person: usize, day: i64, hour: f64) -> Millis {
+    /// The instant of a local hour of a person's day, give or take a quarter of an hour.
+    pub(crate) fn at(&mut self, person: usize, day: i64, hour: f64) -> Millis {
         let zone = self.pen.company.zone_of(&self.pen.person(person)).clone();
-        zone.instant(self.midnight(day), (hour * HOUR as f64) as Millis)
+        let jitter = self.pen.rng.range(-HOUR / 4, HOUR / 4);
+        zone.instant(self.midnight(day), (hour * HOUR as f64) as Millis) + jitter
+    }
+
+    /// The instant of an hour of the day in UTC, give or take a quarter of an hour.
+    pub(crate) fn at_utc(&mut self, day: i64, hour: i64) -> Millis {
+        self.midnight(day) + hour * HOUR + self.pen.rng.range(-HOUR / 4, HOUR / 4)
+    }
+
+    /// A login without a push: that none was asked can be seen where the gateway names the exempt group; elsewhere
+    /// it shows only by the missing record of the identity provider.
+    pub(crate) fn no_push(&self, incident: Incident) -> Incident {
+        let silent = incident.people.iter().any(|id| {
+            let gateway = self.pen.company.people.get(*id).map(|p| p.gateway);
+            matches!(gateway, Some(Gateway::OpenVpn | Gateway::GlobalProtect))
+        });
+        if silent { incident.accept("mfa_bypassed_or_absent", YES_OR_UNKNOWN) } else { incident }
     }
 
     /// Bends a day of a person.

@@ -1,5 +1,6 @@
 //! Writes a company: scenarios first, since they bend people's days; then the days; then context and labels.
 
+use std::fmt;
 use std::path::Path;
 
 use serde::Serialize;
@@ -30,15 +31,27 @@ pub struct Summary {
     pub lookalikes: usize,
 }
 
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {} accounts", self.company, self.accounts)?;
+        writeln!(f, "{} records, {} MB before compression", self.records, self.bytes.div_ceil(1_000_000))?;
+        write!(
+            f,
+            "{} attacks and {} look-alikes; the truth is in labels/labels.json",
+            self.attacks, self.lookalikes
+        )
+    }
+}
+
 /// Writes `logs/`, `context/` and `labels/` into `out`; the same plan gives the same bytes.
 ///
 /// Files of an earlier run of the same name are overwritten, others are left alone.
 pub fn simulate(plan: &Plan, out: &Path) -> Result<Summary, SimError> {
-    if !(20..=5000).contains(&plan.users) {
-        return Err(SimError::Plan { what: "that many users", given: plan.users, allowed: "20 to 5000" });
+    if !(10..=20_000).contains(&plan.users) {
+        return Err(SimError::Plan { what: "that many users", given: plan.users, allowed: "10 to 20000" });
     }
-    if !(5..=365).contains(&plan.days) {
-        return Err(SimError::Plan { what: "that many days", given: plan.days, allowed: "5 to 365" });
+    if !(5..=400).contains(&plan.days) {
+        return Err(SimError::Plan { what: "that many days", given: plan.days, allowed: "5 to 400" });
     }
     let company = Company::found(plan.seed, plan.users);
     let mut book = Book::new(out, &company.aws_account);
@@ -93,8 +106,10 @@ fn how_many(plan: &Plan) -> (usize, usize) {
 }
 
 fn play(scene: &mut Scene<'_>, plan: &Plan, stages: &[Stage], count: usize, purpose: &str) {
+    let mut order: Vec<(usize, &Stage)> = stages.iter().enumerate().collect();
+    Rng::fork(plan.seed, "order", 0, purpose.len() as u64).shuffle(&mut order);
     let mut played = 0;
-    for (number, stage) in stages.iter().enumerate() {
+    for (number, stage) in order {
         if played == count {
             return;
         }

@@ -78,21 +78,21 @@ pub(crate) struct Held {
     pub(crate) at: Millis,
 }
 
-/// Addresses of a pool: 8191 is prime, so stepping by the day permutes them.
-const POOL: u64 = 8191;
+/// Addresses of a pool that people get; no factor in common with the step below, so nobody shares one on a day.
+const POOL: u64 = 65_000;
 
 pub(crate) fn pool_octet(gateway: Gateway) -> u8 {
     200 + gateway as u8
 }
 
 pub(crate) fn pool_cidr(gateway: Gateway) -> String {
-    format!("10.{}.0.0/19", pool_octet(gateway))
+    format!("10.{}.0.0/16", pool_octet(gateway))
 }
 
 /// The tunnel address of a person on a day; an intruder's session beside the owner's has another one.
 pub(crate) fn tunnel_address(gateway: Gateway, person: usize, at: Millis, intruder: bool) -> Ipv4Addr {
     let day = at.div_euclid(crate::clock::DAY) as u64;
-    let place = ((person as u64 * 2 + u64::from(intruder)) * 401 + day * 1543) % (POOL - 20) + 10;
+    let place = ((person as u64 * 2 + u64::from(intruder)) * 401 + day * 1543) % POOL + 10;
     Ipv4Addr::new(10, pool_octet(gateway), (place / 256) as u8, (place % 256) as u8)
 }
 
@@ -130,6 +130,7 @@ pub(crate) fn run(pen: &mut Pen<'_>, stay: &Stay) -> Held {
     let mut held = Held { inner, tunnel: Some(inner), at };
     match person.gateway {
         Gateway::AsaMain | Gateway::AsaSecond => {
+            let user = person.typed(pen.company);
             let device = asa::device(pen, person.gateway == Gateway::AsaSecond);
             let policy = if stay.second == Second::Exempt { asa::LEGACY_POLICY } else { asa::POLICY };
             let group =
@@ -204,6 +205,7 @@ pub(crate) fn failed(pen: &mut Pen<'_>, person: &Person, ip: Ipv4Addr, at: Milli
     let user = person.login.clone();
     match person.gateway {
         Gateway::AsaMain | Gateway::AsaSecond => {
+            let user = person.typed(pen.company);
             ise::vpn(pen, at, &user, ip, "asa", false);
             let device = asa::device(pen, person.gateway == Gateway::AsaSecond);
             device.rejected(pen, at + 100, &user, ip, "Invalid password");

@@ -31,5 +31,5 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     incident.tunnels.extend(held.tunnel);
     incident.deeds.lateral = true;
     incident.stage("first_success", held.at);
-    Some(incident)
+    Some(scene.no_push(incident))
 }

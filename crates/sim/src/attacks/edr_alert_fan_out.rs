@@ -57,5 +57,5 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     incident.deeds.lateral = true;
     incident.stage("first_success", held.at);
     incident.stage("credential_access", at);
-    Some(incident)
+    Some(scene.no_push(incident))
 }

@@ -13,9 +13,9 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     let ip = scene.hosting();
     let second = scene.hosting();
     let day = scene.day(1);
-    let start = scene.midnight(day) + 2 * HOUR + 41 * MINUTE;
+    let start = scene.at_utc(day, 3);
     scene.mark();
-    let tunnel = Ipv4Addr::new(10, stays::pool_octet(Gateway::FortiGate), 31, 250);
+    let tunnel = Ipv4Addr::new(10, stays::pool_octet(Gateway::FortiGate), 255, 240);
     let servers: Vec<String> =
         scene.pen.company.of_kind("database server").iter().map(|s| s.host.clone()).collect();
     let pen = &mut scene.pen;

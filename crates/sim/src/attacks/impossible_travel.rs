@@ -34,5 +34,5 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     .accept("lateral_movement", YES_OR_NO);
     incident.tunnels.extend(held.tunnel);
     incident.stage("first_success", held.at);
-    Some(incident)
+    Some(scene.no_push(incident))
 }

@@ -24,10 +24,10 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     let mac = "02:00:5e:10:00:7a";
     let (switch, session, port) = ios::port_up(pen, start, &person, "0200.5e10.007a", vlan, true);
     ise::dot1x(pen, start + 300, &person, "02-00-5E-10-00-7A", &switch, &session, &port, vlan, true);
-    let lan = Ipv4Addr::new(10, office.octet, 16, 77);
-    dhcp::lease(pen, start + 4_000, lan, mac, "android-7a", Ipv4Addr::new(10, office.octet, 16, 1));
-    let pool = Ipv4Addr::new(10, stays::pool_octet(Gateway::AsaMain), 31, 251);
-    dhcp::lease(pen, start + 10 * MINUTE, pool, mac, "android-7a", Ipv4Addr::new(10, office.octet, 16, 1));
+    let lan = Ipv4Addr::new(10, office.octet, 127, 250);
+    dhcp::lease(pen, start + 4_000, lan, mac, "android-7a", Ipv4Addr::new(10, office.octet, 127, 1));
+    let pool = Ipv4Addr::new(10, stays::pool_octet(Gateway::AsaMain), 255, 241);
+    dhcp::lease(pen, start + 10 * MINUTE, pool, mac, "android-7a", Ipv4Addr::new(10, office.octet, 127, 1));
     let mut at = start + 15 * MINUTE;
     for host in &hosts {
         windows::service_ticket(pen, at, &person.login, pool, host);

@@ -8,7 +8,10 @@ use crate::writers::kubernetes::{self, Asked};
 pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     let ip = scene.hosting();
     let day = scene.day(1);
-    let start = scene.midnight(day) + scene.pen.rng.range(1, 20) * crate::clock::HOUR;
+    let start = {
+        let hour = scene.pen.rng.range(1, 20);
+        scene.at_utc(day, hour)
+    };
     scene.mark();
     let pen = &mut scene.pen;
     let caller = kubernetes::anonymous();

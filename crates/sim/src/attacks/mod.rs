@@ -1,4 +1,4 @@
-//! Attacks through external remote services, one file each. The order is the order in which small companies get them.
+//! Attacks through external remote services, one file each. Small companies get a few, chosen by the seed.
 
 use crate::incident::Incident;
 use crate::scene::Scene;

@@ -1,6 +1,6 @@
 //! A remote desktop host stands in the Internet; a weak local account is guessed and an administrator made.
 
-use crate::clock::{HOUR, MINUTE, SECOND};
+use crate::clock::{MINUTE, SECOND};
 use crate::incident::{Incident, NO_OR_UNKNOWN, YES_OR_UNKNOWN};
 use crate::scene::Scene;
 use crate::writers::{sysmon, windows};
@@ -8,7 +8,7 @@ use crate::writers::{sysmon, windows};
 pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     let ip = scene.hosting();
     let day = scene.day(1);
-    let start = scene.midnight(day) + HOUR;
+    let start = scene.at_utc(day, 1);
     scene.mark();
     let host = scene.pen.company.first("terminal server").host.clone();
     let pen = &mut scene.pen;

@@ -1,6 +1,6 @@
 //! A service account token taken out of a pod is used from the Internet.
 
-use crate::clock::{HOUR, SECOND};
+use crate::clock::SECOND;
 use crate::incident::{ANY_ANSWER, Incident, NO_OR_UNKNOWN};
 use crate::scene::Scene;
 use crate::writers::kubernetes::{self, Asked, Caller};
@@ -8,7 +8,7 @@ use crate::writers::kubernetes::{self, Asked, Caller};
 pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     let ip = scene.hosting();
     let day = scene.day(1);
-    let start = scene.midnight(day) + 4 * HOUR;
+    let start = scene.at_utc(day, 4);
     scene.mark();
     let pen = &mut scene.pen;
     let user = "system:serviceaccount:shop:shop-worker";

@@ -10,7 +10,7 @@ use crate::writers::openssh;
 pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     let ip = scene.in_city("Ashburn", NetworkKind::Hosting);
     let day = scene.day(1);
-    let start = scene.midnight(day) + 8 * HOUR;
+    let start = scene.at_utc(day, 8);
     scene.mark();
     let targets: Vec<_> = scene.pen.company.people.iter().take(15).cloned().collect();
     let mut at = start;

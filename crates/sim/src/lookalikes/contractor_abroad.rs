@@ -12,7 +12,7 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     scene.mark();
     let server = scene.pen.company.first("terminal server").clone();
     let gateway = scene.pen.company.first("rd gateway").clone();
-    let start = scene.midnight(day) + 17 * HOUR;
+    let start = scene.at_utc(day, 17);
     let pen = &mut scene.pen;
     rd_gateway::session(pen, start, start + 2 * HOUR, "ext-care", ip, &server.host.to_lowercase());
     windows::logon(pen, start + MINUTE, &server.host, "ext-care", gateway.ip, "CARE-PC", 10);

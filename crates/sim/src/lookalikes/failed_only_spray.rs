@@ -1,6 +1,6 @@
 //! A spray against real names that never succeeds: pressure, no access.
 
-use crate::clock::{HOUR, SECOND};
+use crate::clock::SECOND;
 use crate::company::Status;
 use crate::incident::{ANY_ANSWER, ANY_STATE, Incident};
 use crate::scene::Scene;
@@ -9,7 +9,7 @@ use crate::stays;
 pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     let ip = scene.hosting();
     let day = scene.day(1);
-    let start = scene.midnight(day) + 16 * HOUR;
+    let start = scene.at_utc(day, 16);
     scene.mark();
     let targets: Vec<_> = scene
         .pen

@@ -1,4 +1,4 @@
-//! Benign events that look like attacks, one file each. The order is the order in which small companies get them.
+//! Benign events that look like attacks, one file each. Small companies get a few, chosen by the seed.
 
 use crate::attacks::Stage;
 

@@ -23,11 +23,8 @@ pub(crate) fn session(
     let port = pen.rng.port();
     let peer = format!("{ip}:{port}");
     let domain = pen.company.domain;
-    write(
-        pen,
-        from,
-        &format!("{peer} TLS: Initial packet from [AF_INET]{peer}, sid={} {}", "5f1c20aa", "93d0b7e1"),
-    );
+    let (first, second) = (pen.rng.hex(8), pen.rng.hex(8));
+    write(pen, from, &format!("{peer} TLS: Initial packet from [AF_INET]{peer}, sid={first} {second}"));
     write(pen, from + 150, &format!("{peer} VERIFY OK: depth=1, CN={domain} VPN CA"));
     write(pen, from + 160, &format!("{peer} VERIFY OK: depth=0, CN={user}"));
     write(

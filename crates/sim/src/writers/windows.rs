@@ -15,8 +15,7 @@ pub(crate) const XML_FILE: &str = "windows-security-xml.log";
 const PROVIDER: &str = "{54849625-5478-4994-A5BA-3E3B0328C30D}";
 
 fn sid(pen: &Pen<'_>, user: &str) -> String {
-    let person = pen.company.people.iter().find(|p| p.login == user || p.admin.as_deref() == Some(user));
-    let rid = person.map_or(4000, |p| p.sid + u32::from(p.admin.as_deref() == Some(user)) * 1000);
+    let rid = pen.company.sids.get(user).copied().unwrap_or(900_000);
     format!("{}-{rid}", pen.company.domain_sid)
 }
 

@@ -175,5 +175,24 @@ fn plans_out_of_bounds_are_refused_by_name() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let plan = Plan { users: 3, ..small(1) };
     let error = simulate(&plan, folder.path()).expect_err("three users are no company").to_string();
-    assert!(error.contains("3") && error.contains("20 to 5000"), "{error}");
+    assert!(error.contains("3") && error.contains("10 to 20000"), "{error}");
+}
+
+#[test]
+fn every_scenario_finds_its_cast_in_a_company_of_400() {
+    let plan = Plan { users: 400, days: 12, seed: 3, start: Date::constant(2026, 3, 2) };
+    let (folder, summary) = written(&plan);
+    assert_eq!((summary.attacks, summary.lookalikes), (22, 15));
+    let truth = labels(folder.path());
+    let mut named: Vec<&str> =
+        truth.incidents.iter().chain(&truth.lookalikes).map(|l| l.scenario.as_str()).collect();
+    named.sort_unstable();
+    named.dedup();
+    assert_eq!(named.len(), 37, "each scenario once");
+    // Nobody's account is in two attacks, or an answer could not be told apart.
+    let mut principals: Vec<&String> = truth.incidents.iter().flat_map(|l| &l.principals).collect();
+    let all = principals.len();
+    principals.sort_unstable();
+    principals.dedup();
+    assert_eq!(principals.len(), all);
 }
