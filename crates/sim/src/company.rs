@@ -64,6 +64,8 @@ pub(crate) struct Person {
     pub(crate) started: String,
     /// `adm-` account for server administration.
     pub(crate) admin: Option<String>,
+    /// Uses the VPN group that asks for no push, for an old client.
+    pub(crate) legacy: bool,
     pub(crate) aws: bool,
     pub(crate) kubernetes: bool,
     /// Chance to work from home on a working day.
@@ -318,6 +320,7 @@ impl Company {
         let it_admin = role == "System Administrator";
         let usual = 2 + rng.below(2);
         let servers = self.usual_servers(&mut rng, department, usual);
+        let gateway = gateway_for(department, self.is_second(office));
         let mut mac = [0u8; 6];
         mac[..3].copy_from_slice(rng.pick::<[u8; 3]>(&[
             [0x3c, 0x52, 0x82],
@@ -340,7 +343,9 @@ impl Company {
             lat: home.lat + rng.normal() * 0.04,
             lon: home.lon + rng.normal() * 0.05,
             isp,
-            gateway: gateway_for(department, self.is_second(office)),
+            gateway,
+            legacy: id % 11 == 4
+                && matches!(gateway, Gateway::AsaMain | Gateway::AsaSecond | Gateway::FortiGate),
             laptop: format!("{}-LT{:04}", site.code, 100 + id),
             mac,
             user_agent: rng.pick::<&str>(AGENTS),

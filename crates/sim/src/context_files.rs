@@ -65,7 +65,7 @@ pub(crate) fn write(
         ("oncall.csv", rows("user,from,to", &extra.on_call)),
         ("vpn_pools.csv", pools(company)),
         ("vlans.csv", vlans(company)),
-        ("egress.csv", egress(company, extra)),
+        ("egress.csv", egress(company, plan, extra)),
         ("assets.csv", assets(company)),
         ("mfa_policy.csv", mfa_policy(company)),
         ("log_sources.csv", log_sources(company, book)),
@@ -182,11 +182,15 @@ fn vlans(company: &Company) -> Table {
     table
 }
 
-fn egress(company: &Company, extra: &Extra) -> Table {
+fn egress(company: &Company, plan: &Plan, extra: &Extra) -> Table {
     let mut table = Table::new("cidr,label");
     for office in &company.offices {
         table.row(&[office.egress.cidr(), format!("{} office", office.code)]);
     }
+    table.row(&[
+        format!("{}/32", days::nat_address(company, plan.seed)),
+        "AWS NAT gateway (workloads)".to_owned(),
+    ]);
     for row in &extra.egress {
         table.row(row);
     }

@@ -65,7 +65,9 @@ pub(crate) fn person_day(
     let start = zone.instant(midnight, (hour * HOUR as f64) as Millis);
     let end = start + (8.0 * HOUR as f64 + pen.rng.normal() * 40.0 * MINUTE as f64) as Millis;
     if remote {
-        let ip = bent.ip.unwrap_or_else(|| home_address(company, plan.seed, person, day));
+        let elsewhere =
+            if bent.mark.is_none() && pen.rng.chance(0.01) { visiting(&mut pen, person) } else { None };
+        let ip = bent.ip.or(elsewhere).unwrap_or_else(|| home_address(company, plan.seed, person, day));
         remote_day(&mut pen, person, bent, ip, start, end);
     } else {
         office_day(&mut pen, person, bent, start, end);
@@ -81,6 +83,9 @@ fn remote_day(pen: &mut Pen<'_>, person: &Person, bent: &Bent, ip: Ipv4Addr, sta
     saw(pen, person, ip, start);
     let mut stay = Stay::new(person.id, ip, start, end);
     stay.typos = bent.typos;
+    if person.legacy {
+        stay.second = stays::Second::Exempt;
+    }
     if pen.rng.chance(0.06) {
         stay.typos += 1 + pen.rng.below(2) as u32;
     }
@@ -108,6 +113,21 @@ fn remote_day(pen: &mut Pen<'_>, person: &Person, bent: &Bent, ip: Ipv4Addr, sta
     web_work(pen, person, ip, web, end, bent.novel, true);
     cloud_work(pen, person, ip, start, end);
     admin_work(pen, person, start, end);
+}
+
+/// A day at relatives' in another city of the country.
+fn visiting(pen: &mut Pen<'_>, person: &Person) -> Option<Ipv4Addr> {
+    let near = |b: &&crate::address_plan::Block| {
+        b.network.kind == NetworkKind::Isp
+            && b.city.country == person.home.country
+            && b.city.name != person.home.name
+    };
+    let blocks: Vec<_> = pen.company.plan.blocks.iter().filter(near).copied().collect();
+    if blocks.is_empty() {
+        return None;
+    }
+    let block = *pen.rng.pick(&blocks);
+    Some(pen.company.plan.address(&block, &mut pen.rng))
 }
 
 fn mobile_address(pen: &mut Pen<'_>, person: &Person) -> Option<Ipv4Addr> {
@@ -159,6 +179,11 @@ fn office_day(pen: &mut Pen<'_>, person: &Person, bent: &Bent, start: Millis, en
     dhcp::lease(pen, start - 5 * MINUTE + 3 * SECOND, lan, &person.mac_text(":"), &person.laptop, relay);
     stays::usual(pen, person, lan, start, end);
     saw(pen, person, public, start);
+    if bent.mark.is_none() && pen.rng.chance(0.006) {
+        // A new phone, enrolled at the desk.
+        let at = start + HOUR;
+        okta::factor(pen, at, person, public, person.user_agent, "user.mfa.factor.activate", None);
+    }
     let web = start + pen.rng.range(5, 40) * MINUTE;
     web_work(pen, person, public, web, end, false, false);
     cloud_work(pen, person, public, start, end);
@@ -354,7 +379,7 @@ pub(crate) fn background(company: &Company, book: &mut Book, plan: &Plan, day: i
         let at = midnight + pen.rng.range(0, DAY);
         let ip = *pen.rng.pick(&scanners);
         let user = *pen.rng.pick(GUESSED);
-        match pen.rng.below(9) {
+        match pen.rng.below(10) {
             0 | 1 => {
                 let host = *pen.rng.pick(&["bastion-01", "web-01"]);
                 openssh::failed(&mut pen, at, host, user, ip, user == "root");
@@ -371,6 +396,10 @@ pub(crate) fn background(company: &Company, book: &mut Book, plan: &Plan, day: i
             5 => fortigate::denied(&mut pen, at, ip, 22),
             6 => globalprotect::failed(&mut pen, at, user, ip),
             7 => netscaler::failed(&mut pen, at, user, ip),
+            8 => {
+                let person = pen.rng.pick(&company.people).clone();
+                okta::sign_in_failed(&mut pen, at, &person, ip, "python-requests/2.32.3", true);
+            }
             _ => {
                 let host = company.first("terminal server").host.clone();
                 windows::logon_failed(&mut pen, at, &host, user, ip, 3, false);
@@ -389,6 +418,7 @@ pub(crate) fn background(company: &Company, book: &mut Book, plan: &Plan, day: i
             openssh::cron(&mut pen, midnight + hour * HOUR + 17 * MINUTE, host);
         }
     }
+    machines(&mut pen, plan, midnight);
     let active: Vec<&Person> = company.people.iter().filter(|p| p.status == Status::Active).collect();
     if pen.rng.chance(0.3) {
         let person = (*pen.rng.pick(&active)).clone();
@@ -412,6 +442,45 @@ pub(crate) fn background(company: &Company, book: &mut Book, plan: &Plan, day: i
         let (server, gateway) = (company.first("terminal server"), company.first("rd gateway"));
         windows::logon(&mut pen, at + 20 * SECOND, &server.host, "ext-care", gateway.ip, "CARE-PC", 10);
     }
+}
+
+/// Workloads call their APIs from inside, the cloud calls itself.
+fn machines(pen: &mut Pen<'_>, plan: &Plan, midnight: Millis) {
+    let worker = kubernetes::Caller {
+        user: "system:serviceaccount:shop:shop-worker".to_owned(),
+        groups: vec!["system:serviceaccounts", "system:serviceaccounts:shop", "system:authenticated"],
+        agent: "shop-worker/1.4 (linux/amd64)",
+    };
+    let scheduler = kubernetes::Caller {
+        user: "system:kube-scheduler".to_owned(),
+        groups: vec!["system:authenticated"],
+        agent: "kube-scheduler/v1.31.2 (linux/amd64) kubernetes/5864a46/scheduler",
+    };
+    let nat = nat_address(pen.company, plan.seed);
+    for hour in 0..24 {
+        let at = midnight + hour * HOUR + pen.rng.range(0, HOUR);
+        let asked = kubernetes::Asked {
+            verb: "get",
+            namespace: "shop",
+            resource: "configmaps",
+            name: "shop",
+            ..Default::default()
+        };
+        kubernetes::call(pen, at, &worker, Ipv4Addr::new(10, 244, 1, 7), asked, 200);
+        let asked = kubernetes::Asked { verb: "watch", resource: "nodes", ..Default::default() };
+        kubernetes::call(pen, at + SECOND, &scheduler, Ipv4Addr::new(10, 96, 0, 4), asked, 200);
+        cloudtrail::workload(pen, at + 2 * SECOND, nat, ("s3.amazonaws.com", "GetBucketLocation"));
+        if hour % 6 == 0 {
+            cloudtrail::service(pen, at + 3 * SECOND);
+        }
+    }
+}
+
+/// The address from which the company's cloud workloads leave.
+pub(crate) fn nat_address(company: &Company, seed: u64) -> Ipv4Addr {
+    let mut rng = Rng::fork(seed, "nat", 0, 0);
+    let amazon = company.plan.blocks.iter().find(|b| b.network.asn == 16509).copied();
+    amazon.map_or(Ipv4Addr::UNSPECIFIED, |b| company.plan.address(&b, &mut rng))
 }
 
 /// The fixed line of the contractor.

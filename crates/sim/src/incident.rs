@@ -51,8 +51,8 @@ pub(crate) struct Incident {
     pub(crate) acceptable_criteria: Vec<(&'static str, &'static [&'static str])>,
     /// The expected answer where the ground truth alone does not give it.
     pub(crate) answers: Vec<(&'static str, &'static str)>,
-    /// Needs a context file to be told from an attack.
-    pub(crate) needs_context: bool,
+    /// Context files without which it cannot be told from an attack.
+    pub(crate) needs_context: Vec<&'static str>,
 }
 
 impl Incident {
@@ -78,7 +78,7 @@ impl Incident {
             acceptable: Vec::new(),
             acceptable_criteria: Vec::new(),
             answers: Vec::new(),
-            needs_context: false,
+            needs_context: Vec::new(),
         }
     }
 

@@ -91,8 +91,8 @@ pub struct Label {
     pub acceptable_answers: BTreeMap<String, Vec<String>>,
     pub expected_criteria: BTreeMap<String, String>,
     pub acceptable_criteria: BTreeMap<String, Vec<String>>,
-    /// Told from an attack only with the context directory.
-    pub requires_context: bool,
+    /// Context files without which it cannot be told from an attack.
+    pub requires_context: Vec<String>,
     /// Up to twelve labelled records of each source; all are in `labels/lines.csv`.
     pub evidence: BTreeMap<String, Vec<Spot>>,
 }
@@ -162,7 +162,7 @@ fn label(company: &Company, book: &Book, extra: &Extra, incident: &Incident, evi
         end: iso(last),
         notes: incident.notes.to_owned(),
         reason: if attack { String::new() } else { incident.notes.to_owned() },
-        requires_context: incident.needs_context,
+        requires_context: incident.needs_context.iter().map(|f| (*f).to_owned()).collect(),
         expected_decision: if attack { "escalate" } else { "do_not_escalate" }.to_owned(),
         acceptable_decisions: if attack {
             vec!["escalate".to_owned()]

@@ -86,7 +86,7 @@ impl<'w> Scene<'w> {
             .company
             .people
             .iter()
-            .filter(|p| p.status == Status::Active && !self.taken.contains(&p.id) && fits(p))
+            .filter(|p| p.status == Status::Active && !p.legacy && !self.taken.contains(&p.id) && fits(p))
             .map(|p| p.id)
             .collect();
         self.pen.rng.shuffle(&mut ids);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::attacks::{self, Stage};
 use crate::book::{Book, Delivery};
-use crate::clock::{self, DAY};
+use crate::clock::{self, DAY, HOUR, MINUTE};
 use crate::company::{Company, Status};
 use crate::incident::Incident;
 use crate::rng::Rng;
@@ -78,6 +78,12 @@ pub fn simulate(plan: &Plan, out: &Path) -> Result<Summary, SimError> {
             days::person_day(&company, &mut book, plan, person, day, how);
         }
         days::background(&company, &mut book, plan, day);
+        if day % 4 == 1 {
+            // A collector that was restarted sends its last minutes again.
+            let from = start + day * DAY + 10 * HOUR;
+            book.repeat(fortigate::FILE, from, from + 12 * MINUTE);
+            book.repeat(okta::FILE, from, from + 4 * MINUTE);
+        }
         book.flush(start + (day + 1) * DAY)?;
     }
     book.finish()?;
@@ -130,34 +136,34 @@ fn declare(company: &Company, book: &mut Book) {
         [false, true].map(|second| asa::device(&pen, second).file).to_vec()
     };
     for name in &names {
-        book.declare(name, "asa", Delivery::Plain);
+        book.declare(name, "cisco_asa", Delivery::Plain);
     }
     let plain = [
         (fortigate::FILE, "fortigate"),
-        (globalprotect::FILE, "pan"),
+        (globalprotect::FILE, "globalprotect"),
         (netscaler::FILE, "netscaler"),
-        (openvpn::FILE, "ovpn"),
+        (openvpn::FILE, "openvpn"),
         (okta::FILE, "okta"),
         (entra::FILE, "entra"),
-        (kubernetes::FILE, "k8s"),
-        (windows::XML_FILE, "win"),
+        (kubernetes::FILE, "kubernetes_audit"),
+        (windows::XML_FILE, "windows_security"),
         (defender::FILE, "defender"),
-        (ise::FILE, "ise"),
-        (ios::FILE, "switch"),
-        (dhcp::FILE, "dhcpd"),
-        (rd_gateway::FILE, "win"),
+        (ise::FILE, "cisco_ise"),
+        (ios::FILE, "ios_dot1x"),
+        (dhcp::FILE, "isc_dhcp"),
+        (rd_gateway::FILE, "rd_gateway"),
         (sysmon::FILE, "sysmon"),
     ];
     for (name, source) in plain {
         book.declare(name, source, Delivery::Plain);
     }
     for name in [windows::DC_FILE, windows::SERVER_FILE] {
-        book.declare(name, "win", Delivery::Gzip);
+        book.declare(name, "windows_security", Delivery::Gzip);
     }
     book.declare(cloudtrail::FILE, "cloudtrail", Delivery::CloudTrail);
     for server in &company.servers {
         if server.kind.starts_with("linux") {
-            book.declare(&openssh::file(&server.host), "sshd", Delivery::Plain);
+            book.declare(&openssh::file(&server.host), "openssh", Delivery::Plain);
         }
     }
     book.tear(openvpn::FILE);

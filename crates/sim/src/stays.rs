@@ -238,7 +238,15 @@ fn work(pen: &mut Pen<'_>, stay: &Stay, person: &Person, held: Held) {
 pub(crate) fn usual(pen: &mut Pen<'_>, person: &Person, inner: Ipv4Addr, from: Millis, until: Millis) {
     windows::ticket_granted(pen, from, &person.login, inner);
     let span = (until - from).max(MINUTE);
-    for server in person.servers.clone() {
+    let mut servers = person.servers.clone();
+    if pen.rng.chance(0.015) {
+        // A colleague's project: a server this person does not otherwise use.
+        let others = |s: &crate::company::Server| s.kind == "application server";
+        let more: Vec<usize> =
+            (0..pen.company.servers.len()).filter(|at| others(&pen.company.servers[*at])).collect();
+        servers.push(*pen.rng.pick(&more));
+    }
+    for server in servers {
         let host = pen.company.servers[server].host.clone();
         for _ in 0..1 + pen.rng.below(2) {
             let at = from + pen.rng.range(10 * SECOND, span);

@@ -55,7 +55,7 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     .person(id);
     incident.ips.push(jump.ip);
     incident.shared.push(jump.ip);
-    incident.needs_context = true;
+    incident.needs_context.push("tickets.csv");
     // Many servers in a row is true as a fact and explained by the ticket.
     for question in [
         "lateral_movement",

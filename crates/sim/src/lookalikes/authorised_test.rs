@@ -52,7 +52,7 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     )
     .from(ip);
     incident.accounts.push("ext-redteam".to_owned());
-    incident.needs_context = true;
+    incident.needs_context.push("authorized_testing.csv");
     for question in crate::labels::QUESTIONS {
         incident.acceptable.push((question, ANY_ANSWER));
     }

@@ -41,6 +41,6 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     .from(ip)
     .accept("ip_seen_before", ANY_ANSWER)
     .accept("geo_matches_known_location_or_travel", ANY_ANSWER);
-    incident.needs_context = true;
+    incident.needs_context.push("travel.csv");
     Some(incident)
 }

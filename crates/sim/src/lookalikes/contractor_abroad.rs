@@ -27,6 +27,6 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     incident.accounts.push("ext-care".to_owned());
     incident.answers.push(("geo_matches_known_location_or_travel", "yes"));
     incident.answers.push(("ip_seen_before", "yes"));
-    incident.needs_context = true;
+    incident.needs_context.push("users.csv");
     Some(incident)
 }

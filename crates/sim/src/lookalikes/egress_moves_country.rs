@@ -31,6 +31,6 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     .accept("geo_matches_known_location_or_travel", ANY_ANSWER);
     incident.people = people;
     incident.shared.push(ip);
-    incident.needs_context = true;
+    incident.needs_context.push("egress.csv");
     Some(incident)
 }

@@ -36,6 +36,6 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     incident.ips.push(office);
     incident.shared.push(office);
     incident.answers.push(("geo_matches_known_location_or_travel", "yes"));
-    incident.needs_context = true;
+    incident.needs_context.push("users.csv");
     Some(incident)
 }

@@ -30,6 +30,6 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     incident.answers.push(("geo_matches_known_location_or_travel", "yes"));
     incident.shared.push(ip);
     incident.tunnels.extend(held.tunnel);
-    incident.needs_context = true;
+    incident.needs_context.push("oncall.csv");
     Some(incident)
 }

@@ -38,6 +38,6 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     // From the second day on the address has been used before.
     .accept("ip_seen_before", crate::incident::YES_OR_NO);
     incident.answers.push(("geo_matches_known_location_or_travel", "yes"));
-    incident.needs_context = true;
+    incident.needs_context.push("travel.csv");
     Some(incident)
 }

@@ -92,3 +92,28 @@ pub(crate) fn call(
     record["tlsDetails"] = json!({"tlsVersion": "TLSv1.3", "cipherSuite": "TLS_AES_128_GCM_SHA256", "clientProvidedHostHeader": format!("{}.eu-central-1.amazonaws.com", source.split('.').next().unwrap_or("ec2"))});
     pen.put(FILE, at, record.to_string());
 }
+
+/// A call of a workload through the role of its instance.
+pub(crate) fn workload(pen: &mut Pen<'_>, at: Millis, ip: Ipv4Addr, event: (&str, &str)) {
+    let (source, name) = event;
+    let account = pen.company.aws_account.clone();
+    let instance = "i-0b1c2d3e4f5061728";
+    let mut record = base(pen, at, source, name, ip, "aws-sdk-go-v2/1.32.6 os/linux lang/go#1.23.4");
+    record["readOnly"] = json!(true);
+    record["userIdentity"] = json!({"type": "AssumedRole", "principalId": format!("AROA4EXAMPLEROLE00001:{instance}"),
+        "arn": format!("arn:aws:sts::{account}:assumed-role/shop-worker/{instance}"), "accountId": account,
+        "accessKeyId": format!("ASIA{}", pen.rng.upper_id(16)),
+        "sessionContext": {"sessionIssuer": {"type": "Role", "principalId": "AROA4EXAMPLEROLE00001", "arn": format!("arn:aws:iam::{account}:role/shop-worker"), "accountId": account, "userName": "shop-worker"},
+            "attributes": {"creationDate": iso_seconds(at - 3_600_000), "mfaAuthenticated": "false"}, "ec2RoleDelivery": "2.0"}});
+    pen.put(FILE, at, record.to_string());
+}
+
+/// The cloud acting for itself: the source address is the name of a service.
+pub(crate) fn service(pen: &mut Pen<'_>, at: Millis) {
+    let name = "autoscaling.amazonaws.com";
+    let mut record = base(pen, at, "ec2.amazonaws.com", "DescribeInstances", Ipv4Addr::UNSPECIFIED, name);
+    record["sourceIPAddress"] = json!(name);
+    record["readOnly"] = json!(true);
+    record["userIdentity"] = json!({"type": "AWSService", "invokedBy": name});
+    pen.put(FILE, at, record.to_string());
+}
