@@ -315,3 +315,41 @@ impl Engine<'_> {
         &self.infrastructure.seen
     }
 }
+
+/// Accounts and sources under pressure that is no case, most attempts first.
+const PRESSURES: usize = 50;
+
+impl Engine<'_> {
+    /// Principals and sessions held.
+    pub fn counts(&self) -> (u64, u64) {
+        let sessions: usize = self.dossiers.values().map(|d| d.sessions.len()).sum();
+        (self.dossiers.len() as u64, sessions as u64)
+    }
+
+    /// Attempts without success, by source: not cases, but worth knowing.
+    pub fn pressure(&self) -> Vec<portreeve_model::case::Pressure> {
+        let mut all: Vec<portreeve_model::case::Pressure> = self
+            .infrastructure
+            .sources
+            .iter()
+            .filter(|(ip, s)| ip.is_public() && s.failures >= 10 && s.successes.is_empty())
+            .map(|(ip, s)| {
+                let mut accounts: Vec<u32> = s.attempts.iter().filter_map(|a| a.account.some()).map(|a| a.0).collect();
+                accounts.sort_unstable();
+                accounts.dedup();
+                portreeve_model::case::Pressure {
+                    kind: "source".to_owned(),
+                    what: ip.to_string().into(),
+                    attempts: s.failures,
+                    accounts: accounts.len() as u64,
+                    sources: 1,
+                    first: s.first,
+                    last: s.last,
+                }
+            })
+            .collect();
+        all.sort_by(|a, b| b.attempts.cmp(&a.attempts).then_with(|| a.what.cmp(&b.what)));
+        all.truncate(PRESSURES);
+        all
+    }
+}

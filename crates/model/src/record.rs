@@ -6,5 +6,17 @@
 pub struct RawRef {
     pub input: u32,
     pub line: u32,
+    /// Byte offset; the upper 16 bits number the entry of an archive.
     pub offset: u64,
+}
+
+impl RawRef {
+    /// Number of the entry within an archive, 0 outside of one.
+    pub fn entry(self) -> u16 {
+        (self.offset >> 48) as u16
+    }
+
+    pub fn byte(self) -> u64 {
+        self.offset & 0xffff_ffff_ffff
+    }
 }

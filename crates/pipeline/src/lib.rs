@@ -1,1 +1,16 @@
-//! placeholder
+//! The one pipeline: reads, orders, folds and judges. Nothing else calls engine or playbook, so a hunt over
+//! files, a live service and a cluster worker say the same.
+
+mod account;
+pub mod codec;
+mod discover;
+mod evidence;
+mod guard;
+mod parse;
+mod read;
+mod run;
+mod runs;
+mod state_dir;
+
+// pub use parse::{ParseOptions, parse};
+// pub use run::{Options, Outcome, Progress, RunError, run};

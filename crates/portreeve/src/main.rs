@@ -1,1 +1,147 @@
-fn main() {}
+//! The command line. Wiring only: what is worth a unit test lives in a library.
+
+mod detections;
+mod doctor;
+mod evaluate;
+mod explain;
+mod hunt;
+mod parse;
+mod simulate;
+mod sources;
+mod stamp;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Finds, explains and contains the abuse of external remote services (MITRE ATT&CK T1133).
+///
+/// Reads the logs that you have (VPN, Citrix, RDP, SSH, firewalls, identity providers, AWS, Kubernetes, switches,
+/// DHCP, EDR), rebuilds each remote session, holds it against what is usual for that person, follows what it did
+/// afterwards, answers the playbook's questions with evidence down to file and line, and decides with reasons.
+#[derive(Parser)]
+#[command(name = "portreeve", version, max_term_width = 100)]
+#[command(after_help = "Start with:\n  portreeve simulate --users 40 --days 10 --out demo\n  portreeve hunt demo/logs --context demo/context --out report\n\nExit status: 0 ran, 1 findings reached --fail-on, 64 usage, 65 input not understood, 70 internal error.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Hunt(hunt::Hunt),
+    Parse(parse::Parse),
+    Explain(explain::Explain),
+    Sources(sources::Sources),
+    Detections(detections::Detections),
+    Doctor(doctor::Doctor),
+    Simulate(simulate::Simulate),
+    Evaluate(evaluate::Evaluate),
+    /// Print the JSON Schema of cases.json.
+    Schema,
+    /// Print shell completions.
+    #[command(hide = true)]
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
+}
+
+/// Where the context is; the same for hunt and doctor.
+#[derive(Args, Clone)]
+pub(crate) struct ContextArgs {
+    /// Directory with users.csv, travel.csv, vpn_pools.csv, intel/, geo/ … (all optional; see docs/context.md)
+    #[arg(long, value_name = "DIR", env = "PORTREEVE_CONTEXT")]
+    pub(crate) context: Option<std::path::PathBuf>,
+    /// City or country database (MMDB); may be given more than once
+    #[arg(long, value_name = "MMDB")]
+    pub(crate) geo: Vec<std::path::PathBuf>,
+    /// Network (ASN) database (MMDB)
+    #[arg(long, value_name = "MMDB")]
+    pub(crate) asn: Vec<std::path::PathBuf>,
+    /// Threat-intelligence lists or directories of them: plain text, CSV, STIX 2.1, MISP
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) intel: Vec<std::path::PathBuf>,
+}
+
+impl ContextArgs {
+    pub(crate) fn options(&self) -> portreeve_context::Options {
+        portreeve_context::Options { dir: self.context.clone(), geo: self.geo.clone(), asn: self.asn.clone(), intel: self.intel.clone() }
+    }
+}
+
+/// An error at the edge: what to say and how to leave.
+pub(crate) struct Failure {
+    pub(crate) code: u8,
+    pub(crate) text: String,
+}
+
+pub(crate) const USAGE: u8 = 64;
+pub(crate) const NOT_UNDERSTOOD: u8 = 65;
+pub(crate) const INTERNAL: u8 = 70;
+
+pub(crate) fn usage(error: impl Display) -> Failure {
+    Failure { code: USAGE, text: error.to_string() }
+}
+
+pub(crate) fn internal(error: impl Display) -> Failure {
+    Failure { code: INTERNAL, text: error.to_string() }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        // A reader that went away (`| head`) is no failure.
+        let code = if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { INTERNAL };
+        Failure { code, text: error.to_string() }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            let printed = error.print();
+            return ExitCode::from(if printed.is_err() { 0 } else { code });
+        }
+    };
+    let done = match cli.command {
+        Command::Hunt(c) => c.run(),
+        Command::Parse(c) => c.run(),
+        Command::Explain(c) => c.run(),
+        Command::Sources(c) => c.run(),
+        Command::Detections(c) => c.run(),
+        Command::Doctor(c) => c.run(),
+        Command::Simulate(c) => c.run(),
+        Command::Evaluate(c) => c.run(),
+        Command::Schema => say(&portreeve_report::json::schema()),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "portreeve", &mut io::stdout());
+            Ok(0)
+        }
+        Command::Man => clap_mangen::Man::new(Cli::command()).render(&mut io::stdout()).map(|()| 0).map_err(Failure::from),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            if failure.code != 0 {
+                let text = portreeve_model::untrusted::escape_for_terminal(&failure.text).replace("\\u{a}", "\n");
+                // Nothing sensible is left to do where even the error stream is closed.
+                drop(writeln!(io::stderr(), "portreeve: {text}"));
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Prints to standard output.
+pub(crate) fn say(text: &str) -> Result<u8, Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        out.write_all(b"\n")?;
+    }
+    out.flush()?;
+    Ok(0)
+}

@@ -1,1 +1,8 @@
-//! Integration tests.
+//! The binary as a user runs it.
+
+mod cli;
+mod company;
+mod docs;
+mod limits;
+mod order;
+mod tidy;

@@ -1,0 +1,107 @@
+//! Days on which the logs really lie: a stray record far in the future or the past moves nothing.
+
+use portreeve_model::EventTime;
+use portreeve_model::time::DAY_US;
+use std::collections::BTreeMap;
+
+/// A group of days cut off from the rest by more than this …
+const GAP_DAYS: i32 = 1;
+/// … and holding no more than this share of all events (or this many) is stray.
+const STRAY_PERMILLE: u64 = 1;
+const STRAY_EVENTS: u64 = 3;
+
+/// Events per day, UTC.
+#[derive(Clone, Default, Debug)]
+pub struct Days {
+    counts: BTreeMap<i32, u64>,
+    last: Option<(i32, u64)>,
+}
+
+impl Days {
+    pub fn note(&mut self, time: EventTime) {
+        let day = time.day();
+        match &mut self.last {
+            Some((d, n)) if *d == day => *n += 1,
+            _ => {
+                self.settle();
+                self.last = Some((day, 1));
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        if let Some((day, n)) = self.last.take() {
+            *self.counts.entry(day).or_default() += n;
+        }
+    }
+
+    pub fn add(&mut self, mut other: Days) {
+        other.settle();
+        self.settle();
+        for (day, n) in other.counts {
+            *self.counts.entry(day).or_default() += n;
+        }
+    }
+
+    /// First and last moment that count.
+    pub fn bounds(&mut self) -> (EventTime, EventTime) {
+        self.settle();
+        let all: u64 = self.counts.values().sum();
+        let stray = |n: u64| n <= STRAY_EVENTS.max(all * STRAY_PERMILLE / 1_000) && n * 2 < all;
+        let days: Vec<(i32, u64)> = self.counts.iter().map(|(d, n)| (*d, *n)).collect();
+        let (mut from, mut to) = (0, days.len());
+        let mut cut = 0;
+        for i in (1..days.len()).rev() {
+            cut += days[i].1;
+            if days[i].0 - days[i - 1].0 > GAP_DAYS && stray(cut) {
+                to = i;
+            }
+        }
+        cut = 0;
+        for i in 0..days.len().saturating_sub(1) {
+            cut += days[i].1;
+            // Old records are rarer and harmless for longer: only a gap of a month makes them stray.
+            if days[i + 1].0 - days[i].0 > 30 && stray(cut) && i + 1 < to {
+                from = i + 1;
+            }
+        }
+        match (days.get(from), days.get(to.wrapping_sub(1))) {
+            (Some((first, _)), Some((last, _))) => {
+                (EventTime(i64::from(*first) * DAY_US), EventTime((i64::from(*last) + 1) * DAY_US - 1))
+            }
+            _ => (EventTime::MIN, EventTime::MAX),
+        }
+    }
+
+    pub fn number(&mut self) -> u32 {
+        self.settle();
+        u32::try_from(self.counts.len()).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds(days: &[(i64, u64)]) -> (i32, i32) {
+        let mut d = Days::default();
+        for (day, n) in days {
+            for _ in 0..*n {
+                d.note(EventTime(day * DAY_US));
+            }
+        }
+        let (from, to) = d.bounds();
+        (from.day(), to.day())
+    }
+
+    #[test]
+    fn strays_are_left_out() {
+        assert_eq!(bounds(&[(100, 50), (101, 50), (5_000, 1)]), (100, 101));
+        assert_eq!(bounds(&[(0, 1), (100, 50), (101, 50), (5_000, 1)]), (100, 101));
+        // The next day is no stray, however few its events.
+        assert_eq!(bounds(&[(100, 500), (101, 1)]), (100, 101));
+        // A folder of two single records has no stray.
+        assert_eq!(bounds(&[(100, 1), (500, 1)]), (100, 500));
+        assert_eq!(bounds(&[(100, 40), (200, 40)]), (100, 200));
+    }
+}

@@ -1,0 +1,200 @@
+//! One run: read, order, fold, judge, answer, attach evidence.
+
+use crate::account::SourceAccount;
+use crate::discover::{Input, discover};
+use crate::evidence;
+use crate::read::{self, Readings};
+use crate::state_dir::{StateDir, StateError};
+use jiff::tz::TimeZone;
+use portreeve_content::Content;
+use portreeve_context::Tables;
+use portreeve_engine::Engine;
+use portreeve_model::answer::Decision;
+use portreeve_model::case::{Case, Pressure, RunReport};
+use portreeve_model::facts::Context;
+use portreeve_model::{EventTime, SymbolTable};
+use portreeve_playbook::triage;
+use portreeve_sources::Source;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Hears how far a run is; called from worker threads.
+pub trait Progress: Sync {
+    /// Bytes of this many more were read, of about this many in all.
+    fn read(&self, bytes: u64, of: u64);
+    fn stage(&self, what: &str);
+}
+
+pub struct Options<'a> {
+    pub paths: Vec<PathBuf>,
+    pub since: Option<EventTime>,
+    pub until: Option<EventTime>,
+    /// Zone of files that declare none.
+    pub zone: Option<TimeZone>,
+    pub year: Option<i16>,
+    pub threads: usize,
+    /// Read everything as this source instead of recognising it.
+    pub source: Option<&'static Source>,
+    pub state: Option<PathBuf>,
+    pub progress: Option<&'a dyn Progress>,
+}
+
+pub struct Outcome {
+    /// Escalations first, then by score.
+    pub cases: Vec<Case>,
+    pub report: RunReport,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("{0}")]
+    Unreadable(String),
+    #[error("cannot write temporary files for sorting: {0}; free space in the temporary directory (TMPDIR)")]
+    Spill(#[source] io::Error),
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// Runs the whole line over the paths.
+pub fn run(options: &Options<'_>, tables: &Tables, names: &Arc<SymbolTable>, content: &Content) -> Result<Outcome, RunError> {
+    let (inputs, problems) = discover(&options.paths);
+    if inputs.is_empty() && !problems.is_empty() {
+        return Err(RunError::Unreadable(problems.join("\n")));
+    }
+    let mut state = match &options.state {
+        Some(dir) => Some(StateDir::open(dir, names)?),
+        None => None,
+    };
+    stage(options, "reading");
+    let mut readings = read::all(&inputs, options, tables, names).map_err(RunError::Spill)?;
+    let mut report = RunReport { version: env!("CARGO_PKG_VERSION").to_owned(), warnings: problems, ..RunReport::default() };
+    report.warnings.extend(tables.warnings().iter().cloned());
+    account(&mut readings, &mut report);
+    let shown: Vec<String> = match state.as_mut() {
+        Some(state) => state.take_inputs(&inputs),
+        None => inputs.iter().map(|i| i.shown.clone()).collect(),
+    };
+    stage(options, "judging");
+    let mut engine = Engine::new(tables, names.clone());
+    fold(options, readings, state.as_mut(), &mut engine, &mut report)?;
+    let rules = content.rules();
+    let drafts = engine.judge(&rules);
+    let mut cases = triage(&engine, &rules, &drafts);
+    close(&engine, tables, &cases, &mut report);
+    stage(options, "collecting evidence");
+    evidence::attach(&mut cases, &shown, &inputs, options, &mut report);
+    if let Some(state) = state {
+        state.commit(names)?;
+    }
+    Ok(Outcome { cases, report })
+}
+
+fn stage(options: &Options<'_>, what: &str) {
+    if let Some(progress) = options.progress {
+        progress.stage(what);
+    }
+}
+
+/// Sums up what was read.
+fn account(readings: &mut Readings, report: &mut RunReport) {
+    let mut by_source: BTreeMap<&'static str, SourceAccount> = BTreeMap::new();
+    for input in &readings.inputs {
+        for (name, counts) in &input.sources {
+            by_source.entry(name).or_default().add(counts);
+        }
+    }
+    for (name, counts) in &by_source {
+        report.totals.add(&counts.counts);
+        report.sources.push(counts.report(name));
+    }
+    report.sources.sort_by(|a, b| b.counts.records.cmp(&a.counts.records).then_with(|| a.source.cmp(&b.source)));
+    report.inputs = readings.inputs.drain(..).map(|i| i.report).collect();
+    report.days = readings.days.number();
+}
+
+/// Pushes every event that counts into the engine, in total order, each once.
+fn fold(
+    options: &Options<'_>,
+    mut readings: Readings,
+    mut state: Option<&mut StateDir>,
+    engine: &mut Engine<'_>,
+    report: &mut RunReport,
+) -> Result<(), RunError> {
+    let (first, last) = readings.days.bounds();
+    let known = match state.as_deref_mut() {
+        Some(state) => state.events()?,
+        None => Vec::new().into_iter(),
+    };
+    let mut known = known.peekable();
+    let mut last_key = None;
+    let mut give = |event: &portreeve_model::Event, engine: &mut Engine<'_>, report: &mut RunReport| {
+        // The same record, by whichever path and however often it came, is one event.
+        let key = (event.order(), event.user, event.src_ip);
+        if last_key == Some(key) {
+            report.duplicates += 1;
+            return false;
+        }
+        last_key = Some(key);
+        engine.push(event);
+        true
+    };
+    for event in readings.runs.merge().map_err(RunError::Spill)? {
+        let mut event = event.map_err(RunError::Spill)?;
+        if let Some(state) = state.as_deref() {
+            event.raw.input = state.number(event.raw.input);
+        }
+        if event.time > last {
+            report.far_future += 1;
+            continue;
+        }
+        if event.time < first || options.since.is_some_and(|t| event.time < t) || options.until.is_some_and(|t| event.time > t) {
+            report.out_of_range += 1;
+            continue;
+        }
+        while known.peek().is_some_and(|k| crate::runs::order(k, &event).is_lt()) {
+            if let Some(k) = known.next() {
+                give(&k, engine, report);
+            }
+        }
+        report.first = Some(report.first.map_or(event.time, |t| t.min(event.time)));
+        report.last = Some(report.last.map_or(event.time, |t| t.max(event.time)));
+        report.events += 1;
+        if give(&event, engine, report)
+            && let Some(state) = state.as_deref_mut()
+        {
+            state.keep(&event);
+        }
+    }
+    for k in known {
+        give(&k, engine, report);
+    }
+    Ok(())
+}
+
+fn close(engine: &Engine<'_>, tables: &Tables, cases: &[Case], report: &mut RunReport) {
+    let (principals, sessions) = engine.counts();
+    (report.principals, report.sessions) = (principals, sessions);
+    report.evicted = engine.evicted().into_iter().filter(|(_, n)| *n > 0).map(|(k, n)| (k.to_owned(), n)).collect();
+    report.pressure = engine.pressure();
+    for case in cases {
+        match case.decision {
+            Decision::Escalate => report.escalate += 1,
+            Decision::Investigate => report.investigate += 1,
+            Decision::Close => report.close += 1,
+        }
+    }
+    let coverage = tables.coverage();
+    let lacks = [
+        (coverage.geo, "geo: no city database given (--geo); places are unknown"),
+        (coverage.asn, "asn: no network database given (--asn); networks are unknown"),
+        (coverage.intel, "intel: no threat-intelligence lists given (--intel)"),
+        (coverage.directory, "directory: no users.csv; roles, homes and standing of accounts are unknown"),
+        (coverage.mfa_policy, "mfa_policy.csv: not given; what should have asked for a second factor is unknown"),
+        (coverage.vpn_pools, "vpn_pools.csv: not given; tunnel addresses are known from assignments alone"),
+        (coverage.assets, "assets.csv: not given; which hosts are critical is unknown"),
+    ];
+    report.missing.extend(lacks.into_iter().filter(|(given, _)| !given).map(|(_, text)| text.to_owned()));
+}
+

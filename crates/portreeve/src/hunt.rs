@@ -1,0 +1,219 @@
+//! `portreeve hunt`: logs in, decided cases out.
+
+use crate::{ContextArgs, Failure, NOT_UNDERSTOOD, internal, stamp, usage};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use portreeve_content::Content;
+use portreeve_context::Tables;
+use portreeve_model::answer::Decision;
+use portreeve_model::{EventTime, SymbolTable};
+use portreeve_pipeline::{Options, Progress, run};
+use portreeve_report::{FORMATS, Format};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+/// Find and decide the abuse of remote access in log files, without a server
+///
+/// A folder is read whole, whatever its files are called: plain, gzip, zstd, bzip2, xz, zip, tar, EVTX. Products are
+/// recognised by content. Without a context directory the program still works and says what it could not judge.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  portreeve hunt /var/log/vpn\n  portreeve hunt logs --context context --out report --fail-on escalate\n  portreeve hunt logs --geo city.mmdb --asn asn.mmdb --intel lists/ --format json\n  journalctl -o json | portreeve hunt -\n  portreeve hunt today/ --state state/      # knows what earlier hunts saw")]
+pub(crate) struct Hunt {
+    /// Files, folders, or - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    context: ContextArgs,
+    /// Keep what was seen here, so that the next hunt knows it
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Leave out what happened before
+    #[arg(long, value_name = "TIME", value_parser = stamp::time)]
+    since: Option<EventTime>,
+    /// Leave out what happened after
+    #[arg(long, value_name = "TIME", value_parser = stamp::time)]
+    until: Option<EventTime>,
+    /// Zone of records that name none (default UTC, and the case says so)
+    #[arg(long, value_name = "ZONE")]
+    tz: Option<String>,
+    /// Year of records that name none (default: from the dated records around them)
+    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1990..=2200))]
+    year: Option<i16>,
+    /// What to write; may be given more than once
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    format: Vec<Output>,
+    /// Write files here: cases.json, cases.ndjson, report.html, report.md and always run.json
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Leave with status 1 where a case is at least this
+    #[arg(long, value_enum, value_name = "DECISION")]
+    fail_on: Option<FailOn>,
+    /// Threads that read (default: one per core)
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Read everything as this product instead of recognising it (see `portreeve sources`)
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Detections and scoring from here instead of the built-in ones
+    #[arg(long, value_name = "DIR")]
+    content: Option<PathBuf>,
+    /// Leave with status 65 where more than this share of the records was not understood
+    #[arg(long, value_name = "PERCENT", default_value_t = 90)]
+    max_not_understood: u8,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+    Ndjson,
+    Html,
+    Md,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    Escalate,
+    Investigate,
+}
+
+impl Output {
+    fn name(self) -> &'static str {
+        match self {
+            Output::Table => "table",
+            Output::Json => "json",
+            Output::Ndjson => "ndjson",
+            Output::Html => "html",
+            Output::Md => "md",
+        }
+    }
+}
+
+pub(crate) fn content(dir: Option<&Path>) -> Result<Content, Failure> {
+    match dir {
+        Some(dir) => Content::from_dir(dir).map_err(usage),
+        None => Content::embedded().map_err(internal),
+    }
+}
+
+impl Hunt {
+    pub(crate) fn run(self) -> Result<u8, Failure> {
+        let source = match &self.source {
+            Some(name) => Some(portreeve_sources::by_name(name).ok_or_else(|| usage(format!("no source is called `{name}`; `portreeve sources` lists them")))?),
+            None => None,
+        };
+        let zone = self.tz.as_deref().map(stamp::zone).transpose().map_err(usage)?;
+        let content = content(self.content.as_deref())?;
+        let names = SymbolTable::new();
+        let tables = Tables::load(&self.context.options(), names.clone()).map_err(usage)?;
+        let bar = Bar::new();
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let options = Options {
+            paths: self.paths.clone(),
+            since: self.since,
+            until: self.until,
+            zone,
+            year: self.year,
+            threads: self.threads.unwrap_or(cores).max(1),
+            source,
+            state: self.state.clone(),
+            progress: Some(&bar),
+        };
+        let outcome = run(&options, &tables, &names, &content).map_err(usage)?;
+        bar.bar.finish_and_clear();
+        self.write(&outcome)?;
+        let worst = outcome.cases.iter().map(|c| c.decision).max().unwrap_or_default();
+        let failed = match self.fail_on {
+            Some(FailOn::Escalate) => worst == Decision::Escalate,
+            Some(FailOn::Investigate) => worst >= Decision::Investigate,
+            None => false,
+        };
+        let totals = &outcome.report.totals;
+        let lost = totals.unknown + totals.broken;
+        if totals.records == 0 || lost * 100 > totals.records * u64::from(self.max_not_understood) {
+            let what = if totals.records == 0 { "no records were found".to_owned() } else { format!("{lost} of {} records were not understood", totals.records) };
+            return Err(Failure { code: NOT_UNDERSTOOD, text: format!("{what}; run.json or the table above names the files, `portreeve sources` the products") });
+        }
+        Ok(u8::from(failed))
+    }
+
+    fn write(&self, outcome: &portreeve_pipeline::Outcome) -> Result<(), Failure> {
+        let chosen = |o: Output| self.format.contains(&o);
+        let (cases, report) = (&outcome.cases, &outcome.report);
+        if let Some(dir) = &self.out {
+            std::fs::create_dir_all(dir).map_err(|e| usage(format!("{}: {e}", dir.display())))?;
+            for format in FORMATS {
+                let wanted = self.format.is_empty() || self.format.iter().any(|o| o.name() == format.name) || format.name == "run";
+                if wanted && format.name != "table" {
+                    let path = dir.join(format.file);
+                    let file = File::create(&path).map_err(|e| usage(format!("{}: {e}", path.display())))?;
+                    let mut to = BufWriter::new(file);
+                    (format.write)(cases, report, &mut to)?;
+                    to.flush()?;
+                }
+            }
+            if self.format.is_empty() || chosen(Output::Table) {
+                self.table(cases, report)?;
+            }
+            return Ok(());
+        }
+        if self.format.is_empty() {
+            return self.table(cases, report);
+        }
+        for output in &self.format {
+            if *output == Output::Table {
+                self.table(cases, report)?;
+                continue;
+            }
+            let format: Option<&&Format> = FORMATS.iter().find(|f| f.name == output.name());
+            let format = format.ok_or_else(|| internal("a format is missing from the registry"))?;
+            let mut to = BufWriter::new(io::stdout().lock());
+            (format.write)(cases, report, &mut to)?;
+            to.flush()?;
+        }
+        Ok(())
+    }
+
+    fn table(&self, cases: &[portreeve_model::case::Case], report: &portreeve_model::case::RunReport) -> Result<(), Failure> {
+        let colour = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
+        let style = portreeve_report::terminal::Style { colour, width: width() };
+        let mut to = BufWriter::new(io::stdout().lock());
+        portreeve_report::terminal::table(cases, report, style, &mut to)?;
+        if let Some(dir) = &self.out {
+            writeln!(to, "Written to {}: open report.html in a browser.", portreeve_model::untrusted::escape_for_terminal(&dir.display().to_string()))?;
+        }
+        to.flush()?;
+        Ok(())
+    }
+}
+
+/// Columns of the terminal; 80 where it does not say.
+pub(crate) fn width() -> u16 {
+    std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).filter(|c| *c >= 40).unwrap_or(80)
+}
+
+struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    fn new() -> Bar {
+        let bar = if io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        if let Ok(style) = ProgressStyle::with_template("{msg:20} {bar:30} {bytes}/{total_bytes} {eta}") {
+            bar.set_style(style);
+        }
+        Bar { bar }
+    }
+}
+
+impl Progress for Bar {
+    fn read(&self, bytes: u64, of: u64) {
+        self.bar.set_length(of);
+        self.bar.inc(bytes);
+    }
+
+    fn stage(&self, what: &str) {
+        self.bar.set_message(what.to_owned());
+    }
+}

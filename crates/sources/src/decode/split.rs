@@ -1,0 +1,329 @@
+//! A decoded byte stream to records: lines, elements of a JSON array, multi-line XML events. In blocks, with
+//! memory bounded by the longest record that is kept.
+
+use std::io::{self, Read};
+
+const BLOCK: usize = 256 * 1_024;
+
+/// One record of a stream, before framing.
+pub(crate) struct Piece<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// Line or record number, from 1.
+    pub(crate) number: u32,
+    pub(crate) offset: u64,
+    /// Longer than the limit: `bytes` is only its beginning.
+    pub(crate) too_long: bool,
+}
+
+/// Called for each record; returns false to stop.
+pub(crate) type Sink<'s> = &'s mut dyn FnMut(Piece<'_>) -> bool;
+
+/// Lines of text. Blank ones are counted as lines and not given.
+pub(crate) fn lines(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Result<()> {
+    let mut buffer: Vec<u8> = vec![0; BLOCK];
+    let (mut filled, mut offset, mut number) = (0usize, 0u64, 0u32);
+    let mut skipping = false;
+    loop {
+        if filled == buffer.len() {
+            if filled > limit {
+                // The line is longer than any that is kept: give its beginning once, then pass over the rest.
+                if !skipping {
+                    skipping = true;
+                    number = number.saturating_add(1);
+                    if !sink(Piece { bytes: &buffer[..1_024], number, offset, too_long: true }) {
+                        return Ok(());
+                    }
+                }
+                offset += filled as u64;
+                filled = 0;
+            } else {
+                buffer.resize(buffer.len() * 2, 0);
+            }
+        }
+        let n = match from.read(&mut buffer[filled..]) {
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => {
+                // What arrived before the error is still worth reading.
+                finish(&buffer[..filled], offset, number, skipping, sink);
+                return Err(e);
+            }
+        };
+        if n == 0 {
+            finish(&buffer[..filled], offset, number, skipping, sink);
+            return Ok(());
+        }
+        let end = filled + n;
+        let mut start = 0;
+        for nl in memchr::memchr_iter(b'\n', &buffer[filled..end]).map(|p| p + filled) {
+            if skipping {
+                skipping = false;
+            } else {
+                number = number.saturating_add(1);
+                let line = &buffer[start..nl];
+                let too_long = line.len() > limit;
+                let bytes = if too_long { &line[..1_024] } else { line };
+                if !is_blank(bytes) && !sink(Piece { bytes, number, offset: offset + start as u64, too_long }) {
+                    return Ok(());
+                }
+            }
+            start = nl + 1;
+        }
+        buffer.copy_within(start..end, 0);
+        offset += start as u64;
+        filled = end - start;
+    }
+}
+
+fn finish(rest: &[u8], offset: u64, number: u32, skipping: bool, sink: Sink<'_>) {
+    if !skipping && !is_blank(rest) {
+        sink(Piece { bytes: rest, number: number.saturating_add(1), offset, too_long: false });
+    }
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r' | 0))
+}
+
+/// Elements of `[…]`, of `{"Records":[…]}` and its like, or objects one after another over several lines.
+pub(crate) fn json(mut from: impl Read, limit: usize, wrapped: bool, sink: Sink<'_>) -> io::Result<()> {
+    // Depth at which elements begin: inside the array, and inside the object that wraps it.
+    let mut scan = JsonScan { element: if wrapped { 2 } else { 0 }, ..JsonScan::default() };
+    let mut block = vec![0u8; BLOCK];
+    loop {
+        let n = match from.read(&mut block) {
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        if n == 0 {
+            // Cut off inside an element: one broken record, shown as it is.
+            if !scan.held.is_empty() {
+                scan.number = scan.number.saturating_add(1);
+                sink(Piece { bytes: &scan.held, number: scan.number, offset: scan.start, too_long: scan.too_long });
+            }
+            return Ok(());
+        }
+        if !scan.feed(&block[..n], limit, sink) {
+            return Ok(());
+        }
+    }
+}
+
+#[derive(Default)]
+struct JsonScan {
+    depth: u32,
+    element: u32,
+    in_string: bool,
+    escaped: bool,
+    /// Bytes of the element so far.
+    held: Vec<u8>,
+    holding: bool,
+    too_long: bool,
+    offset: u64,
+    start: u64,
+    number: u32,
+    begun: bool,
+}
+
+impl JsonScan {
+    fn feed(&mut self, block: &[u8], limit: usize, sink: Sink<'_>) -> bool {
+        let mut from = 0; // of what is held in this block
+        let mut i = 0;
+        while i < block.len() {
+            if self.in_string {
+                if self.escaped {
+                    self.escaped = false;
+                    i += 1;
+                    continue;
+                }
+                match memchr::memchr2(b'"', b'\\', &block[i..]) {
+                    None => {
+                        i = block.len();
+                        continue;
+                    }
+                    Some(n) => {
+                        i += n;
+                        if block[i] == b'\\' {
+                            self.escaped = true;
+                        } else {
+                            self.in_string = false;
+                        }
+                        i += 1;
+                        continue;
+                    }
+                }
+            }
+            match block[i] {
+                b'"' => self.in_string = true,
+                b'{' | b'[' => {
+                    if !self.begun {
+                        self.begun = true;
+                        if self.element == 0 && block[i] == b'[' {
+                            self.element = 1;
+                        }
+                    }
+                    if self.depth == self.element && !self.holding {
+                        self.holding = true;
+                        from = i;
+                        self.start = self.offset + i as u64;
+                    }
+                    self.depth += 1;
+                }
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.holding && self.depth == self.element {
+                        self.keep(&block[from..=i], limit);
+                        self.holding = false;
+                        self.number = self.number.saturating_add(1);
+                        let piece = Piece { bytes: &self.held, number: self.number, offset: self.start, too_long: self.too_long };
+                        let on = sink(piece);
+                        self.held.clear();
+                        self.too_long = false;
+                        if !on {
+                            return false;
+                        }
+                    }
+                }
+                _ => {}
+            }
+            i += 1;
+        }
+        if self.holding {
+            self.keep(&block[from..], limit);
+        }
+        self.offset += block.len() as u64;
+        true
+    }
+
+    fn keep(&mut self, part: &[u8], limit: usize) {
+        let shown = limit.min(1_024);
+        if self.too_long {
+            return;
+        }
+        if self.held.len() + part.len() > limit {
+            self.too_long = true;
+            let room = shown.saturating_sub(self.held.len());
+            self.held.extend_from_slice(&part[..room.min(part.len())]);
+            self.held.truncate(shown);
+            return;
+        }
+        self.held.extend_from_slice(part);
+    }
+}
+
+/// `<Event>` elements that may run over several lines.
+pub(crate) fn xml(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Result<()> {
+    const END: &[u8] = b"</Event>";
+    let (mut held, mut block) = (Vec::new(), vec![0u8; BLOCK]);
+    let (mut offset, mut number) = (0u64, 0u32);
+    loop {
+        let n = from.read(&mut block)?;
+        if n == 0 {
+            if memchr::memmem::find(&held, b"<Event ").or(memchr::memmem::find(&held, b"<Event>")).is_some() {
+                sink(Piece { bytes: &held, number: number.saturating_add(1), offset, too_long: false });
+            }
+            return Ok(());
+        }
+        held.extend_from_slice(&block[..n]);
+        let mut start = 0;
+        while let Some(end) = memchr::memmem::find(&held[start..], END).map(|p| start + p + END.len()) {
+            let from = memchr::memmem::find(&held[start..end], b"<Event ").or(memchr::memmem::find(&held[start..end], b"<Event>")).unwrap_or(0);
+            number = number.saturating_add(1);
+            let bytes = &held[start + from..end];
+            if !sink(Piece { bytes, number, offset: offset + (start + from) as u64, too_long: false }) {
+                return Ok(());
+            }
+            start = end;
+        }
+        held.drain(..start);
+        offset += start as u64;
+        if held.len() > limit {
+            number = number.saturating_add(1);
+            if !sink(Piece { bytes: &held[..1_024], number, offset, too_long: true }) {
+                return Ok(());
+            }
+            offset += held.len() as u64;
+            held.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Gives its bytes in parts of the sizes asked for.
+    struct Chunks<'a> {
+        bytes: &'a [u8],
+        sizes: Vec<usize>,
+        turn: usize,
+    }
+
+    impl Read for Chunks<'_> {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            let size = self.sizes.get(self.turn % self.sizes.len().max(1)).copied().unwrap_or(1).max(1);
+            self.turn += 1;
+            let n = size.min(to.len()).min(self.bytes.len());
+            to[..n].copy_from_slice(&self.bytes[..n]);
+            self.bytes = &self.bytes[n..];
+            Ok(n)
+        }
+    }
+
+    fn collect(bytes: &[u8], sizes: &[usize], how: impl Fn(Chunks<'_>, Sink<'_>) -> io::Result<()>) -> Vec<(u32, u64, bool, Vec<u8>)> {
+        let mut got = Vec::new();
+        let from = Chunks { bytes, sizes: sizes.to_vec(), turn: 0 };
+        how(from, &mut |p: Piece<'_>| {
+            got.push((p.number, p.offset, p.too_long, p.bytes.to_vec()));
+            true
+        })
+        .expect("memory does not fail");
+        got
+    }
+
+    #[test]
+    fn lines_with_and_without_an_end() {
+        let got = collect(b"one\r\n\n\0\0\ntwo\nthree", &[3], |f, s| lines(f, 1_000, s));
+        let want = [(1, 0, b"one\r".to_vec()), (4, 9, b"two".to_vec()), (5, 13, b"three".to_vec())];
+        assert_eq!(got.iter().map(|g| (g.0, g.1, g.3.clone())).collect::<Vec<_>>(), want);
+    }
+
+    #[test]
+    fn a_very_long_line_is_one_record_and_the_next_is_read() {
+        let mut text = vec![b'x'; 3 << 20];
+        text.extend_from_slice(b"\nnext\n");
+        let got = collect(&text, &[1 << 16], |f, s| lines(f, 1 << 20, s));
+        assert_eq!(got.len(), 2);
+        assert!(got[0].2 && !got[1].2);
+        assert_eq!((got[1].0, got[1].3.as_slice()), (2, b"next".as_slice()));
+    }
+
+    #[test]
+    fn json_elements() {
+        let elements = |text: &str, wrapped| {
+            collect(text.as_bytes(), &[5], |f, s| json(f, 1_000, wrapped, s)).into_iter().map(|g| String::from_utf8(g.3).expect("text")).collect::<Vec<_>>()
+        };
+        assert_eq!(elements(r#"{"Records":[{"a":"]}"},{"b":[1,{"c":2}]}]}"#, true), [r#"{"a":"]}"}"#, r#"{"b":[1,{"c":2}]}"#]);
+        assert_eq!(elements("[\n {\"a\":1},\n {\"b\":\"\\\"\"}\n]", false), ["{\"a\":1}", "{\"b\":\"\\\"\"}"]);
+        assert_eq!(elements("{\n \"a\":1\n}\n{\n \"b\":2\n}", false), ["{\n \"a\":1\n}", "{\n \"b\":2\n}"]);
+        assert_eq!(elements(r#"[{"a":1},{"b":"#, false), [r#"{"a":1}"#, r#"{"b":"#]);
+    }
+
+    #[test]
+    fn xml_events_over_lines() {
+        let text = "<?xml version=\"1.0\"?>\n<Events>\n<Event xmlns='x'>\n<a/>\n</Event>\n<Event>b</Event></Events>";
+        let got = collect(text.as_bytes(), &[7], |f, s| xml(f, 1_000, s));
+        assert_eq!(got.len(), 2);
+        assert_eq!(got[1].3, b"<Event>b</Event>");
+    }
+
+    proptest! {
+        #[test]
+        fn chunking_changes_nothing(bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'{'), Just(b'}'), Just(b'['), Just(b']'), Just(b'"'), Just(b'\\'), any::<u8>()], 0..300), sizes in proptest::collection::vec(1usize..20, 1..5)) {
+            prop_assert_eq!(collect(&bytes, &sizes, |f, s| lines(f, 64, s)), collect(&bytes, &[1_000], |f, s| lines(f, 64, s)));
+            prop_assert_eq!(collect(&bytes, &sizes, |f, s| json(f, 64, false, s)), collect(&bytes, &[1_000], |f, s| json(f, 64, false, s)));
+        }
+    }
+}

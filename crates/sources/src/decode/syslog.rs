@@ -1,0 +1,227 @@
+//! The syslog header in the dialects that devices write: RFC 5424, RFC 3164, rsyslog with ISO stamps, Cisco's
+//! sequence numbers and zones, and lines that carry no header at all.
+
+use super::clock::{self, Stamp};
+use crate::record::{Header, HeaderTime};
+
+/// Cuts the header; the rest is the body. A line without one comes back whole.
+pub(crate) fn split(line: &[u8]) -> (Header<'_>, &[u8]) {
+    let mut header = Header::default();
+    let mut rest = line;
+    if let Some((priority, after)) = priority(rest) {
+        header.priority = Some(priority);
+        rest = after.trim_ascii_start();
+        if let Some(after) = rest.strip_prefix(b"1 ") {
+            return rfc5424(header, after, line);
+        }
+    }
+    // Cisco: `017567: switch: *Oct  6 04:22:12.896 CEST: %FACILITY…`, sequence number and host both optional.
+    let mut cisco_host: &[u8] = b"";
+    let mut ahead = rest;
+    if let Some(after) = sequence(ahead) {
+        ahead = after;
+    }
+    if clock_at(ahead).is_none()
+        && let Some((word, after)) = colon_word(ahead)
+        && clock_at(after).is_some()
+    {
+        cisco_host = word;
+        ahead = after;
+        if let Some(after) = sequence(ahead) {
+            ahead = after;
+        }
+    }
+    let Some((time, used, ahead)) = clock_at(ahead) else {
+        return (header, if header.priority.is_some() { rest } else { line });
+    };
+    header.time = Some(time);
+    header.host = cisco_host;
+    rest = &ahead[used..];
+    after_time(header, rest)
+}
+
+fn after_time<'a>(mut header: Header<'a>, rest: &'a [u8]) -> (Header<'a>, &'a [u8]) {
+    // `CEST: %AUTHMGR-5-START`, `: %ASA-6-302013`.
+    let trimmed = rest.trim_ascii_start();
+    if let Some(body) = mnemonic(trimmed) {
+        return (header, body);
+    }
+    if rest.first() != Some(&b' ') && rest.first() != Some(&b':') {
+        return (header, rest);
+    }
+    let (host, after) = word(trimmed);
+    if host.is_empty() {
+        return (header, trimmed);
+    }
+    // `host : %ASA-…`
+    if let Some(body) = mnemonic(after) {
+        header.host = host.strip_suffix(b":").unwrap_or(host);
+        return (header, body);
+    }
+    // A program where the host should be: `Oct 23 07:21:42 sshd[77]: …`.
+    if let Some((program, pid)) = program(host) {
+        header.program = program;
+        header.pid = pid;
+        return (header, after);
+    }
+    if host.contains(&b'=') || host.contains(&b',') || host.starts_with(b"CEF:") || host.starts_with(b"{") {
+        return (header, trimmed);
+    }
+    header.host = host;
+    let (tag, body) = word(after);
+    if let Some((program, pid)) = program(tag) {
+        header.program = program;
+        header.pid = pid;
+        return (header, body);
+    }
+    (header, after)
+}
+
+/// The body of a Cisco message, from `%` on, past an optional zone and colon.
+fn mnemonic(text: &[u8]) -> Option<&[u8]> {
+    if text.first() == Some(&b'%') {
+        return Some(text);
+    }
+    let text = match text.iter().position(|b| !b.is_ascii_alphabetic()) {
+        Some(end) if end <= 5 => &text[end..],
+        _ => text,
+    };
+    let text = text.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+    (text.first() == Some(&b'%')).then_some(text)
+}
+
+fn rfc5424<'a>(mut header: Header<'a>, rest: &'a [u8], line: &'a [u8]) -> (Header<'a>, &'a [u8]) {
+    let (stamp, rest) = word(rest);
+    header.time = match clock::iso(stamp) {
+        Some((Stamp::Absolute(t), _)) => Some(HeaderTime::Absolute(t)),
+        Some((Stamp::Local(c), _)) => Some(HeaderTime::Local(c)),
+        None if stamp == b"-" => None,
+        None => return (Header::default(), line),
+    };
+    let nil = |w: &'a [u8]| if w == b"-" { &b""[..] } else { w };
+    let (host, rest) = word(rest);
+    let (program, rest) = word(rest);
+    let (pid, rest) = word(rest);
+    let (_id, rest) = word(rest);
+    header.host = nil(host);
+    header.program = nil(program);
+    header.pid = nil(pid);
+    let body = structured_data_end(rest);
+    (header, body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
+}
+
+fn structured_data_end(rest: &[u8]) -> &[u8] {
+    if let Some(after) = rest.strip_prefix(b"-") {
+        return after.trim_ascii_start();
+    }
+    let mut at = 0;
+    while rest.get(at) == Some(&b'[') {
+        let (mut quoted, mut i) = (false, at + 1);
+        loop {
+            match rest.get(i) {
+                None => return rest,
+                Some(b'\\') => i += 1,
+                Some(b'"') => quoted = !quoted,
+                Some(b']') if !quoted => break,
+                Some(_) => {}
+            }
+            i += 1;
+        }
+        at = i + 1;
+    }
+    rest[at..].trim_ascii_start()
+}
+
+/// `<134>` and, before it, the octet count of RFC 6587.
+fn priority(text: &[u8]) -> Option<(u8, &[u8])> {
+    let text = match text.first() {
+        Some(b'0'..=b'9') => {
+            let end = text.iter().position(|b| !b.is_ascii_digit())?;
+            text[end..].strip_prefix(b" ").filter(|t| t.first() == Some(&b'<'))?
+        }
+        _ => text,
+    };
+    let inner = text.strip_prefix(b"<")?;
+    let end = inner.iter().take(4).position(|b| *b == b'>')?;
+    let n = inner[..end].iter().try_fold(0u16, |n, b| b.is_ascii_digit().then(|| n * 10 + u16::from(b - b'0')))?;
+    Some((u8::try_from(n).ok().filter(|n| *n <= 191)?, &inner[end + 1..]))
+}
+
+/// `017567: `, `000123: `.
+fn sequence(text: &[u8]) -> Option<&[u8]> {
+    let end = text.iter().position(|b| !b.is_ascii_digit())?;
+    (end > 0 && end <= 12).then(|| text[end..].strip_prefix(b":")).flatten().map(<[u8]>::trim_ascii_start)
+}
+
+/// `switch-1: ` at the front.
+fn colon_word(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (word, rest) = word(text);
+    let name = word.strip_suffix(b":")?;
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    (!name.is_empty() && name.iter().all(plain)).then_some((name, rest))
+}
+
+/// A stamp at the front, past the mark of an unsynchronised clock (`*`, `.`).
+fn clock_at(text: &[u8]) -> Option<(HeaderTime, usize, &[u8])> {
+    let text = match text {
+        [b'*' | b'.', rest @ ..] => rest,
+        _ => text,
+    };
+    let (stamp, used) = match text.first()? {
+        b'0'..=b'9' => clock::iso(text)?,
+        _ => clock::bsd(text)?,
+    };
+    let time = match stamp {
+        Stamp::Absolute(t) => HeaderTime::Absolute(t),
+        Stamp::Local(c) => HeaderTime::Local(c),
+    };
+    Some((time, used, text))
+}
+
+/// `sshd[77]:`, `dhcpd:`, `sshd-session[5]:`.
+fn program(tag: &[u8]) -> Option<(&[u8], &[u8])> {
+    let tag = tag.strip_suffix(b":")?;
+    let (name, pid) = match memchr::memchr(b'[', tag) {
+        Some(open) => (&tag[..open], tag[open + 1..].strip_suffix(b"]")?),
+        None => (tag, &b""[..]),
+    };
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b'(' | b')');
+    (!name.is_empty() && name.iter().all(plain)).then_some((name, pid))
+}
+
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = memchr::memchr(b' ', text).unwrap_or(text.len());
+    (&text[..end], text[end..].trim_ascii_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, host: &str, program: &str, body: &str, timed: bool) {
+        let (h, b) = split(line.as_bytes());
+        let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+        assert_eq!((text(h.host), text(h.program), text(b), h.time.is_some()), (host.into(), program.into(), body.into(), timed), "{line}");
+    }
+
+    #[test]
+    fn dialects() {
+        check("<38>Oct 23 07:21:42 gw1 sshd[77]: Accepted", "gw1", "sshd", "Accepted", true);
+        check("Oct  3 07:21:42 gw1 sshd-session[77]: Accepted", "gw1", "sshd-session", "Accepted", true);
+        check("Oct 23 07:21:42 sshd[77]: Accepted", "", "sshd", "Accepted", true);
+        check("2026-10-23T07:21:42.5+02:00 gw1 sshd[77]: x", "gw1", "sshd", "x", true);
+        check("<166>Oct 26 2026 18:02:43 asa-1 : %ASA-6-302013: Built", "asa-1", "", "%ASA-6-302013: Built", true);
+        check("<166>Oct 26 2026 18:02:43: %ASA-6-302013: Built", "", "", "%ASA-6-302013: Built", true);
+        check("<189>017567: sw-1: Oct  6 04:22:12.896 CEST: %AUTHMGR-5-START: Starting", "sw-1", "", "%AUTHMGR-5-START: Starting", true);
+        check("<189>29: *Mar  1 18:48:50.483 UTC: %SYS-5-CONFIG_I: x", "", "", "%SYS-5-CONFIG_I: x", true);
+        check("<14>Oct 27 10:48:19 pa-1 1,2026/10/27 16:18:19,01,TRAFFIC", "pa-1", "", "1,2026/10/27 16:18:19,01,TRAFFIC", true);
+        check("<34>1 2026-10-11T22:14:15.003Z gw1 sshd 77 ID47 [a@1 x=\"]\"] \u{feff}Accepted", "gw1", "sshd", "Accepted", true);
+        check("<34>1 - gw1 app - - - msg", "gw1", "app", "msg", false);
+        check("<189>date=2026-10-26 time=01:09:12 devname=\"FGT\"", "", "", "date=2026-10-26 time=01:09:12 devname=\"FGT\"", false);
+        check("%ASA-6-302013: Built", "", "", "%ASA-6-302013: Built", false);
+        check("no header here", "", "", "no header here", false);
+        check("83 <38>Oct 23 07:21:42 gw1 sshd[77]: x", "gw1", "sshd", "x", true);
+        check("<999>x", "", "", "<999>x", false);
+        check("", "", "", "", false);
+    }
+}
