@@ -110,15 +110,13 @@ impl Person {
 
     pub(crate) fn aliases(&self, company: &Company) -> Vec<String> {
         let email = self.email(company);
-        let mut names = vec![
+        vec![
             self.login.clone(),
             email,
             format!("{}\\{}", company.netbios, self.login),
             format!("{}@{}", self.login, company.ad_domain()),
             format!("{}.{}", self.first.to_lowercase(), self.last.to_lowercase()),
-        ];
-        names.extend(self.admin.clone());
-        names
+        ]
     }
 }
 

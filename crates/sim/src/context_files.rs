@@ -116,25 +116,52 @@ fn users(company: &Company, extra: &Extra) -> Table {
             started,
         ]);
     }
-    let warsaw = city("Warsaw");
-    let lat = warsaw.lat.to_string();
-    let lon = warsaw.lon.to_string();
-    let alias = format!("{}\\ext-care", company.netbios);
-    table.row(&[
-        "ext-care",
-        &alias,
-        "",
-        "Contractor",
-        "Application support",
-        "no",
-        warsaw.country,
-        warsaw.name,
-        &lat,
-        &lon,
-        "",
-        "active",
-        "2023-04-01",
-    ]);
+    for person in company.people.iter().filter(|p| p.admin.is_some()) {
+        let Some(admin) = &person.admin else { continue };
+        let alias = format!("{}\\{admin};{admin}@{}", company.netbios, company.ad_domain());
+        let (lat, lon) = (format!("{:.4}", person.lat), format!("{:.4}", person.lon));
+        let place = [person.home.country, person.home.name, &lat, &lon];
+        let role = "Domain Administrator (admin account)";
+        let [country, home, lat, lon] = place;
+        table.row(&[
+            admin,
+            &alias,
+            "",
+            "IT",
+            role,
+            "yes",
+            country,
+            home,
+            lat,
+            lon,
+            &person.login,
+            "active",
+            &person.started,
+        ]);
+    }
+    for (name, role, home) in [
+        ("ext-care", "Vendor (application support)", city("Warsaw")),
+        ("ext-redteam", "Vendor (penetration test)", city("London")),
+    ] {
+        let (lat, lon) = (home.lat.to_string(), home.lon.to_string());
+        let alias = format!("{}\\{name}", company.netbios);
+        let row = [
+            name,
+            &alias,
+            "",
+            "Contractor",
+            role,
+            "no",
+            home.country,
+            home.name,
+            &lat,
+            &lon,
+            "",
+            "active",
+            "2023-04-01",
+        ];
+        table.row(&row);
+    }
     table
 }
 

@@ -436,7 +436,8 @@ pub(crate) fn background(company: &Company, book: &mut Book, plan: &Plan, day: i
     // A contractor of the software house keeps the terminal server; he comes through the RD Gateway on weekdays.
     if !clock::is_weekend(clock::plus_days(plan.start, day)) {
         let ip = contractor_address(company, plan.seed);
-        let host = company.first("terminal server").host.to_lowercase();
+        let host =
+            format!("{}.{}", company.first("terminal server").host.to_lowercase(), company.ad_domain());
         let at = midnight + 9 * HOUR + pen.rng.range(0, HOUR);
         rd_gateway::session(&mut pen, at, at + 3 * HOUR, "ext-care", ip, &host);
         let (server, gateway) = (company.first("terminal server"), company.first("rd gateway"));

@@ -136,7 +136,7 @@ pub(crate) fn run(pen: &mut Pen<'_>, stay: &Stay) -> Held {
             let group =
                 if stay.second == Second::Exempt { "AnyConnect-Legacy" } else { "AnyConnect-Employees" };
             let at = asks_push(pen, stay, &person, at, okta::RADIUS_AGENT);
-            ise::vpn(pen, at, &user, stay.ip, "asa", true);
+            ise::vpn(pen, at, &user, stay.ip, &device.host, true);
             device.accepted(pen, at + 200, &user, stay.ip);
             device.connected(pen, at + SECOND, &user, stay.ip, inner, policy);
             let mut last = stay.ip;
@@ -206,8 +206,8 @@ pub(crate) fn failed(pen: &mut Pen<'_>, person: &Person, ip: Ipv4Addr, at: Milli
     match person.gateway {
         Gateway::AsaMain | Gateway::AsaSecond => {
             let user = person.typed(pen.company);
-            ise::vpn(pen, at, &user, ip, "asa", false);
             let device = asa::device(pen, person.gateway == Gateway::AsaSecond);
+            ise::vpn(pen, at, &user, ip, &device.host, false);
             device.rejected(pen, at + 100, &user, ip, "Invalid password");
         }
         Gateway::FortiGate => fortigate::failed(pen, at, &user, ip, true),

@@ -25,6 +25,7 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
         start + 2 * MINUTE,
         "admin",
         ip,
+        "Add",
         "system.admin",
         "fgt-support",
         "accprofile[super_admin]vdom[root]password[*]",
@@ -34,6 +35,7 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
         start + 3 * MINUTE,
         "admin",
         ip,
+        "Add",
         "user.local",
         "vpnsync",
         "type[password]passwd[*]",
@@ -43,9 +45,10 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
         start + 4 * MINUTE,
         "admin",
         ip,
-        "user.group:member",
-        "SSL_VPN_Users:vpnsync",
-        "",
+        "Edit",
+        "user.group",
+        "SSL_VPN_Users",
+        "member[radius-okta->radius-okta vpnsync]",
     );
     let up = start + 50 * MINUTE;
     fortigate::session(pen, up, up + 2 * HOUR, 0, "vpnsync", fortigate::GROUP, second, tunnel);

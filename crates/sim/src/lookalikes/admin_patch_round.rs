@@ -53,6 +53,7 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
         "administrator's account, usual jump host, announced patch evening",
     )
     .person(id);
+    incident.accounts.push(admin);
     incident.ips.push(jump.ip);
     incident.shared.push(jump.ip);
     incident.needs_context.push("tickets.csv");

@@ -13,8 +13,9 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     let server = scene.pen.company.first("terminal server").clone();
     let gateway = scene.pen.company.first("rd gateway").clone();
     let start = scene.at_utc(day, 17);
+    let resource = format!("{}.{}", server.host.to_lowercase(), scene.pen.company.ad_domain());
     let pen = &mut scene.pen;
-    rd_gateway::session(pen, start, start + 2 * HOUR, "ext-care", ip, &server.host.to_lowercase());
+    rd_gateway::session(pen, start, start + 2 * HOUR, "ext-care", ip, &resource);
     windows::logon(pen, start + MINUTE, &server.host, "ext-care", gateway.ip, "CARE-PC", 10);
     let mut incident = Incident::look_alike(
         "contractor_abroad",

@@ -12,7 +12,7 @@ use crate::writers::Pen;
 #[derive(Clone, Debug)]
 pub(crate) struct Device {
     pub(crate) file: String,
-    host: String,
+    pub(crate) host: String,
     second: bool,
 }
 
@@ -139,7 +139,7 @@ impl Device {
             at + 25 * SECOND,
             6,
             716059,
-            &format!("Group <{policy}> User <{user}> IP <{to}> AnyConnect session resumed connection from IP <{from}>."),
+            &format!("Group <{policy}> User <{user}> IP <{from}> AnyConnect session resumed connection from IP <{to}>."),
         );
     }
 

@@ -163,12 +163,13 @@ pub(crate) fn admin_login(pen: &mut Pen<'_>, at: Millis, user: &str, ip: Ipv4Add
     );
 }
 
-/// A configuration object was added or changed.
+/// A configuration object was changed; `action` is `Add`, `Edit` or `Delete`.
 pub(crate) fn configured(
     pen: &mut Pen<'_>,
     at: Millis,
     user: &str,
     ip: Ipv4Addr,
+    action: &str,
     path: &str,
     object: &str,
     attributes: &str,
@@ -183,7 +184,7 @@ pub(crate) fn configured(
         "0100044547",
         SYSTEM,
         &format!(
-            "logdesc=\"Object attribute configured\" user=\"{user}\" ui=\"GUI({ip})\" action=\"Add\" cfgtid={id} cfgpath=\"{path}\" cfgobj=\"{object}\" cfgattr=\"{attributes}\" msg=\"Add {path} {object}\""
+            "logdesc=\"Object attribute configured\" user=\"{user}\" ui=\"GUI({ip})\" action=\"{action}\" cfgtid={id} cfgpath=\"{path}\" cfgobj=\"{object}\" cfgattr=\"{attributes}\" msg=\"{action} {path} {object}\""
         ),
     );
 }
