@@ -333,6 +333,58 @@ fn admin_work(pen: &mut Pen<'_>, person: &Person, start: Millis, end: Millis) {
         );
         at += pen.rng.range(30, 150) * MINUTE;
     }
+    if pen.rng.chance(0.25) {
+        routine(pen, person, &admin, start + pen.rng.clone().range(HOUR, 5 * HOUR));
+    }
+}
+
+/// What administrators are there for: a joiner's account and group, the firewall, a role in the cloud.
+fn routine(pen: &mut Pen<'_>, person: &Person, admin: &str, at: Millis) {
+    let jump = pen.company.first("jump host").clone();
+    match pen.rng.below(3) {
+        0 => {
+            let dc = pen.company.first("domain controller").host.clone();
+            let logon = windows::logon(pen, at, &dc, admin, jump.ip, &jump.host, 3);
+            windows::privileges(pen, at + 10, &dc, admin, &logon);
+            let joiner = format!("trainee{}", pen.rng.range(100, 999));
+            windows::account_created(pen, at + MINUTE, &dc, admin, &joiner, &logon);
+            windows::group_added(pen, at + 2 * MINUTE, &dc, admin, &joiner, "Sales-Share-RW", &logon);
+        }
+        1 => {
+            fortigate::admin_login(pen, at, admin, jump.ip);
+            let port = pen.rng.range(8000, 8999);
+            let object = format!("svc-{port}");
+            let attributes = format!("tcp-portrange[{port}]");
+            fortigate::configured(
+                pen,
+                at + 3 * MINUTE,
+                admin,
+                jump.ip,
+                "Add",
+                "firewall.service.custom",
+                &object,
+                &attributes,
+            );
+        }
+        _ => {
+            let office = pen.company.offices[0].public();
+            cloudtrail::console_login(pen, at, person, office, person.user_agent, true, true);
+            let session = cloudtrail::Credential::Console { mfa: true };
+            let request = json!({"roleName": "shop-worker", "policyArn": "arn:aws:iam::aws:policy/AmazonSQSReadOnlyAccess"});
+            let event = ("iam.amazonaws.com", "AttachRolePolicy");
+            cloudtrail::call(
+                pen,
+                at + 4 * MINUTE,
+                person,
+                office,
+                person.user_agent,
+                &session,
+                event,
+                request,
+                Value::Null,
+            );
+        }
+    }
 }
 
 fn service_day(pen: &mut Pen<'_>, person: &Person, midnight: Millis) {

@@ -251,6 +251,9 @@ pub(crate) fn usual(pen: &mut Pen<'_>, person: &Person, inner: Ipv4Addr, from: M
         for _ in 0..1 + pen.rng.below(2) {
             let at = from + pen.rng.range(10 * SECOND, span);
             windows::service_ticket(pen, at, &person.login, inner, &host);
+            if pen.rng.chance(0.01) {
+                windows::logon_failed(pen, at - 20 * SECOND, &host, &person.login, inner, 3, true);
+            }
             windows::logon(pen, at + 300, &host, &person.login, inner, &person.laptop, 3);
         }
     }

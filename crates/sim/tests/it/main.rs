@@ -199,6 +199,21 @@ fn every_scenario_finds_its_cast_in_a_company_of_400() {
     named.sort_unstable();
     named.dedup();
     assert_eq!(named.len(), 37, "each scenario once");
+    for label in truth.incidents.iter().chain(&truth.lookalikes) {
+        for (expected, acceptable) in [
+            (&label.expected_answers, &label.acceptable_answers),
+            (&label.expected_criteria, &label.acceptable_criteria),
+        ] {
+            for (id, fine) in acceptable {
+                assert!(
+                    fine.contains(&expected[id]),
+                    "{} {id}: {fine:?} lacks {}",
+                    label.scenario,
+                    expected[id]
+                );
+            }
+        }
+    }
     // Nobody's account is in two attacks, or an answer could not be told apart.
     let mut principals: Vec<&String> = truth.incidents.iter().flat_map(|l| &l.principals).collect();
     let all = principals.len();
