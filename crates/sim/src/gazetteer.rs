@@ -1,5 +1,7 @@
 //! The world around the company: countries it may live in, cities people come from, and networks.
 
+use portreeve_model::place::Point;
+
 use crate::gazetteer::NetworkKind::{Business, CommercialVpn, Hosting, Isp, Mobile, Relay, Tor};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -259,12 +261,10 @@ pub(crate) fn city(name: &str) -> &'static City {
     CITIES.iter().find(|c| c.name == name).expect("city names used in code are in the table")
 }
 
-/// Great-circle distance in kilometres.
+/// Great-circle distance in kilometres between two places given as latitude and longitude.
 pub(crate) fn distance_km(a: (f64, f64), b: (f64, f64)) -> f64 {
-    let (lat_a, lat_b) = (a.0.to_radians(), b.0.to_radians());
-    let (dlat, dlon) = (lat_b - lat_a, (b.1 - a.1).to_radians());
-    let h = (dlat / 2.0).sin().powi(2) + lat_a.cos() * lat_b.cos() * (dlon / 2.0).sin().powi(2);
-    2.0 * 6371.0 * h.sqrt().min(1.0).asin()
+    let point = |(lat, lon): (f64, f64)| Point { lat: lat as f32, lon: lon as f32 };
+    f64::from(point(a).distance_km(point(b)))
 }
 
 #[cfg(test)]

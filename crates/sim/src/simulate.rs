@@ -59,6 +59,7 @@ pub fn simulate(plan: &Plan, out: &Path) -> Result<Summary, SimError> {
 
     let rng = Rng::fork(plan.seed, "scenarios", 0, 0);
     let mut scene = Scene::new(Pen { company: &company, book: &mut book, rng, mark: None }, plan);
+    ordinary_context(&mut scene);
     let (attacks, benign) = how_many(plan);
     play(&mut scene, plan, attacks::ALL, attacks, "attack");
     play(&mut scene, plan, lookalikes::ALL, benign, "look-alike");
@@ -100,6 +101,36 @@ pub fn simulate(plan: &Plan, out: &Path) -> Result<Summary, SimError> {
         attacks: truth.incidents.len(),
         lookalikes: truth.lookalikes.len(),
     })
+}
+
+/// The on-call rota, journeys that were called off, tickets of everyday work: context that explains nothing.
+fn ordinary_context(scene: &mut Scene<'_>) {
+    let company = scene.pen.company;
+    let technicians: Vec<&str> = company
+        .people
+        .iter()
+        .filter(|p| p.department == "IT" && p.status == Status::Active)
+        .map(|p| p.login.as_str())
+        .collect();
+    for week in 0..=i64::from(scene.plan.days) / 7 {
+        if technicians.is_empty() {
+            break;
+        }
+        let user = (*scene.pen.rng.pick(&technicians)).to_owned();
+        let (from, to) = (scene.date(week * 7), scene.date(week * 7 + 7));
+        scene.extra.on_call.push([user.clone(), format!("{from}T00:00:00Z"), format!("{to}T00:00:00Z")]);
+        let number = 2001 + week;
+        let who = scene.pen.rng.pick(&company.people).login.clone();
+        scene.extra.tickets.push([
+            format!("REQ-{number}"),
+            format!("{from}T08:15:00Z"),
+            format!("{from}T15:40:00Z"),
+            "accounts".to_owned(),
+            user,
+            who,
+            "Access to a shared folder".to_owned(),
+        ]);
+    }
 }
 
 /// 40 people for 10 days see 6 attacks and 5 look-alikes, 400 for 30 days all of them.

@@ -55,14 +55,10 @@ pub(crate) struct Case {
 
 /// An account name without domain, realm and case; the last part of an ARN.
 pub(crate) fn canonical(name: &str) -> String {
-    let mut text = name.trim().to_lowercase();
-    if text.starts_with("arn:") {
-        text = text.rsplit('/').next().unwrap_or_default().to_owned();
-    }
-    if let Some((_, rest)) = text.rsplit_once('\\') {
-        text = rest.to_owned();
-    }
-    text.split('@').next().unwrap_or_default().to_owned()
+    let text = name.to_lowercase();
+    let text = text.rsplit('\\').next().unwrap_or_default().trim();
+    let text = if text.starts_with("arn:") { text.rsplit('/').next().unwrap_or_default() } else { text };
+    text.split('@').next().unwrap_or_default().trim().to_owned()
 }
 
 /// RFC 3339 text to milliseconds since 1970.

@@ -122,3 +122,24 @@ fn broken_cases_say_where() {
     std::fs::write(&path, "").expect("writable");
     assert_eq!(cases::read(&path).expect("empty is no cases").len(), 0);
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_case_file_makes_it_panic(text in "[\\[\\]{}:,\"a-z0-9 \\\\.-]{0,80}") {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("cases.json");
+        std::fs::write(&path, &text).expect("writable");
+        if let Ok(cases) = cases::read(&path) {
+            let evaluation = score(&labels(), &Lines::new(), &cases);
+            proptest::prop_assert_eq!(evaluation.cases, cases.len());
+            proptest::prop_assert!(evaluation.true_escalations <= evaluation.escalations);
+        }
+    }
+
+    #[test]
+    fn a_canonical_name_stays_as_it_is(name in "(arn:)?[a/@\\\\: A-]{0,12}") {
+        let once = canonical(&name);
+        proptest::prop_assert!(!once.contains(['\\', '@']));
+        proptest::prop_assert_eq!(canonical(&once), once);
+    }
+}
