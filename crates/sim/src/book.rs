@@ -84,6 +84,8 @@ pub(crate) struct Book {
     pub(crate) seen: Seen,
     /// Alerts of the endpoint product: person, time.
     pub(crate) alerts: Vec<(usize, Millis)>,
+    /// A device whose clock is wrong for a while: file, from, to, how far it is ahead.
+    pub(crate) wrong_clock: Option<(&'static str, Millis, Millis, Millis)>,
     pub(crate) account: String,
     pub(crate) lines: u64,
     pub(crate) bytes: u64,
@@ -98,6 +100,7 @@ impl Book {
             evidence: BTreeMap::new(),
             seen: BTreeMap::new(),
             alerts: Vec::new(),
+            wrong_clock: None,
             account: account.to_owned(),
             lines: 0,
             bytes: 0,
@@ -146,6 +149,14 @@ impl Book {
     pub(crate) fn tear(&mut self, file: &str) {
         if let Some(file) = self.files.get_mut(file) {
             file.torn = true;
+        }
+    }
+
+    /// How far the clock of the device that writes this file is ahead at an instant.
+    pub(crate) fn clock_error(&self, file: &str, at: Millis) -> Millis {
+        match self.wrong_clock {
+            Some((wrong, from, to, ahead)) if wrong == file && from <= at && at < to => ahead,
+            _ => 0,
         }
     }
 

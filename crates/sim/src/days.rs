@@ -91,7 +91,6 @@ fn remote_day(pen: &mut Pen<'_>, person: &Person, bent: &Bent, ip: Ipv4Addr, sta
     }
     stay.machine.clone_from(&bent.machine);
     stay.novel = bent.novel;
-    stay.skew = bent.skew;
     if bent.ip.is_none()
         && pen.rng.chance(0.04)
         && let Some(mobile) = mobile_address(pen, person)

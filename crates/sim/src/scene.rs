@@ -24,7 +24,6 @@ pub(crate) struct Bent {
     pub(crate) typos: u32,
     pub(crate) machine: Option<String>,
     pub(crate) novel: bool,
-    pub(crate) skew: Millis,
     /// Local hour of the login, instead of the person's own.
     pub(crate) hour: Option<f64>,
     /// Work at a weekend.

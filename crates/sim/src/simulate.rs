@@ -61,6 +61,11 @@ pub fn simulate(plan: &Plan, out: &Path) -> Result<Summary, SimError> {
     let mut scene = Scene::new(Pen { company: &company, book: &mut book, rng, mark: None }, plan);
     ordinary_context(&mut scene);
     let (attacks, benign) = how_many(plan);
+    if benign == lookalikes::ALL.len() {
+        let from = scene.day(2);
+        let from = scene.midnight(from);
+        scene.pen.book.wrong_clock = Some((fortigate::FILE, from, from + DAY, 4 * HOUR));
+    }
     play(&mut scene, plan, attacks::ALL, attacks, "attack");
     play(&mut scene, plan, lookalikes::ALL, benign, "look-alike");
     let Scene { bent, extra, incidents, .. } = scene;

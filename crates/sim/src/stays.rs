@@ -42,8 +42,6 @@ pub(crate) struct Stay {
     pub(crate) work: Work,
     /// Wrong passwords before the right one.
     pub(crate) typos: u32,
-    /// Clock error of the gateway.
-    pub(crate) skew: Millis,
     /// The network drops once and the session goes on from here (ASA only).
     pub(crate) roams_to: Option<Ipv4Addr>,
     pub(crate) intruder: bool,
@@ -61,7 +59,6 @@ impl Stay {
             novel: false,
             work: Work::Usual,
             typos: 0,
-            skew: 0,
             roams_to: None,
             intruder: false,
         }
@@ -153,7 +150,7 @@ pub(crate) fn run(pen: &mut Pen<'_>, stay: &Stay) -> Held {
             ise::vpn(pen, at, &user, stay.ip, "FGT-01", true);
             let group =
                 if stay.second == Second::Exempt { fortigate::LEGACY_GROUP } else { fortigate::GROUP };
-            fortigate::session(pen, at + 400, stay.until, stay.skew, &user, group, stay.ip, inner);
+            fortigate::session(pen, at + 400, stay.until, &user, group, stay.ip, inner);
             held.at = at + 400;
         }
         Gateway::GlobalProtect => {

@@ -51,7 +51,7 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
         "member[radius-okta->radius-okta vpnsync]",
     );
     let up = start + 50 * MINUTE;
-    fortigate::session(pen, up, up + 2 * HOUR, 0, "vpnsync", fortigate::GROUP, second, tunnel);
+    fortigate::session(pen, up, up + 2 * HOUR, "vpnsync", fortigate::GROUP, second, tunnel);
     let mut at = up + 5 * MINUTE;
     for host in &servers {
         windows::logon_failed(pen, at, host, "sa", tunnel, 3, false);

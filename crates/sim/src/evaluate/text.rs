@@ -69,6 +69,15 @@ impl fmt::Display for Evaluation {
                 writeln!(f, "  {:<40} {:>9} {:>6} {:>6}", row.scenario, row.escalated, row.open, row.of)?;
             }
         }
+        if !self.false_cases.is_empty() {
+            writeln!(f, "\nescalated without an attack")?;
+            for id in self.false_cases.iter().take(20) {
+                writeln!(f, "  {}", id.chars().filter(|c| !c.is_control()).take(70).collect::<String>())?;
+            }
+            if self.false_cases.len() > 20 {
+                writeln!(f, "  and {} more", self.false_cases.len() - 20)?;
+            }
+        }
         if !self.missed.is_empty() {
             writeln!(f, "\nnot escalated")?;
             for miss in &self.missed {

@@ -1,23 +1,21 @@
 //! For a day the firewall's clock runs four hours fast: an office day next to a login elsewhere looks like travel.
 
-use crate::clock::HOUR;
+use crate::clock::DAY;
 use crate::company::Gateway;
 use crate::gazetteer::NetworkKind;
 use crate::incident::{ANY_ANSWER, Incident};
 use crate::scene::{Bent, Presence, Scene};
 
 pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
+    // Set before all scenarios, so that no row of that day shows the right time.
+    let (_, wrong_from, ..) = scene.pen.book.wrong_clock?;
     let id = scene.cast(|p| p.gateway == Gateway::FortiGate && p.admin.is_none())?;
-    let day = scene.day(2);
+    let day = (wrong_from - scene.midnight(0)) / DAY;
     let person = scene.pen.person(id);
     let other = scene.pen.company.countries[0].cities.first().copied()?;
     let ip = scene.in_city(other, NetworkKind::Isp);
     let mark = scene.mark();
-    scene.bend(
-        id,
-        day,
-        Bent { presence: Presence::Remote, mark, skew: 4 * HOUR, hour: Some(7.0), ..Bent::default() },
-    );
+    scene.bend(id, day, Bent { presence: Presence::Remote, mark, hour: Some(7.0), ..Bent::default() });
     scene.bend(
         id,
         day + 1,

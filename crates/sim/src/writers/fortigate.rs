@@ -10,25 +10,13 @@ pub(crate) const GROUP: &str = "SSL_VPN_Users";
 /// The exception that asks for no push.
 pub(crate) const LEGACY_GROUP: &str = "SSL_VPN_Legacy";
 
-/// How far the appliance's clock is ahead; a look-alike sets it for a day.
-pub(crate) type Skew = Millis;
-
 pub(crate) fn public(pen: &Pen<'_>) -> Ipv4Addr {
     let office = (0..pen.company.offices.len()).find(|at| pen.company.is_second(*at)).unwrap_or(0);
     Ipv4Addr::from(pen.company.offices[office].egress.first + 4)
 }
 
-fn write(
-    pen: &mut Pen<'_>,
-    at: Millis,
-    skew: Skew,
-    priority: u16,
-    level: &str,
-    id: &str,
-    kind: &str,
-    rest: &str,
-) {
-    let shown = at + skew;
+fn write(pen: &mut Pen<'_>, at: Millis, priority: u16, level: &str, id: &str, kind: &str, rest: &str) {
+    let shown = at + pen.book.clock_error(FILE, at);
     let c = pen.company.zones[1].civil(shown);
     let nanos = shown * 1_000_000 + pen.rng.range(0, 999_999);
     let tz = c.offset_text().replace(':', "");
@@ -48,7 +36,6 @@ pub(crate) fn session(
     pen: &mut Pen<'_>,
     from: Millis,
     until: Millis,
-    skew: Skew,
     user: &str,
     group: &str,
     ip: Ipv4Addr,
@@ -61,7 +48,6 @@ pub(crate) fn session(
     write(
         pen,
         from,
-        skew,
         190,
         "information",
         "0101039424",
@@ -73,7 +59,6 @@ pub(crate) fn session(
     write(
         pen,
         from + SECOND,
-        skew,
         190,
         "information",
         "0101039947",
@@ -91,7 +76,6 @@ pub(crate) fn session(
         write(
             pen,
             at,
-            skew,
             190,
             "information",
             "0101039949",
@@ -106,7 +90,6 @@ pub(crate) fn session(
     write(
         pen,
         until,
-        skew,
         190,
         "information",
         "0101039948",
@@ -118,7 +101,6 @@ pub(crate) fn session(
     write(
         pen,
         until + 300,
-        skew,
         190,
         "information",
         "0101039425",
@@ -134,7 +116,6 @@ pub(crate) fn failed(pen: &mut Pen<'_>, at: Millis, user: &str, ip: Ipv4Addr, kn
     write(
         pen,
         at,
-        0,
         185,
         "alert",
         "0101039426",
@@ -151,7 +132,6 @@ pub(crate) fn admin_login(pen: &mut Pen<'_>, at: Millis, user: &str, ip: Ipv4Add
     write(
         pen,
         at,
-        0,
         190,
         "information",
         "0100032001",
@@ -178,7 +158,6 @@ pub(crate) fn configured(
     write(
         pen,
         at,
-        0,
         190,
         "information",
         "0100044547",
@@ -196,7 +175,6 @@ pub(crate) fn denied(pen: &mut Pen<'_>, at: Millis, source: Ipv4Addr, port: u16)
     write(
         pen,
         at,
-        0,
         189,
         "notice",
         "0001000014",
