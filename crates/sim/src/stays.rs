@@ -105,7 +105,7 @@ fn asks_push(pen: &mut Pen<'_>, stay: &Stay, person: &Person, at: Millis, agent:
             for n in 0..count {
                 let answer = if n % 3 == 2 { okta::Answer::NoResponse } else { okta::Answer::Denied };
                 okta::push(pen, when, person, stay.ip, agent, "unknown", answer);
-                when += pen.rng.range(70, 200) * SECOND;
+                when += pen.rng.range(70_000, 200_000);
             }
             okta::push(pen, when, person, stay.ip, agent, "unknown", okta::Answer::Approved);
             when + 7 * SECOND
@@ -119,7 +119,7 @@ pub(crate) fn run(pen: &mut Pen<'_>, stay: &Stay) -> Held {
     let mut at = stay.from;
     for _ in 0..stay.typos {
         failed(pen, &person, stay.ip, at);
-        at += pen.rng.range(8, 40) * SECOND;
+        at += pen.rng.range(8_000, 40_000);
     }
     let inner = tunnel_address(person.gateway, person.id, at, stay.intruder);
     let machine = stay.machine.clone().unwrap_or_else(|| person.laptop.clone());
@@ -225,7 +225,7 @@ fn work(pen: &mut Pen<'_>, stay: &Stay, person: &Person, held: Held) {
             for host in hosts {
                 windows::service_ticket(pen, at, &person.login, held.inner, host);
                 windows::logon(pen, at + 400, host, &person.login, held.inner, &person.laptop, 3);
-                at += pen.rng.range(20, 90) * SECOND;
+                at += pen.rng.range(20_000, 90_000);
             }
         }
     }

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::clock::SECOND;
 use crate::incident::{ANY_ANSWER, Incident, NO_OR_UNKNOWN, YES_OR_UNKNOWN};
 use crate::scene::Scene;
 use crate::writers::cloudtrail::{self, Credential};
@@ -34,7 +33,7 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     let mut at = start;
     for (source, event, request) in calls {
         cloudtrail::call(pen, at, &person, ip, agent, &key, (source, event), request, Value::Null);
-        at += pen.rng.range(10, 90) * SECOND;
+        at += pen.rng.range(10_000, 90_000);
     }
     let mut incident = Incident::attack(
         "access_key_new_network",

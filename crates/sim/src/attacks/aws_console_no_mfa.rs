@@ -42,7 +42,7 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     for (name, request, response) in calls {
         let source = if name == "GetCallerIdentity" { "sts.amazonaws.com" } else { "iam.amazonaws.com" };
         cloudtrail::call(pen, at, &person, ip, agent, &session, (source, name), request, response);
-        at += pen.rng.range(20, 120) * SECOND;
+        at += pen.rng.range(20_000, 120_000);
     }
     let mut incident = Incident::attack(
         "aws_console_no_mfa",

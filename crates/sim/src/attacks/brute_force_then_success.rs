@@ -1,6 +1,6 @@
 //! One source guesses one account's password for an hour and gets in where no push is asked.
 
-use crate::clock::{HOUR, SECOND};
+use crate::clock::HOUR;
 use crate::company::Gateway;
 use crate::incident::{Incident, YES_OR_NO};
 use crate::scene::Scene;
@@ -18,7 +18,7 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     let mut at = start;
     for _ in 0..150 {
         stays::failed(&mut scene.pen, &person, ip, at);
-        at += scene.pen.rng.range(10, 40) * SECOND;
+        at += scene.pen.rng.range(10_000, 40_000);
     }
     let mut stay = Stay::new(victim, ip, at, at + HOUR);
     stay.second = Second::Exempt;

@@ -56,7 +56,7 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     let mut at = start;
     for (asked, code) in steps {
         kubernetes::call(pen, at, &caller, ip, asked, code);
-        at += pen.rng.range(8, 50) * SECOND;
+        at += pen.rng.range(8_000, 50_000);
     }
     let mut incident = Incident::attack(
         "kubernetes_anonymous_exec",

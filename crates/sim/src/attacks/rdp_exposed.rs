@@ -16,7 +16,7 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     let mut at = start;
     for _ in 0..300 {
         windows::logon_failed(pen, at, &host, user, ip, 3, true);
-        at += pen.rng.range(5, 20) * SECOND;
+        at += pen.rng.range(5_000, 20_000);
     }
     let success = at;
     let logon = windows::logon(pen, success, &host, user, ip, "WIN-RDP7", 10);

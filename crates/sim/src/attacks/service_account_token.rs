@@ -1,6 +1,5 @@
 //! A service account token taken out of a pod is used from the Internet.
 
-use crate::clock::SECOND;
 use crate::incident::{ANY_ANSWER, Incident, NO_OR_UNKNOWN};
 use crate::scene::Scene;
 use crate::writers::kubernetes::{self, Asked, Caller};
@@ -36,7 +35,7 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     let mut at = start;
     for (asked, code) in steps {
         kubernetes::call(pen, at, &caller, ip, asked, code);
-        at += pen.rng.range(15, 60) * SECOND;
+        at += pen.rng.range(15_000, 60_000);
     }
     let mut incident = Incident::attack(
         "service_account_token",

@@ -1,6 +1,6 @@
 //! A password is guessed on the exposed SSH server, root by sudo, and on to the next server.
 
-use crate::clock::{MINUTE, SECOND};
+use crate::clock::MINUTE;
 use crate::incident::{Incident, NO_OR_UNKNOWN, YES_OR_UNKNOWN};
 use crate::scene::Scene;
 use crate::writers::openssh;
@@ -19,7 +19,7 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     for n in 0..240 {
         let guess = if n % 4 == 3 { "root" } else { user };
         openssh::failed(pen, at, &host.host, guess, ip, true);
-        at += pen.rng.range(4, 16) * SECOND;
+        at += pen.rng.range(4_000, 16_000);
     }
     let success = at;
     let pid = openssh::accepted(pen, success, &host.host, user, ip, false);

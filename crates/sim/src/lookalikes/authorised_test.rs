@@ -16,7 +16,7 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     let mut at = start;
     for person in &targets {
         stays::failed(&mut scene.pen, person, ip, at);
-        at += scene.pen.rng.range(10, 40) * SECOND;
+        at += scene.pen.rng.range(10_000, 40_000);
     }
     let host = scene.pen.company.first("linux bastion").host.clone();
     let pen = &mut scene.pen;

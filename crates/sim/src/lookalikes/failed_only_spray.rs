@@ -1,6 +1,5 @@
 //! A spray against real names that never succeeds: pressure, no access.
 
-use crate::clock::SECOND;
 use crate::company::Status;
 use crate::incident::{ANY_ANSWER, ANY_STATE, Incident};
 use crate::scene::Scene;
@@ -24,7 +23,7 @@ pub(super) fn stage(scene: &mut Scene<'_>) -> Option<Incident> {
     for _ in 0..2 {
         for person in &targets {
             stays::failed(&mut scene.pen, person, ip, at);
-            at += scene.pen.rng.range(5, 25) * SECOND;
+            at += scene.pen.rng.range(5_000, 25_000);
         }
     }
     let mut incident = Incident::look_alike(
