@@ -72,7 +72,7 @@ impl AddressPlan {
                 NetworkKind::Isp => 20,
                 _ => 50,
             };
-            plan.add(24, city, network, radius);
+            plan.add(22, city, network, radius);
         }
         plan
     }

@@ -1,16 +1,14 @@
 //! The context directory of the simulated company: people, networks, policies, journeys, lists, geolocation.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::Path;
 
 use crate::book::Book;
 use crate::clock::{self, Millis, iso_seconds};
 use crate::company::{Company, Gateway, Status};
 use crate::days;
-use crate::gazetteer::{NetworkKind, city};
+use crate::gazetteer::city;
 use crate::mmdb::{Value, Writer};
-use crate::rng::Rng;
 use crate::scene::Extra;
 use crate::stays;
 use crate::writers::{asa, fortigate};
@@ -74,7 +72,7 @@ pub(crate) fn write(
         save(&root.join(name), table.text.as_bytes())?;
     }
     let start = clock::midnight(plan.start);
-    save(&root.join("intel/malicious-addresses.txt"), listed(company, plan, extra, start).as_bytes())?;
+    save(&root.join("intel/malicious-addresses.txt"), listed(extra, start).as_bytes())?;
     geolocation(&root.join("geo"), company, start)
 }
 
@@ -315,16 +313,12 @@ fn log_sources(company: &Company, book: &Book) -> Table {
     table
 }
 
-fn listed(company: &Company, plan: &Plan, extra: &Extra, start: Millis) -> String {
+fn listed(extra: &Extra, start: Millis) -> String {
     let mut text = format!(
         "# Known malicious addresses, invented for this company. Updated {}\n# one address or prefix a line\n",
         iso_seconds(start)
     );
-    let mut rng = Rng::fork(plan.seed, "intel", 0, 0);
-    let blocks = company.plan.abroad(NetworkKind::Hosting, &company.countries_text());
-    let mut addresses: Vec<Ipv4Addr> =
-        (0..60).map(|_| company.plan.address(rng.pick(&blocks), &mut rng)).collect();
-    addresses.extend(&extra.listed);
+    let mut addresses = extra.listed.clone();
     addresses.sort_unstable();
     addresses.dedup();
     for ip in addresses {

@@ -163,7 +163,13 @@ impl<'w> Scene<'w> {
         let countries = self.pen.company.countries_text();
         let blocks = self.pen.company.plan.abroad(kind, &countries);
         let block = *self.pen.rng.pick(&blocks);
-        self.pen.company.plan.address(&block, &mut self.pen.rng)
+        loop {
+            // Only the scenario about lists uses a listed address, and it lists it itself.
+            let ip = self.pen.company.plan.address(&block, &mut self.pen.rng);
+            if !self.extra.listed.contains(&ip) {
+                return ip;
+            }
+        }
     }
 
     /// An address of that kind in a city; abroad where the city has none.

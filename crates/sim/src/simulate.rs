@@ -9,6 +9,7 @@ use crate::attacks::{self, Stage};
 use crate::book::{Book, Delivery};
 use crate::clock::{self, DAY, HOUR, MINUTE};
 use crate::company::{Company, Status};
+use crate::gazetteer::NetworkKind;
 use crate::incident::Incident;
 use crate::rng::Rng;
 use crate::scene::{Bent, Scene};
@@ -60,6 +61,12 @@ pub fn simulate(plan: &Plan, out: &Path) -> Result<Summary, SimError> {
     let rng = Rng::fork(plan.seed, "scenarios", 0, 0);
     let mut scene = Scene::new(Pen { company: &company, book: &mut book, rng, mark: None }, plan);
     ordinary_context(&mut scene);
+    let blocks = company.plan.abroad(NetworkKind::Hosting, &company.countries_text());
+    for _ in 0..60 {
+        let block = *scene.pen.rng.pick(&blocks);
+        let ip = company.plan.address(&block, &mut scene.pen.rng);
+        scene.extra.listed.push(ip);
+    }
     let (attacks, benign) = how_many(plan);
     if benign == lookalikes::ALL.len() {
         let from = scene.day(2);

@@ -214,6 +214,10 @@ fn every_scenario_finds_its_cast_in_a_company_of_400() {
             }
         }
     }
+    for label in &truth.incidents {
+        let listed = label.expected_answers["known_malicious_ip"] == "yes";
+        assert_eq!(listed, label.scenario == "listed_address", "{}", label.scenario);
+    }
     // Nobody's account is in two attacks, or an answer could not be told apart.
     let mut principals: Vec<&String> = truth.incidents.iter().flat_map(|l| &l.principals).collect();
     let all = principals.len();
