@@ -17,6 +17,7 @@ pub mod remote;
 mod source;
 pub mod vlan;
 pub mod vpn;
+mod windows;
 
 pub use emit::{Emit, EventBuilder, content_key};
 pub use record::{Header, Record, Shape};

@@ -2,4 +2,18 @@
 
 use crate::source::Source;
 
-pub static SOURCES: &[&Source] = &[];
+pub mod cisco_ise;
+pub mod entra;
+pub mod okta;
+pub mod pam;
+pub mod radius;
+pub mod windows_security;
+
+pub static SOURCES: &[&Source] = &[
+    &cisco_ise::SOURCE,
+    &entra::SOURCE,
+    &okta::SOURCE,
+    &pam::SOURCE,
+    &radius::SOURCE,
+    &windows_security::SOURCE,
+];

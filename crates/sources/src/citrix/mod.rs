@@ -2,4 +2,8 @@
 
 use crate::source::Source;
 
-pub static SOURCES: &[&Source] = &[];
+pub mod netscaler;
+
+pub static SOURCES: &[&Source] = &[
+    &netscaler::SOURCE,
+];

@@ -2,4 +2,8 @@
 
 use crate::source::Source;
 
-pub static SOURCES: &[&Source] = &[];
+pub mod cloudtrail;
+
+pub static SOURCES: &[&Source] = &[
+    &cloudtrail::SOURCE,
+];

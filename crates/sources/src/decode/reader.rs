@@ -230,9 +230,9 @@ fn utf16(head: &[u8]) -> Option<bool> {
     }
     let zeros = |odd: usize| sample.iter().skip(odd).step_by(2).filter(|b| **b == 0).count();
     let half = sample.len() / 2;
-    if zeros(1) * 10 >= half * 6 && zeros(0) == 0 {
+    if zeros(1) * 10 >= half * 6 && zeros(0) * 8 <= half {
         Some(true)
-    } else if zeros(0) * 10 >= half * 6 && zeros(1) == 0 {
+    } else if zeros(0) * 10 >= half * 6 && zeros(1) * 8 <= half {
         Some(false)
     } else {
         None

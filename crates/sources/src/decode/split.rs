@@ -30,7 +30,7 @@ pub(crate) fn lines(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Re
                 if !skipping {
                     skipping = true;
                     number = number.saturating_add(1);
-                    if !sink(Piece { bytes: &buffer[..1_024], number, offset, too_long: true }) {
+                    if !sink(Piece { bytes: &buffer[..limit.min(1_024)], number, offset, too_long: true }) {
                         return Ok(());
                     }
                 }
@@ -62,7 +62,7 @@ pub(crate) fn lines(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Re
                 number = number.saturating_add(1);
                 let line = &buffer[start..nl];
                 let too_long = line.len() > limit;
-                let bytes = if too_long { &line[..1_024] } else { line };
+                let bytes = if too_long { &line[..limit.min(1_024)] } else { line };
                 if !is_blank(bytes) && !sink(Piece { bytes, number, offset: offset + start as u64, too_long }) {
                     return Ok(());
                 }
@@ -240,7 +240,7 @@ pub(crate) fn xml(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Resu
         offset += start as u64;
         if held.len() > limit {
             number = number.saturating_add(1);
-            if !sink(Piece { bytes: &held[..1_024], number, offset, too_long: true }) {
+            if !sink(Piece { bytes: &held[..limit.min(1_024)], number, offset, too_long: true }) {
                 return Ok(());
             }
             offset += held.len() as u64;

@@ -2,4 +2,14 @@
 
 use crate::source::Source;
 
-pub static SOURCES: &[&Source] = &[];
+pub mod auditd;
+pub mod crowdstrike;
+pub mod defender;
+pub mod sysmon;
+
+pub static SOURCES: &[&Source] = &[
+    &auditd::SOURCE,
+    &crowdstrike::SOURCE,
+    &defender::SOURCE,
+    &sysmon::SOURCE,
+];

@@ -2,4 +2,12 @@
 
 use crate::source::Source;
 
-pub static SOURCES: &[&Source] = &[];
+pub mod asa_traffic;
+pub mod fortigate_traffic;
+pub mod pan_traffic;
+
+pub static SOURCES: &[&Source] = &[
+    &asa_traffic::SOURCE,
+    &fortigate_traffic::SOURCE,
+    &pan_traffic::SOURCE,
+];

@@ -2,4 +2,8 @@
 
 use crate::source::Source;
 
-pub static SOURCES: &[&Source] = &[];
+pub mod audit;
+
+pub static SOURCES: &[&Source] = &[
+    &audit::SOURCE,
+];

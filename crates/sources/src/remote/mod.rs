@@ -2,4 +2,12 @@
 
 use crate::source::Source;
 
-pub static SOURCES: &[&Source] = &[];
+pub mod openssh;
+pub mod rd_gateway;
+pub mod rdp;
+
+pub static SOURCES: &[&Source] = &[
+    &openssh::SOURCE,
+    &rd_gateway::SOURCE,
+    &rdp::SOURCE,
+];

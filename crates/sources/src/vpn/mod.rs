@@ -2,4 +2,14 @@
 
 use crate::source::Source;
 
-pub static SOURCES: &[&Source] = &[];
+pub mod cisco_asa;
+pub mod fortigate;
+pub mod globalprotect;
+pub mod openvpn;
+
+pub static SOURCES: &[&Source] = &[
+    &cisco_asa::SOURCE,
+    &fortigate::SOURCE,
+    &globalprotect::SOURCE,
+    &openvpn::SOURCE,
+];

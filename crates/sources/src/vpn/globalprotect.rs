@@ -1,0 +1,159 @@
+//! Palo Alto GlobalProtect: portal and gateway logins, tunnel, logout.
+//!
+//! Read from: PAN-OS "GlobalProtect Log Fields". Traps: one login is portal-auth, gateway-auth, getconfig and
+//! connected; `0.0.0.0` is no address; `SourceRegion` may be a range; a quoted system name holds commas; the CSV times
+//! are the firewall's local ones and only HighResTime (the last stamp of the row) has a zone; `pre-logon` is a machine.
+
+use crate::decode::clock::{self, Stamp};
+use crate::decode::kv::{csv_fields, number};
+use crate::emit::Emit;
+use crate::record::Record;
+use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use portreeve_model::EventTime;
+use portreeve_model::event::{Act, Flags, Outcome, Reason, Service};
+use portreeve_model::time::Certainty;
+
+pub static SOURCE: Source = Source {
+    name: "globalprotect",
+    title: "Palo Alto GlobalProtect",
+    row: Row::Vpn,
+    gives: &[Act::Auth, Act::SessionStart, Act::IpAssign, Act::SessionEnd],
+    lacks: &[Field::Mfa],
+    traps: &["local_times", "pre_logon", "row_set_of_one_login"],
+    enable: "log forwarding of GlobalProtect logs (Device > Log Settings) to syslog in the default CSV format",
+    claim: |r| kind(r) == Some(b"GLOBALPROTECT"),
+    parse,
+    join: None,
+};
+
+/// Type column of a PAN-OS CSV row: `1,2025/10/06 06:55:36,serial,TYPE,…` or without the leading `1`.
+pub(crate) fn kind<'a>(r: &Record<'a>) -> Option<&'a [u8]> {
+    let body = r.body;
+    if !body.first().is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
+    let mut fields = body[..body.len().min(160)].split(|b| *b == b',');
+    let first = fields.next()?;
+    let stamp = if first.len() > 2 { first } else { fields.next()? };
+    if stamp.len() < 19 || !matches!(stamp[4], b'/' | b'-') {
+        return None;
+    }
+    fields.next()?;
+    fields.next().filter(|k| k.iter().all(|b| b.is_ascii_uppercase() || *b == b'-'))
+}
+
+/// Columns of a row, and the index of the type column less 3 (0 where the row begins with the reserved column).
+pub(crate) fn columns<'a>(r: &Record<'a>, to: &mut [&'a [u8]]) -> usize {
+    let mut n = 0;
+    for field in csv_fields(r.body) {
+        if n == to.len() {
+            break;
+        }
+        to[n] = field;
+        n += 1;
+    }
+    // Rows without the reserved first column begin with the stamp.
+    if to[0].len() > 2 {
+        to.rotate_right(1);
+        to[0] = b"1";
+        n += 1;
+    }
+    n.min(to.len())
+}
+
+/// The row's own time: its high-resolution stamp if there is one, else the generated time in the file's zone.
+pub(crate) fn time(r: &Record<'_>, columns: &[&[u8]], generated: usize) -> Option<(EventTime, Certainty)> {
+    for field in columns.iter().rev() {
+        if field.len() >= 24 && field.get(10) == Some(&b'T')
+            && let Some((Stamp::Absolute(t), _)) = clock::iso(field)
+        {
+            return Some((t, Certainty::Exact));
+        }
+    }
+    match clock::iso(columns.get(generated)?)? {
+        (Stamp::Absolute(t), _) => Some((t, Certainty::Exact)),
+        (Stamp::Local(civil), _) => r.clock.resolve(civil),
+    }
+}
+
+fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
+    let mut c: [&[u8]; 64] = [b""; 64];
+    let n = columns(r, &mut c);
+    if n < 30 {
+        return Parsed::Broken(Why::Missing("columns"));
+    }
+    // Columns from 0: 6 generated, 7 vsys, 8 event, 9 stage, 10 auth method, 11 tunnel type, 12 user, 13 region,
+    // 14 machine, 15 public, 16 public v6, 17 private, 18 private v6, 19 host id, 20 serial, 21 client version,
+    // 22 os, 23 os version, 24 repeat, 25 reason, 26 error, 27 opaque, 28 status, 29 location, 30 duration.
+    let (event, stage, user, status) = (c[8], c[9], c[12], c[28]);
+    let at = time(r, &c[..n], 6);
+    let source = if portreeve_model::Ip::parse(c[15]).is_some() { c[15] } else { c[16] };
+    let private = if portreeve_model::Ip::parse(c[17]).is_some() { c[17] } else { c[18] };
+    let ok = status == b"success";
+    let machine = user == b"pre-logon" || user.ends_with(b"$");
+    let device = if c[14].is_empty() { c[19] } else { c[14] };
+    let observer = observer(&c[..n]).unwrap_or_else(|| r.host());
+    let (act, outcome) = match (event, stage) {
+        (b"gateway-connected" | b"gateway-tunnel", b"connected" | b"tunnel") if ok => (Act::IpAssign, Outcome::Success),
+        (b"gateway-auth" | b"gw-auth" | b"gateway-register", _) => (if ok { Act::SessionStart } else { Act::Auth }, if ok { Outcome::Success } else { Outcome::Failure }),
+        (b"portal-auth", _) => (Act::Auth, if ok { Outcome::Success } else { Outcome::Failure }),
+        (b"gateway-logout", _) | (_, b"logout") => (Act::SessionEnd, Outcome::Success),
+        (b"gateway-prelogin" | b"portal-prelogin", _) => return Parsed::Irrelevant(Kind::Pending),
+        (b"gateway-tunnel-latency" | b"gateway-config-release" | b"gateway-switch-to-ssl" | b"portal-getconfig" | b"gateway-getconfig" | b"gateway-setup-ssl", _) if ok => {
+            return out.event(Act::Posture, Outcome::Unknown).at(at).service(Service::Vpn).user(user).source(source).device(device).group(c[33]).observer(observer).flag_if(machine, Flags::MACHINE).done();
+        }
+        (_, b"login") => (Act::Auth, if ok { Outcome::Success } else { Outcome::Failure }),
+        _ => (Act::Posture, Outcome::Unknown),
+    };
+    if machine && act != Act::Posture && act != Act::Auth {
+        return Parsed::Irrelevant(Kind::Machine);
+    }
+    let said = if c[26].is_empty() { c[25] } else { c[26] };
+    let mut e = out
+        .event(act, outcome)
+        .at(at)
+        .service(Service::Vpn)
+        .user(user)
+        .source(source)
+        .device(device)
+        .client(c[21])
+        .country(c[13])
+        .observer(observer)
+        .flag_if(machine, Flags::MACHINE)
+        .flag_if(act == Act::Auth && ok, Flags::PRE_MFA);
+    if act == Act::IpAssign || act == Act::SessionEnd {
+        e = e.tunnel(private);
+    }
+    if outcome == Outcome::Failure {
+        e = e.reason(reason(said));
+    } else if act == Act::SessionEnd {
+        e = e.reason(Reason::Logout).duration_s(u32::try_from(number(c[30])).unwrap_or(0));
+    }
+    if n > 34 {
+        e = e.group(c[34]);
+    }
+    e.done()
+}
+
+/// The firewall's name stands near the end of newer rows.
+fn observer<'a>(columns: &[&'a [u8]]) -> Option<&'a [u8]> {
+    let name = *columns.get(columns.len().checked_sub(2)?)?;
+    (columns.len() > 40 && name.len() > 2 && name.iter().any(u8::is_ascii_alphabetic) && !name.contains(&b':')).then_some(name)
+}
+
+fn reason(text: &[u8]) -> Reason {
+    let has = |needle: &[u8]| memchr::memmem::find(text, needle).is_some();
+    if has(b"nvalid username") || has(b"nvalid user name") {
+        Reason::BadPassword
+    } else if has(b"locked") {
+        Reason::Locked
+    } else if has(b"ertificate") {
+        Reason::Certificate
+    } else if has(b"not in allow list") {
+        Reason::NotAllowed
+    } else if text.is_empty() {
+        Reason::None
+    } else {
+        Reason::Other
+    }
+}
