@@ -1,1 +1,150 @@
-//! placeholder
+//! Content: detections, scoring and the playbook as files, read and checked.
+//!
+//! The program carries its own (`content/` of the source tree); `--content DIR` replaces them whole.
+
+mod detection;
+mod docs;
+mod scoring;
+
+use portreeve_engine::correlate::Rules;
+use portreeve_engine::detect::Detection;
+use portreeve_engine::score::Scoring;
+use std::fmt;
+use std::path::Path;
+
+mod files {
+    include!(concat!(env!("OUT_DIR"), "/files.rs"));
+}
+
+/// Everything read from a content directory.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// By id.
+    pub detections: Vec<Detection>,
+    pub scoring: Scoring,
+}
+
+/// All that is wrong with the content, with file and line.
+#[derive(Debug)]
+pub struct ContentError {
+    pub problems: Vec<String>,
+}
+
+impl fmt::Display for ContentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problems.join("\n"))
+    }
+}
+
+impl std::error::Error for ContentError {}
+
+impl Content {
+    /// The content that the program carries.
+    pub fn embedded() -> Result<Content, ContentError> {
+        Content::of(files::FILES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect())
+    }
+
+    /// Content of a directory laid out as `content/`.
+    pub fn from_dir(dir: &Path) -> Result<Content, ContentError> {
+        let mut found = Vec::new();
+        let mut problems = Vec::new();
+        walk(dir, dir, &mut found, &mut problems);
+        if !problems.is_empty() {
+            return Err(ContentError { problems });
+        }
+        found.sort();
+        Content::of(found)
+    }
+
+    fn of(files: Vec<(String, String)>) -> Result<Content, ContentError> {
+        let mut problems = Vec::new();
+        let (mut detections, mut scoring) = (Vec::new(), None);
+        for (name, text) in &files {
+            if let Some(rest) = name.strip_prefix("detections/") {
+                match detection::read(rest, text) {
+                    Ok(d) => detections.push(d),
+                    Err(problem) => problems.push(format!("{name}: {problem}")),
+                }
+            } else if name == "scoring/groups.yml" {
+                match scoring::read(text) {
+                    Ok(s) => scoring = Some(s),
+                    Err(problem) => problems.push(format!("{name}: {problem}")),
+                }
+            }
+        }
+        detections.sort_by(|a: &Detection, b| a.id.cmp(&b.id));
+        for pair in detections.windows(2).filter(|w| w[0].id == w[1].id) {
+            problems.push(format!("detections: {} is there twice; ids must differ", pair[0].id));
+        }
+        if detections.is_empty() {
+            problems.push("no detections/<family>/<name>.yml found; --content takes a folder laid out as content/".to_owned());
+        }
+        match scoring {
+            Some(scoring) if problems.is_empty() => Ok(Content { detections, scoring }),
+            Some(_) => Err(ContentError { problems }),
+            None => {
+                problems.push("scoring/groups.yml is missing".to_owned());
+                Err(ContentError { problems })
+            }
+        }
+    }
+
+    pub fn rules(&self) -> Rules {
+        Rules { detections: self.detections.clone(), scoring: self.scoring.clone() }
+    }
+}
+
+fn walk(root: &Path, dir: &Path, found: &mut Vec<(String, String)>, problems: &mut Vec<String>) {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) => return problems.push(format!("{}: {error}", dir.display())),
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            walk(root, &path, found, problems);
+        } else if path.extension().is_some_and(|e| e == "yml" || e == "yaml") {
+            let name = path.strip_prefix(root).unwrap_or(&path).display().to_string().replace('\\', "/");
+            match std::fs::read_to_string(&path) {
+                Ok(text) => found.push((name, text)),
+                Err(error) => problems.push(format!("{name}: {error}")),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_content_reads() {
+        let content = Content::embedded().unwrap_or_else(|e| panic!("{e}"));
+        assert!(content.detections.len() >= 70);
+        let families: std::collections::BTreeSet<&str> = content.detections.iter().map(|d| d.family.as_str()).collect();
+        for family in ["credential", "anomaly", "mfa", "gateway", "exposed", "aws", "kubernetes", "layer2", "post_access", "composite"] {
+            assert!(families.contains(family), "{family}");
+        }
+    }
+
+    #[test]
+    fn every_detection_is_well_formed() {
+        for d in Content::embedded().unwrap_or_else(|e| panic!("{e}")).detections {
+            assert!((-12.0..=60.0).contains(&d.points.db()), "{}: {} dB", d.id, d.points.db());
+            for t in &d.technique {
+                let digits = t.strip_prefix('T').unwrap_or("").replace('.', "");
+                assert!(matches!(digits.len(), 4 | 7) && digits.chars().all(|c| c.is_ascii_digit()), "{}: {t}", d.id);
+            }
+            assert!(!d.because.is_empty() && !d.when.is_empty() && !d.needs.is_empty(), "{}", d.id);
+        }
+    }
+
+    #[test]
+    fn mistakes_name_the_file() {
+        let error = |name: &str, text: &str| Content::of(vec![(name.to_owned(), text.to_owned())]).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(error("detections/x/y.yml", "id: x.y\n").starts_with("detections/x/y.yml: "));
+        assert!(error("detections/x/y.yml", "id: a.b\ntitle: t\ntechnique: [T1133]\nrow: r\ngroup: place\npoints: 1\nneeds: [user]\nwhen: [{entered: true}]\nbecause: b\n").contains("must be x.y"));
+        assert!(error("detections/x/y.yml", "id: x.y\ntitle: t\ntechnique: [T1133]\nrow: r\ngroup: nowhere\npoints: 1\nneeds: [user]\nwhen: [{entered: true}]\nbecause: b\n").contains("group"));
+        assert!(error("detections/x/y.yml", "id: x.y\ntitle: t\ntechnique: [T1133]\nrow: r\ngroup: place\npoints: 1\nneeds: [user]\nwhen: [{enterd: true}]\nbecause: b\n").contains("enterd"));
+    }
+}

@@ -68,7 +68,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             if after(text, b"AAA user authentication Successful", b"").is_none() {
                 return Parsed::Irrelevant(Kind::Repeats);
             }
-            out.event(Act::Auth, Outcome::Success).at(time).service(Service::Vpn).user(assigned(text, b"user ")).source(assigned(text, b"user IP ")).observer(host).flag(Flags::PRE_MFA).done()
+            out.event(Act::Auth, Outcome::Success).at(time).service(Service::Vpn).user(assigned(text, b": user ")).source(assigned(text, b"user IP ")).observer(host).flag(Flags::PRE_MFA).done()
         }
         113005 | 113015 => {
             let local = id == 113015;
@@ -83,7 +83,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .flag_if(local, Flags::LOCAL_ACCOUNT)
                 .done()
         }
-        113012 => out.event(Act::Auth, Outcome::Success).at(time).service(Service::Vpn).user(assigned(text, b"user ")).observer(host).flag(Flags::LOCAL_ACCOUNT).flag(Flags::PRE_MFA).done(),
+        113012 => out.event(Act::Auth, Outcome::Success).at(time).service(Service::Vpn).user(assigned(text, b": user ")).observer(host).flag(Flags::LOCAL_ACCOUNT).flag(Flags::PRE_MFA).done(),
         113006 => out.event(Act::Account, Outcome::Success).at(time).service(Service::Vpn).change(Change::AccountLocked).target(labelled(text, b"User ")).observer(host).done(),
         113039 | 716001 => {
             // WebVPN start of the same login repeats the AnyConnect parent session.

@@ -27,7 +27,7 @@ pub static SOURCE: Source = Source {
 
 /// Stamp of a file without syslog, and the message.
 fn parts<'a>(r: &Record<'a>) -> (Option<(EventTime, Certainty)>, &'a [u8]) {
-    if r.header.time.is_some() && !r.header.program.is_empty() {
+    if r.header.program.starts_with(b"openvpn") || r.header.program.starts_with(b"ovpn") {
         return (r.header_time(), r.body);
     }
     let text = r.raw;
@@ -53,7 +53,7 @@ fn claim(r: &Record<'_>) -> bool {
     if r.header.program.starts_with(b"openvpn") || r.header.program.starts_with(b"ovpn") {
         return true;
     }
-    if !r.header.program.is_empty() || r.body.first() == Some(&b'%') {
+    if r.body.first() == Some(&b'%') || r.shape != crate::record::Shape::Text {
         return false;
     }
     let (_, text) = parts(r);
