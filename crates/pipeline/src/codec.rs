@@ -160,7 +160,7 @@ pub fn get(b: &mut Bytes<'_>, before: EventTime) -> Result<Event, Damaged> {
     e.key = u64::from_le_bytes(b.array()?);
     e.raw = RawRef { input: b.small()?, line: b.small()?, offset: b.varint()? };
     e.act = *Act::ALL.get(usize::from(b.byte()?)).ok_or(Damaged)?;
-    let mut ip = |is: bool, b: &mut Bytes<'_>| if is { get_ip(b) } else { Ok(Ip::NONE) };
+    let ip = |is: bool, b: &mut Bytes<'_>| if is { get_ip(b) } else { Ok(Ip::NONE) };
     e.src_ip = ip(ips[0], b)?;
     e.tun_ip = ip(ips[1], b)?;
     e.dst_ip = ip(ips[2], b)?;
@@ -211,7 +211,7 @@ pub fn get(b: &mut Bytes<'_>, before: EventTime) -> Result<Event, Damaged> {
 }
 
 /// Changes every symbol of an event, as when a stored table is read into a running one.
-pub fn renumber(e: &mut Event, map: impl Fn(Sym) -> Sym) {
+pub fn renumber(e: &mut Event, mut map: impl FnMut(Sym) -> Sym) {
     for s in [
         &mut e.source,
         &mut e.user,

@@ -1,1 +1,83 @@
-//! wip
+//! Opens the raw records that cases point at: each file is read once more, and only as far as needed.
+
+use crate::discover::Input;
+use crate::read::open;
+use crate::run::Options;
+use portreeve_model::case::{Case, EvidenceLine, RunReport};
+use portreeve_model::{EventTime, RawRef};
+use portreeve_sources::Recogniser;
+use portreeve_sources::decode::clock::Clock;
+use portreeve_sources::decode::fetch::fetch;
+use portreeve_sources::decode::frame;
+use portreeve_sources::decode::reader::Limits;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Fills file, text and source of every piece of evidence.
+pub(crate) fn attach(cases: &mut [Case], shown: &[String], inputs: &[Input], options: &Options<'_>, report: &mut RunReport) {
+    let mut wanted: BTreeMap<u32, BTreeSet<RawRef>> = BTreeMap::new();
+    for case in cases.iter_mut() {
+        each(case, &mut |line| {
+            wanted.entry(line.raw.input).or_default().insert(line.raw);
+        });
+    }
+    let mut texts: BTreeMap<RawRef, String> = BTreeMap::new();
+    let mut entries: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for (input, wanted) in &wanted {
+        let Some(name) = shown.get(*input as usize) else { continue };
+        let earlier = Input { path: name.into(), shown: name.clone(), relative: String::new(), bytes: 0, stdin: false };
+        // A file of an earlier run is opened again if it is still there.
+        let source = inputs.iter().find(|i| i.shown == *name).unwrap_or(&earlier);
+        if source.stdin {
+            continue;
+        }
+        let size = std::fs::metadata(&source.path).map(|m| m.len()).ok();
+        match open(source) {
+            Ok(mut from) => {
+                let list: Vec<RawRef> = wanted.iter().copied().collect();
+                let (found, names) = fetch(&mut *from, size, *input, &list, &Limits::default());
+                texts.extend(found);
+                entries.insert(*input, names);
+            }
+            Err(error) => report.warnings.push(format!("{name}: evidence cannot be opened again: {error}")),
+        }
+    }
+    let mut recogniser = options.source.map_or_else(Recogniser::default, Recogniser::only);
+    // Only the product's name is wanted of these records, so the rules for their years do not matter.
+    let clock = Clock::utc().near(EventTime(0), EventTime(0));
+    let mut scratch = Vec::new();
+    for case in cases.iter_mut() {
+        each(case, &mut |line| {
+            let name = shown.get(line.raw.input as usize).cloned().unwrap_or_default();
+            let entry = usize::from(line.raw.entry()).checked_sub(1).and_then(|n| entries.get(&line.raw.input)?.get(n));
+            line.file = entry.map_or(name.clone(), |e| format!("{name}!{e}")).into();
+            if let Some(text) = texts.get(&line.raw) {
+                line.text = text.clone().into();
+                let record = frame::frame(text.as_bytes(), line.raw, &clock, &mut scratch);
+                line.source = recogniser.recognise(&record).map_or(String::new(), |s| s.name.to_owned());
+            }
+        });
+        let mut sources: BTreeSet<String> = case.coverage.sources.iter().cloned().collect();
+        each(case, &mut |line| {
+            if !line.source.is_empty() {
+                sources.insert(line.source.clone());
+            }
+        });
+        case.coverage.sources = sources.into_iter().collect();
+    }
+}
+
+/// Every piece of evidence of a case.
+fn each(case: &mut Case, with: &mut dyn FnMut(&mut EvidenceLine)) {
+    let lists = case
+        .questions
+        .iter_mut()
+        .map(|q| &mut q.evidence)
+        .chain(case.indicators.iter_mut().map(|i| &mut i.evidence))
+        .chain(case.sessions.iter_mut().map(|s| &mut s.evidence))
+        .chain(case.l1_steps.iter_mut().map(|s| &mut s.evidence))
+        .chain(case.t2_actions.iter_mut().map(|s| &mut s.evidence));
+    for list in lists {
+        list.iter_mut().for_each(&mut *with);
+    }
+    case.timeline.iter_mut().filter_map(|t| t.evidence.as_mut()).for_each(with);
+}

@@ -12,5 +12,5 @@ mod run;
 mod runs;
 mod state_dir;
 
-// pub use parse::{ParseOptions, parse};
-// pub use run::{Options, Outcome, Progress, RunError, run};
+pub use parse::{ParseOptions, parse};
+pub use run::{Options, Outcome, Progress, RunError, run};

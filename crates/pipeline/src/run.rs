@@ -1,7 +1,7 @@
 //! One run: read, order, fold, judge, answer, attach evidence.
 
 use crate::account::SourceAccount;
-use crate::discover::{Input, discover};
+use crate::discover::discover;
 use crate::evidence;
 use crate::read::{self, Readings};
 use crate::state_dir::{StateDir, StateError};
@@ -10,7 +10,7 @@ use portreeve_content::Content;
 use portreeve_context::Tables;
 use portreeve_engine::Engine;
 use portreeve_model::answer::Decision;
-use portreeve_model::case::{Case, Pressure, RunReport};
+use portreeve_model::case::{Case, RunReport};
 use portreeve_model::facts::Context;
 use portreeve_model::{EventTime, SymbolTable};
 use portreeve_playbook::triage;
