@@ -34,6 +34,8 @@ pub enum What {
     Service,
     Hour,
     Method,
+    /// Kind of network: hosting, commercial VPN …
+    Network,
 }
 
 /// How well a value is known.
@@ -87,10 +89,11 @@ pub fn value(session: &Session, what: What) -> Option<u128> {
         What::Service => Some(session.service as u128),
         What::Hour => Some(u128::from(session.start.hour_of_week())),
         What::Method => Some(session.method as u128),
+        What::Network => session.ip().is_public().then_some(session.place.class as u128),
     }
 }
 
-const ALL: [What; 11] = [
+const ALL: [What; 12] = [
     What::Ip,
     What::Prefix,
     What::Asn,
@@ -102,6 +105,7 @@ const ALL: [What; 11] = [
     What::Service,
     What::Hour,
     What::Method,
+    What::Network,
 ];
 
 impl Known {
@@ -186,7 +190,7 @@ impl Known {
         for what in ALL {
             let Some(key) = value(session, what) else { continue };
             let needs_proof =
-                place.class.needs_proof() && matches!(what, What::Ip | What::Prefix | What::Asn);
+                place.class.needs_proof() && matches!(what, What::Ip | What::Prefix | What::Asn | What::Network);
             bump(self.values.entry((what, key)).or_insert(Stat::new(at, needs_proof)), at, proven);
         }
         // Further addresses of the same stay (roaming).

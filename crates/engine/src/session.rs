@@ -47,7 +47,12 @@ impl Protocol {
 
     /// One runs things with it, rather than only reading a page or a directory.
     pub fn is_administrative(self) -> bool {
-        matches!(self, Protocol::Ssh | Protocol::Rdp | Protocol::WinRm | Protocol::Vnc | Protocol::Rpc)
+        matches!(self, Protocol::Ssh | Protocol::Rdp | Protocol::WinRm | Protocol::Vnc)
+    }
+
+    /// Clients speak these to servers all day without anybody reaching in.
+    pub fn is_background(self) -> bool {
+        matches!(self, Protocol::Ldap | Protocol::Kerberos | Protocol::Web | Protocol::Rpc | Protocol::Other)
     }
 
     pub fn name(self) -> &'static str {

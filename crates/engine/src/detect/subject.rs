@@ -106,7 +106,11 @@ impl<'a> Subject<'a> {
             return Some(format!("home ({})", self.text(self.account.home_city)));
         }
         for office in self.engine.context.offices() {
-            if office.point.is_some_and(|p| near(p, 0)) {
+            // The person's own office: in the home country, or near home. Others are travel.
+            let own = self.account.home.is_none()
+                || office.country == self.account.home_country
+                || office.point.zip(self.account.home).is_some_and(|(o, h)| o.distance_km(h) <= 300.0);
+            if own && office.point.is_some_and(|p| near(p, 0)) {
                 return Some(format!("office ({})", self.text(office.label)));
             }
         }
@@ -139,9 +143,11 @@ impl<'a> Subject<'a> {
             }
             let known_asn = self.level(What::Asn) == Level::Cleared;
             let area = self.expected_place().is_some();
-            // A relay or commercial VPN that the person always uses has no area to hold it against.
+            // A relay or commercial VPN that the person always uses has no area to hold it against, and its exits
+            // change with its operator's contracts.
             let placeless = self.place().class.place_says_nothing();
-            if known_asn && (area || placeless) {
+            let habit = placeless && self.level(What::Network) == Level::Cleared;
+            if habit || known_asn && (area || placeless) {
                 return KnownNetwork;
             }
             if area {
@@ -153,6 +159,11 @@ impl<'a> Subject<'a> {
                 && self.others_on_asn() >= 3
             {
                 return KnownNetwork;
+            }
+            // A mobile carrier in a known country: where in it means nothing.
+            let here = self.level(What::Country) == Level::Cleared || self.place().country == self.account.home_country;
+            if self.place().class == portreeve_model::net::NetworkClass::Mobile && here {
+                return NewNetworkKnownArea;
             }
             match self.level(What::Country) {
                 Level::Cleared => NewNetwork,

@@ -102,7 +102,10 @@ fn field<'a>(text: &'a [u8], label: &[u8]) -> &'a [u8] {
     if rest.first() == Some(&b'"') {
         return between(rest, b"\"", b"\"").unwrap_or_default();
     }
-    rest[..memchr::memmem::find(rest, b" - ").unwrap_or(rest.len())].trim_ascii()
+    let dash = memchr::memmem::find(rest, b" - ").unwrap_or(rest.len());
+    // Some events close a value with a colon: `User anna : Group(s) …`.
+    let colon = memchr::memmem::find(rest, b" : ").unwrap_or(rest.len());
+    rest[..dash.min(colon)].trim_ascii()
 }
 
 fn nobody(user: &[u8]) -> &[u8] {

@@ -20,7 +20,8 @@ pub(crate) fn networks(s: &Subject<'_>) -> Option<String> {
         .find(|i| stays[*i].ip.is_public() && stays[0].ip.is_public() && apart(&first, &place(*i)))?;
     let there = place(moved);
     // A network that the person is known to use is the other end of an ordinary hand-over.
-    let known = |p: &Place| p.class == NetworkClass::Own || p.class == NetworkClass::Relay;
+    // Nor does a phone's line, which is routed through its home country wherever the phone is.
+    let known = |p: &Place| matches!(p.class, NetworkClass::Own | NetworkClass::Relay | NetworkClass::Mobile);
     if known(&first) || known(&there) {
         return None;
     }

@@ -36,6 +36,7 @@ fn touches<'a>(s: &'a Subject<'_>, wanted: &'a Wanted) -> impl Iterator<Item = &
     s.session.touches.iter().filter(move |t| {
         t.successes > 0
             && (!wanted.administrative || t.protocol.is_administrative())
+            && !t.protocol.is_background()
             && (!wanted.beyond_first_hop || t.depth > 1)
             && (!wanted.new || !known_host(s, t))
             && (!wanted.tier0 || s.engine.context.host(t.host).tier0)

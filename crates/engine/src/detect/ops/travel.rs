@@ -3,7 +3,8 @@
 use super::attempts::span;
 use crate::detect::{Finding, PlaceNovelty, Subject, Verdict};
 use crate::session::Session;
-use portreeve_model::event::Flags;
+use portreeve_model::event::{Flags, Service};
+use portreeve_model::net::NetworkClass;
 use portreeve_model::place::least_distance_km;
 use portreeve_model::time::{DAY_US, MINUTE_US};
 
@@ -17,13 +18,28 @@ fn placed<'a>(s: &'a Subject<'_>) -> impl Iterator<Item = &'a Session> {
             && o.entered
             && !o.clock_suspect
             && !o.flags.has(Flags::NON_INTERACTIVE)
+            && interactive(o.service)
             && o.place.person_point().is_some()
             && !o.stays.iter().any(|x| s.session.stays.iter().any(|y| x.ip == y.ip))
     })
 }
 
+/// A program with a key may run anywhere; only people travel.
+fn interactive(service: Service) -> bool {
+    !matches!(service, Service::CloudApi | Service::Kubernetes | Service::Management)
+}
+
+/// Mobile carriers hand out addresses far from where the phone is: within one country they say nothing.
+fn comparable(a: &Session, b: &Session) -> bool {
+    let mobile = a.place.class == NetworkClass::Mobile || b.place.class == NetworkClass::Mobile;
+    !(mobile && a.place.country == b.place.country)
+}
+
 /// Only the session whose own place is not expected is suspicious, not the person's own at the other end.
 fn judged(s: &Subject<'_>) -> Result<(), Verdict> {
+    if !interactive(s.session.service) {
+        return Err(Verdict::Silent);
+    }
     if s.session.clock_suspect {
         return Err(Verdict::Unknown("a sure clock"));
     }
@@ -57,7 +73,7 @@ pub(super) fn impossible(s: &Subject<'_>, min_kmh: u32, min_km: u32) -> Verdict 
         } else {
             other.start.since(s.session.start)
         };
-        if gap > 2 * DAY_US || other.place.asn == s.place().asn && s.place().asn != 0 {
+        if !comparable(s.session, other) || gap > 2 * DAY_US || other.place.asn == s.place().asn && s.place().asn != 0 {
             continue;
         }
         let Some(km) = distance_km(s.session, other) else { continue };
@@ -86,7 +102,7 @@ pub(super) fn overlap(s: &Subject<'_>, min_km: u32, at_least_us: i64) -> Verdict
     for other in placed(s) {
         let from = s.session.start.max(other.start);
         let to = s.session.end_or_last().min(other.end_or_last());
-        let Some(km) = distance_km(s.session, other) else { continue };
+        let Some(km) = distance_km(s.session, other).filter(|_| comparable(s.session, other)) else { continue };
         if to.since(from) >= at_least_us && km >= min_km as f32 {
             let facts = vec![
                 ("overlap", span(to.since(from))),
