@@ -12,7 +12,7 @@ const CLEAR_AFTER_US: i64 = 7 * DAY_US;
 /// … if its value was used on this many distinct days.
 const CLEAR_DAYS: u32 = 3;
 /// What a principal used in the first days on record is taken as it is: there is nothing to hold it against.
-const BOOTSTRAP_US: i64 = 5 * DAY_US;
+pub const BOOTSTRAP_US: i64 = 5 * DAY_US;
 /// Fewer sessions or days than this, and the program is still learning the principal.
 const LEARNT_SESSIONS: u32 = 5;
 const LEARNT_DAYS: u32 = 3;

@@ -94,8 +94,13 @@ impl Engine<'_> {
                 signal.explained = explained.iter().filter(|e| explains(e, signal.group)).cloned().collect();
             }
             let score = weigh(signals.iter(), &rules.scoring);
-            let teaches =
-                entered && !session.orphan && !session.refused && score.evidence < rules.scoring.teach_below;
+            // The first days on record are taken as they are, unless something other than their newness speaks.
+            let first_days =
+                known.first.is_none_or(|first| session.start.since(first) <= crate::baseline::BOOTSTRAP_US);
+            let beyond_novelty =
+                weigh(signals.iter().filter(|s| s.group != Group::Place), &rules.scoring).evidence;
+            let weight = if first_days { beyond_novelty } else { score.evidence };
+            let teaches = entered && !session.orphan && !session.refused && weight < rules.scoring.teach_below;
             // Only a session that may become part of a case needs to remember what was known before it.
             let suspicious = score.evidence >= rules.scoring.case_mark || has_rule(&signals, rules);
             let before = if suspicious { known.clone() } else { nothing.clone() };

@@ -426,9 +426,24 @@ impl<'c> Engine<'c> {
                     depth: reached.depth + 1,
                 });
             }
+            if let Some(from) = self.memo.host_of_ip(self.context, event.src_ip)
+                && !from.endpoint
+                && user.is_some()
+                && let Some(entry) = self.attribution.sole_entry(from.name, event.time)
+                && !self.known_on(user, from.name, event)
+            {
+                return Some(Link { principal: entry.principal, session: entry.session, depth: 1 });
+            }
             return None;
         }
         None
+    }
+
+    /// Has the account a history of its own on or from this host?
+    fn known_on(&self, user: Sym, host: Sym, event: &Event) -> bool {
+        self.dossiers.get(&user).is_some_and(|d| {
+            d.hosts.iter().any(|((h, _), u)| *h == host && u.before(event.time, &|_| false))
+        })
     }
 
     /// A pool address is in use and no tunnel holds it.

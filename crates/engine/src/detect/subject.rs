@@ -179,6 +179,32 @@ impl<'a> Subject<'a> {
         self.level(What::Device)
     }
 
+    /// Activity without a login, and not simply on an address that the principal held on the same day: clocks of a
+    /// gateway and of what lies behind it differ, and records are lost.
+    pub fn orphan(&self) -> bool {
+        const SAME_DAY_US: i64 = 12 * portreeve_model::time::HOUR_US;
+        let s = self.session;
+        let context = self.engine.context;
+        let paired = self.engine.dossiers.get(&self.account.paired);
+        let own = |ip: Ip| {
+            let pool = context.vpn_pool(ip);
+            let sessions = self.dossier.sessions.iter().chain(paired.into_iter().flat_map(|d| &d.sessions));
+            sessions.filter(|o| !o.orphan).any(|o| {
+                let held = |(t, at): &(Ip, EventTime)| {
+                    let same = *t == ip && at.since(s.start).abs() <= SAME_DAY_US;
+                    // Another address of the same pool, in a session that stands at that time.
+                    let beside = pool.is_some()
+                        && context.vpn_pool(*t) == pool
+                        && o.start.minus(SAME_DAY_US) <= s.start
+                        && s.start <= o.end_or_last().plus(SAME_DAY_US);
+                    same || beside
+                };
+                o.tunnels.iter().any(held)
+            })
+        };
+        s.orphan && !s.stays.iter().any(|stay| own(stay.ip))
+    }
+
     /// What in the context explains this session.
     pub fn explained(&self) -> Vec<Explained> {
         self.engine.context.explained(self.account.name, self.ip(), self.session.start)

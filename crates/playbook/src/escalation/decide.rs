@@ -19,7 +19,11 @@ pub fn decide(case: &CaseView<'_>, criteria: &[(&'static str, &Judgement)]) -> D
     let scoring = &case.rules.scoring;
     let unexplained: Vec<&Signal> = case.draft.signals.iter().filter(|s| s.explained.is_empty()).collect();
     let score = weigh(unexplained.iter().copied(), scoring);
-    let rule = unexplained.iter().find(|s| case.detection(s).rule.is_some() && s.points.0 > 0);
+    // A rule about novelty carries no decision alone while the program is still learning the account.
+    let rule = unexplained.iter().find(|s| {
+        let d = case.detection(s);
+        d.rule.is_some() && s.points.0 > 0 && s.points >= d.points
+    });
     let open: Vec<&str> =
         criteria.iter().filter(|(_, j)| j.answer.tri == Tri::Yes && j.explained.is_empty()).map(|(id, _)| *id).collect();
     let groups = confirming(&score, scoring.confirm_mark);

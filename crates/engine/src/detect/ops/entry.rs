@@ -21,8 +21,9 @@ pub(crate) fn networks(s: &Subject<'_>) -> Option<String> {
     let there = place(moved);
     // A network that the person is known to use is the other end of an ordinary hand-over.
     // Nor does a phone's line, which is routed through its home country wherever the phone is.
-    let known = |p: &Place| matches!(p.class, NetworkClass::Own | NetworkClass::Relay | NetworkClass::Mobile);
-    if known(&first) || known(&there) {
+    let known = |p: &Place| matches!(p.class, NetworkClass::Own | NetworkClass::Relay);
+    let phone = |p: &Place| p.class == NetworkClass::Mobile;
+    if known(&first) || known(&there) || (phone(&first) || phone(&there)) && !rented(&first) && !rented(&there) {
         return None;
     }
     let name = |p: &Place| {
@@ -37,14 +38,16 @@ pub(crate) fn networks(s: &Subject<'_>) -> Option<String> {
     Some(format!("{} ({}) and {} ({})", stays[0].ip, name(&first), stays[moved].ip, name(&there)))
 }
 
+/// Networks that one rents by the hour.
+fn rented(p: &Place) -> bool {
+    matches!(p.class, NetworkClass::Hosting | NetworkClass::CommercialVpn | NetworkClass::Tor)
+}
+
 /// Not one person's hand-over between line and mobile: other country, or another network of a kind that people
 /// do not roam to.
 fn apart(a: &Place, b: &Place) -> bool {
     let other_country = a.country.is_some() && b.country.is_some() && a.country != b.country;
     let other_network = a.asn != 0 && b.asn != 0 && a.asn != b.asn;
-    let rented = |p: &Place| {
-        matches!(p.class, NetworkClass::Hosting | NetworkClass::CommercialVpn | NetworkClass::Tor)
-    };
     other_network && (other_country || rented(a) != rented(b))
 }
 
@@ -65,7 +68,7 @@ pub(super) fn shared(s: &Subject<'_>, different_client: bool) -> Verdict {
 
 /// Activity of a session that nobody saw begin, while its gateway's log had been flowing for long enough.
 pub(super) fn orphan(s: &Subject<'_>, logged_for_us: i64) -> Verdict {
-    if !s.session.orphan {
+    if !s.orphan() {
         return Verdict::Silent;
     }
     let service = family(s.session.service);

@@ -66,7 +66,7 @@ pub fn assess(s: &Subject<'_>) -> Assessment {
     let session = s.session;
     let seen = &session.mfa;
     let own = seen.evidence;
-    if session.orphan {
+    if s.orphan() {
         return Assessment::new(
             State::Bypassed,
             "the session was used without any login on record",

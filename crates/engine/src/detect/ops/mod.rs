@@ -166,6 +166,10 @@ pub enum Op {
         min_km: u32,
         at_least: Span,
     },
+    /// Two tunnels of one account at once from different networks.
+    Concurrent {
+        at_least: Span,
+    },
     Account {
         #[serde(default)]
         status: Vec<StatusName>,
@@ -342,6 +346,7 @@ impl Op {
             }
             Op::Travel { min_kmh, min_km } => travel::impossible(s, *min_kmh, *min_km),
             Op::Overlap { min_km, at_least } => travel::overlap(s, *min_km, at_least.0),
+            Op::Concurrent { at_least } => travel::concurrent(s, at_least.0),
             Op::Account { status, kind, listed, local, privileged } => {
                 account::is(s, status, kind, *listed, *local, *privileged)
             }
