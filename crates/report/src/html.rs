@@ -1,6 +1,141 @@
-//! wip
-use crate::Format;
+//! One HTML file: opens offline, prints, no script, nothing from elsewhere. Every number opens its evidence.
+
+use crate::{Format, wire};
+use askama::Template;
 use portreeve_model::case::{Case, RunReport};
 use std::io::{self, Write};
+
 pub(crate) static FORMAT: Format = Format { name: "html", file: "report.html", write };
-fn write(_: &[Case], _: &RunReport, _: &mut dyn Write) -> io::Result<()> { Ok(()) }
+
+/// The land outline, see `assets/README.md`.
+const WORLD: &str = include_str!("../assets/world.path");
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page<'a> {
+    run: &'a wire::Run,
+    cases: &'a [View],
+    /// Cases closed by themselves: shown as a list only.
+    closed: &'a [wire::Case],
+    world: &'a str,
+    understood: String,
+}
+
+struct View {
+    case: wire::Case,
+    strip: Strip,
+    marks: Vec<Mark>,
+    groups: Vec<Bar>,
+}
+
+/// Sessions along time, in units of a thousandth of the width.
+struct Strip {
+    rows: Vec<Row>,
+    height: u32,
+    from: String,
+    to: String,
+}
+
+struct Row {
+    x: u32,
+    width: u32,
+    y: u32,
+    label: String,
+    title: String,
+    class: &'static str,
+}
+
+/// A place on the map: centre and radius in map units (half degrees).
+struct Mark {
+    x: f64,
+    y: f64,
+    r: f64,
+    label: String,
+}
+
+struct Bar {
+    name: String,
+    db: f64,
+    raw: f64,
+    width: u32,
+    class: &'static str,
+}
+
+fn write(cases: &[Case], report: &RunReport, mut to: &mut dyn Write) -> io::Result<()> {
+    let run = wire::Run::from(report);
+    let (open, closed): (Vec<wire::Case>, Vec<wire::Case>) = cases.iter().map(wire::Case::from).partition(|c| c.decision != "close");
+    let views: Vec<View> = open.into_iter().map(view).collect();
+    let t = &run.totals;
+    let known = t.understood + t.fragments + t.irrelevant;
+    let understood = if t.records == 0 { "0".to_owned() } else { format!("{:.2}", known as f64 * 100.0 / t.records as f64) };
+    let page = Page { run: &run, cases: &views, closed: &closed, world: WORLD, understood };
+    page.write_into(&mut to)
+}
+
+fn view(case: wire::Case) -> View {
+    let strip = strip(&case);
+    let marks = marks(&case);
+    let groups = case
+        .groups
+        .iter()
+        .map(|g| Bar {
+            name: g.group.clone(),
+            db: g.db,
+            raw: g.raw_db,
+            width: (g.db.abs() * 4.0).min(200.0) as u32,
+            class: if g.db >= 0.0 { "for" } else { "against" },
+        })
+        .collect();
+    View { case, strip, marks, groups }
+}
+
+/// Seconds since the epoch of an RFC 3339 UTC stamp as this program writes it.
+fn seconds(stamp: &str) -> i64 {
+    let n = |a: usize, b: usize| stamp.get(a..b).and_then(|t| t.parse::<u32>().ok()).unwrap_or(0);
+    let year = i32::try_from(n(0, 4)).unwrap_or(1970);
+    portreeve_model::EventTime::from_civil(year, n(5, 7), n(8, 10), n(11, 13), n(14, 16), n(17, 19), 0).unix()
+}
+
+fn strip(case: &wire::Case) -> Strip {
+    let spans: Vec<(i64, i64)> = case
+        .sessions
+        .iter()
+        .map(|s| {
+            let start = seconds(&s.start);
+            (start, s.end.as_deref().map_or(start + 1_800, seconds).max(start + 60))
+        })
+        .collect();
+    let from = spans.iter().map(|s| s.0).min().unwrap_or(0);
+    let to = spans.iter().map(|s| s.1).max().unwrap_or(1).max(from + 60);
+    let scale = |t: i64| u32::try_from((t - from) * 1_000 / (to - from)).unwrap_or(0);
+    let rows: Vec<Row> = case
+        .sessions
+        .iter()
+        .zip(&spans)
+        .enumerate()
+        .map(|(n, (s, (a, b)))| Row {
+            x: scale(*a).min(994),
+            width: (scale(*b) - scale(*a)).max(6),
+            y: u32::try_from(n).unwrap_or(0) * 24 + 4,
+            label: format!("{} {} {}", s.id, s.service, s.public_ips.first().map_or("", String::as_str)),
+            title: format!("{} to {}", s.start, s.end.as_deref().unwrap_or("no end logged")),
+            class: if s.suspect { "suspect" } else { "usual" },
+        })
+        .collect();
+    Strip { height: u32::try_from(rows.len()).unwrap_or(0) * 24 + 8, rows, from: case.sessions.first().map_or(String::new(), |s| s.start.clone()), to: portreeve_model::EventTime::from_unix(to).to_string() }
+}
+
+fn marks(case: &wire::Case) -> Vec<Mark> {
+    let mut all: Vec<Mark> = Vec::new();
+    for s in &case.sessions {
+        let (Some(lat), Some(lon)) = (s.place.lat, s.place.lon) else { continue };
+        let label = format!("{} {}", s.place.city, if s.suspect { "(suspect)" } else { "(usual)" });
+        if all.iter().any(|m| m.label == label) {
+            continue;
+        }
+        // 111 km a degree, two units a degree; never too small to see.
+        let r = (f64::from(s.place.radius_km) / 111.0 * 2.0).max(3.0);
+        all.push(Mark { x: (lon + 180.0) * 2.0, y: (90.0 - lat) * 2.0, r, label });
+    }
+    all
+}

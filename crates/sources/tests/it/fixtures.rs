@@ -1,0 +1,164 @@
+//! One walk over `fixtures/<row>/<source>/*`: each record is framed, recognised without being told, parsed, and put
+//! into a snapshot beside it: one short line per event with only what is set, and the five counts at the end.
+
+use portreeve_model::intern::Interner;
+use portreeve_model::{Event, EventTime, RawRef, SymbolTable};
+use portreeve_sources::decode::clock::Clock;
+use portreeve_sources::decode::frame;
+use portreeve_sources::decode::join::Joiner;
+use portreeve_sources::decode::reader::{Limits, read};
+use portreeve_sources::{Emit, Parsed, Recogniser};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+pub(crate) fn folders() -> Vec<(String, String, PathBuf)> {
+    let mut found = Vec::new();
+    for row in entries(&root()) {
+        for source in entries(&row) {
+            let name = |p: &Path| p.file_name().expect("a name").to_string_lossy().into_owned();
+            found.push((name(&row), name(&source), source));
+        }
+    }
+    found
+}
+
+pub(crate) fn entries(dir: &Path) -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = std::fs::read_dir(dir).expect("a directory").map(|e| e.expect("an entry").path()).collect();
+    all.sort();
+    all
+}
+
+fn one(event: &Event, names: &SymbolTable) -> String {
+    let mut text = format!("{} {} {}", event.time, event.act.name(), event.outcome.name());
+    let mut put = |key: &str, value: &str| {
+        if !value.is_empty() {
+            write!(text, " {key}={value}").expect("memory");
+        }
+    };
+    put("why", event.reason.name());
+    put("service", event.service.name());
+    put("user", &names.text(event.user));
+    put("target", &names.text(event.target));
+    put("src", &event.src_ip.to_string());
+    put("tun", &event.tun_ip.to_string());
+    put("dst", &event.dst_ip.to_string());
+    for (key, n) in [("sport", event.src_port), ("dport", event.dst_port), ("vlan", event.vlan), ("x", event.repeat)] {
+        if n != 0 {
+            put(key, &n.to_string());
+        }
+    }
+    put("observer", &names.text(event.observer));
+    put("host", &names.text(event.host));
+    put("device", &names.text(event.device));
+    put("sid", &names.text(event.sid));
+    put("client", &names.text(event.client));
+    put("group", &names.text(event.group));
+    put("detail", &names.text(event.detail));
+    put("change", event.change.name());
+    put("method", event.method.name());
+    if event.mfa != portreeve_model::Mfa::Unknown {
+        put("mfa", event.mfa.name());
+    }
+    if event.factor != portreeve_model::event::Factor::None {
+        put("factor", event.factor.name());
+    }
+    if event.mac.is_some() {
+        put("mac", &event.mac.to_string());
+    }
+    put("country", event.country.text());
+    for (key, n) in [("severity", u64::from(event.severity)), ("seconds", u64::from(event.duration_s)), ("in", event.bytes_in), ("out", event.bytes_out)] {
+        if n != 0 {
+            put(key, &n.to_string());
+        }
+    }
+    let flags: Vec<&str> = event.flags.names().collect();
+    put("flags", &flags.join("+"));
+    if event.certainty != portreeve_model::time::Certainty::Exact {
+        put("time", event.certainty.name());
+    }
+    text
+}
+
+/// Text of a snapshot.
+fn snapshot(path: &Path, wanted: &str) -> String {
+    let clock = Clock::utc().near(EventTime::from_civil(2026, 1, 1, 0, 0, 0, 0), EventTime::from_civil(2026, 12, 31, 0, 0, 0, 0));
+    let names = SymbolTable::new();
+    let mut interner = Interner::new(names.clone());
+    let (mut text, mut events) = (String::new(), Vec::new());
+    let mut counts = [0u32; 5];
+    let mut recogniser = Recogniser::default();
+    let mut joiner = Joiner::default();
+    let (mut scratch, mut wholes) = (Vec::new(), Vec::new());
+    let bytes = std::fs::read(path).expect("readable");
+    read(&mut &bytes[..], Some(bytes.len() as u64), 0, &Limits::default(), &mut |raw| {
+        let record = frame::frame(raw.bytes, raw.at, &clock, &mut scratch);
+        let source = recogniser.recognise(&record);
+        let parsed = match source {
+            Some(source) => (source.parse)(&record, &mut Emit::new(&mut interner, &mut events, source, &record)),
+            None => Parsed::NotMine,
+        };
+        let line = raw.at.line;
+        match parsed {
+            Parsed::Events => counts[0] += 1,
+            Parsed::Fragment(fragment) => {
+                counts[1] += 1;
+                wholes.extend(source.and_then(|s| joiner.take(s, fragment, record.raw, raw.at)));
+            }
+            Parsed::Irrelevant(kind) => {
+                counts[2] += 1;
+                writeln!(text, "{line}: ({})", kind.name()).expect("memory");
+            }
+            Parsed::NotMine => {
+                counts[3] += 1;
+                writeln!(text, "{line}: (nobody's)").expect("memory");
+            }
+            Parsed::Broken(why) => {
+                counts[4] += 1;
+                writeln!(text, "{line}: (broken: {})", why.text()).expect("memory");
+            }
+        }
+        for event in events.drain(..) {
+            assert_eq!(&*names.text(event.source), wanted, "{}:{line} is read by another source", path.display());
+            writeln!(text, "{line}: {}", one(&event, &names)).expect("memory");
+        }
+        true
+    });
+    wholes.extend(joiner.finish());
+    for whole in wholes {
+        let mut scratch = Vec::new();
+        let mut record = frame::frame(&whole.bytes, whole.at, &clock, &mut scratch);
+        record.joined = true;
+        (whole.source.parse)(&record, &mut Emit::new(&mut interner, &mut events, whole.source, &record));
+        for event in events.drain(..) {
+            writeln!(text, "{} joined: {}", whole.at.line, one(&event, &names)).expect("memory");
+        }
+    }
+    let [understood, pieces, irrelevant, unknown, broken] = counts;
+    writeln!(text, "understood {understood}, pieces {pieces}, irrelevant {irrelevant}, unknown {unknown}, broken {broken}").expect("memory");
+    text
+}
+
+#[test]
+fn fixtures() {
+    let mut checked = 0;
+    for (_, source, folder) in folders() {
+        for path in entries(&folder).into_iter().filter(|p| p.extension().is_some_and(|e| e != "snap" && e != "new")) {
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            let text = snapshot(&path, &source);
+            insta::with_settings!({snapshot_path => &folder, prepend_module_to_snapshot => false, omit_expression => true}, {
+                insta::assert_snapshot!(name, text);
+            });
+            checked += 1;
+        }
+    }
+    assert!(checked > 40, "{checked}");
+}
+
+#[test]
+fn a_bare_raw_ref_points_at_the_first_input() {
+    assert_eq!(RawRef::default().input, 0);
+}

@@ -1,0 +1,5 @@
+//! Every source reads its own fixtures, and the registry is complete.
+
+mod fixtures;
+mod hostile;
+mod registry;
