@@ -26,7 +26,8 @@ fn main() {
     for file in &files {
         println!("cargo::rerun-if-changed={}", file.display());
         let name = file.strip_prefix(&root).unwrap_or(file).display().to_string().replace('\\', "/");
-        writeln!(text, "    ({name:?}, include_str!({:?})),", file.display().to_string()).expect("a string takes all");
+        writeln!(text, "    ({name:?}, include_str!({:?})),", file.display().to_string())
+            .expect("a string takes all");
     }
     text.push_str("];\n");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("files.rs");

@@ -8,7 +8,9 @@ use std::fmt::Write;
 impl Content {
     /// `docs/detections.md`.
     pub fn detections_markdown(&self) -> String {
-        let mut text = String::from("# Detections\n\nGenerated from `content/detections`. Points are decibans before the clamp of their group.\n");
+        let mut text = String::from(
+            "# Detections\n\nGenerated from `content/detections`. Points are decibans before the clamp of their group.\n",
+        );
         let mut family = "";
         for d in &self.detections {
             if d.family != family {
@@ -32,7 +34,9 @@ impl Content {
 
     /// `docs/playbook.md`: where each row of the playbook lives.
     pub fn playbook_markdown(&self) -> String {
-        let mut text = String::from("# The playbook, T1133\n\nGenerated from the questions, criteria and steps in code, and the rows that detections name.\n\n## Questions\n\n");
+        let mut text = String::from(
+            "# The playbook, T1133\n\nGenerated from the questions, criteria and steps in code, and the rows that detections name.\n\n## Questions\n\n",
+        );
         let mut line = |s: String| {
             text.push_str(&s);
             text.push('\n');

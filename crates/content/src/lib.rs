@@ -41,7 +41,9 @@ impl std::error::Error for ContentError {}
 impl Content {
     /// The content that the program carries.
     pub fn embedded() -> Result<Content, ContentError> {
-        Content::of(files::FILES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect())
+        Content::of(
+            files::FILES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
+        )
     }
 
     /// Content of a directory laid out as `content/`.
@@ -77,7 +79,10 @@ impl Content {
             problems.push(format!("detections: {} is there twice; ids must differ", pair[0].id));
         }
         if detections.is_empty() {
-            problems.push("no detections/<family>/<name>.yml found; --content takes a folder laid out as content/".to_owned());
+            problems.push(
+                "no detections/<family>/<name>.yml found; --content takes a folder laid out as content/"
+                    .to_owned(),
+            );
         }
         match scoring {
             Some(scoring) if problems.is_empty() => Ok(Content { detections, scoring }),
@@ -121,8 +126,20 @@ mod tests {
     fn the_shipped_content_reads() {
         let content = Content::embedded().unwrap_or_else(|e| panic!("{e}"));
         assert!(content.detections.len() >= 70);
-        let families: std::collections::BTreeSet<&str> = content.detections.iter().map(|d| d.family.as_str()).collect();
-        for family in ["credential", "anomaly", "mfa", "gateway", "exposed", "aws", "kubernetes", "layer2", "post_access", "composite"] {
+        let families: std::collections::BTreeSet<&str> =
+            content.detections.iter().map(|d| d.family.as_str()).collect();
+        for family in [
+            "credential",
+            "anomaly",
+            "mfa",
+            "gateway",
+            "exposed",
+            "aws",
+            "kubernetes",
+            "layer2",
+            "post_access",
+            "composite",
+        ] {
             assert!(families.contains(family), "{family}");
         }
     }
@@ -133,7 +150,11 @@ mod tests {
             assert!((-12.0..=60.0).contains(&d.points.db()), "{}: {} dB", d.id, d.points.db());
             for t in &d.technique {
                 let digits = t.strip_prefix('T').unwrap_or("").replace('.', "");
-                assert!(matches!(digits.len(), 4 | 7) && digits.chars().all(|c| c.is_ascii_digit()), "{}: {t}", d.id);
+                assert!(
+                    matches!(digits.len(), 4 | 7) && digits.chars().all(|c| c.is_ascii_digit()),
+                    "{}: {t}",
+                    d.id
+                );
             }
             assert!(!d.because.is_empty() && !d.when.is_empty() && !d.needs.is_empty(), "{}", d.id);
         }
@@ -141,7 +162,12 @@ mod tests {
 
     #[test]
     fn mistakes_name_the_file() {
-        let error = |name: &str, text: &str| Content::of(vec![(name.to_owned(), text.to_owned())]).err().map(|e| e.to_string()).unwrap_or_default();
+        let error = |name: &str, text: &str| {
+            Content::of(vec![(name.to_owned(), text.to_owned())])
+                .err()
+                .map(|e| e.to_string())
+                .unwrap_or_default()
+        };
         assert!(error("detections/x/y.yml", "id: x.y\n").starts_with("detections/x/y.yml: "));
         assert!(error("detections/x/y.yml", "id: a.b\ntitle: t\ntechnique: [T1133]\nrow: r\ngroup: place\npoints: 1\nneeds: [user]\nwhen: [{entered: true}]\nbecause: b\n").contains("must be x.y"));
         assert!(error("detections/x/y.yml", "id: x.y\ntitle: t\ntechnique: [T1133]\nrow: r\ngroup: nowhere\npoints: 1\nneeds: [user]\nwhen: [{entered: true}]\nbecause: b\n").contains("group"));

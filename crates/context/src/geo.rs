@@ -147,7 +147,11 @@ impl Geo {
                 self.has_places |= !asn;
                 self.readers.push((file, reader));
             }
-            Err(error) => problems.push(Problem { file, line: 0, text: format!("{error}; this is no MMDB database, or it is cut off") }),
+            Err(error) => problems.push(Problem {
+                file,
+                line: 0,
+                text: format!("{error}; this is no MMDB database, or it is cut off"),
+            }),
         }
     }
 
@@ -157,7 +161,9 @@ impl Geo {
 
     /// When each database was built.
     pub(crate) fn built(&self) -> impl Iterator<Item = (&str, EventTime)> {
-        self.readers.iter().map(|(f, r)| (f.as_str(), EventTime::from_unix(i64::try_from(r.metadata().build_epoch).unwrap_or(0))))
+        self.readers.iter().map(|(f, r)| {
+            (f.as_str(), EventTime::from_unix(i64::try_from(r.metadata().build_epoch).unwrap_or(0)))
+        })
     }
 
     pub(crate) fn find(&self, ip: Ip) -> Found {
@@ -196,7 +202,11 @@ impl Found {
                 Some(Location::Text(t)) => pair(t),
                 None => match e.loc {
                     Some(t) => pair(t),
-                    None => (number(&e.latitude).or(number(&e.lat)), number(&e.longitude).or(number(&e.lng)), None),
+                    None => (
+                        number(&e.latitude).or(number(&e.lat)),
+                        number(&e.longitude).or(number(&e.lng)),
+                        None,
+                    ),
                 },
             };
             if let (Some(lat), Some(lon)) = (lat, lon) {
@@ -207,7 +217,13 @@ impl Found {
         if self.asn == 0 {
             let flat = e.asn.as_ref().and_then(Number::value).map(|n| n as u32);
             self.asn = e.autonomous_system_number.or(flat).unwrap_or(0);
-            self.as_name = e.autonomous_system_organization.or(e.as_name).or(e.organization).or(e.name).unwrap_or("").to_owned();
+            self.as_name = e
+                .autonomous_system_organization
+                .or(e.as_name)
+                .or(e.organization)
+                .or(e.name)
+                .unwrap_or("")
+                .to_owned();
         }
         let traits = e.traits.as_ref();
         let is = |flat: Option<bool>, nested: Option<bool>| flat.or(nested) == Some(true);

@@ -47,7 +47,11 @@ impl Intel {
     pub(crate) fn add(&mut self, path: &Path, problems: &mut Vec<Problem>, warnings: &mut Vec<String>) {
         if path.is_dir() {
             let Ok(entries) = std::fs::read_dir(path) else { return };
-            let mut paths: Vec<_> = entries.flatten().map(|e| e.path()).filter(|p| !p.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'))).collect();
+            let mut paths: Vec<_> = entries
+                .flatten()
+                .map(|e| e.path())
+                .filter(|p| !p.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.')))
+                .collect();
             paths.sort();
             for path in paths {
                 self.add(&path, problems, warnings);
@@ -83,7 +87,11 @@ impl Intel {
                         }
                     }
                     if !understood {
-                        problems.push(Problem { file: path.display().to_string(), line: 0, text: "neither JSON nor a list of addresses".to_owned() });
+                        problems.push(Problem {
+                            file: path.display().to_string(),
+                            line: 0,
+                            text: "neither JSON nor a list of addresses".to_owned(),
+                        });
                     }
                 }
             },
@@ -164,18 +172,43 @@ impl Intel {
                 Some(n) => (&line[..n], line[n + 1..].trim()),
                 None => (line, ""),
             };
-            let Some((cidr, rest)) = data.split([',', '\t', ' ', '|']).map(|f| f.trim().trim_matches('"')).enumerate().find_map(|(n, f)| Cidr::parse(f).map(|c| (c, n))) else { continue };
+            let Some((cidr, rest)) = data
+                .split([',', '\t', ' ', '|'])
+                .map(|f| f.trim().trim_matches('"'))
+                .enumerate()
+                .find_map(|(n, f)| Cidr::parse(f).map(|c| (c, n)))
+            else {
+                continue;
+            };
             let label = if comment.is_empty() {
-                let others: Vec<&str> = data.split([',', '\t', '|']).enumerate().filter(|(n, _)| *n != rest).map(|(_, f)| f.trim().trim_matches('"')).filter(|f| !f.is_empty()).take(2).collect();
+                let others: Vec<&str> = data
+                    .split([',', '\t', '|'])
+                    .enumerate()
+                    .filter(|(n, _)| *n != rest)
+                    .map(|(_, f)| f.trim().trim_matches('"'))
+                    .filter(|f| !f.is_empty())
+                    .take(2)
+                    .collect();
                 others.join(", ")
             } else {
                 comment.to_owned()
             };
-            let pushed = self.push(cidr, |cidr| Entry { cidr, list, label, confidence: 50, from: None, until: None, dated: None });
+            let pushed = self.push(cidr, |cidr| Entry {
+                cidr,
+                list,
+                label,
+                confidence: 50,
+                from: None,
+                until: None,
+                dated: None,
+            });
             refused += usize::from(!pushed);
         }
         if refused > 0 {
-            warnings.push(format!("{}: {refused} private or very wide ranges were left out", self.lists[list].name));
+            warnings.push(format!(
+                "{}: {refused} private or very wide ranges were left out",
+                self.lists[list].name
+            ));
         }
     }
 
@@ -200,14 +233,26 @@ impl Intel {
         if text("type") != "indicator" || object.get("revoked").and_then(Value::as_bool) == Some(true) {
             return;
         }
-        let time = |key: &str| object.get(key).and_then(Value::as_str).and_then(|t| t.parse::<jiff::Timestamp>().ok()).map(|t| EventTime(t.as_microsecond()));
-        let confidence = object.get("confidence").and_then(Value::as_u64).and_then(|c| u8::try_from(c).ok()).unwrap_or(50);
-        let kinds: Vec<&str> = object.get("indicator_types").and_then(Value::as_array).map(|a| a.iter().filter_map(Value::as_str).collect()).unwrap_or_default();
+        let time = |key: &str| {
+            object
+                .get(key)
+                .and_then(Value::as_str)
+                .and_then(|t| t.parse::<jiff::Timestamp>().ok())
+                .map(|t| EventTime(t.as_microsecond()))
+        };
+        let confidence =
+            object.get("confidence").and_then(Value::as_u64).and_then(|c| u8::try_from(c).ok()).unwrap_or(50);
+        let kinds: Vec<&str> = object
+            .get("indicator_types")
+            .and_then(Value::as_array)
+            .map(|a| a.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
         if kinds == ["benign"] {
             return;
         }
         for cidr in quoted_addresses(text("pattern")) {
-            let (label, from, until, dated) = (text("name").to_owned(), time("valid_from"), time("valid_until"), time("modified"));
+            let (label, from, until, dated) =
+                (text("name").to_owned(), time("valid_from"), time("valid_until"), time("modified"));
             self.push(cidr, |cidr| Entry { cidr, list, label, confidence, from, until, dated });
         }
     }
@@ -215,10 +260,19 @@ impl Intel {
     fn misp(&mut self, event: &Value, list: usize) {
         let info = event.get("info").and_then(Value::as_str).unwrap_or("").to_owned();
         let direct = event.get("Attribute").and_then(Value::as_array).into_iter().flatten();
-        let nested = event.get("Object").and_then(Value::as_array).into_iter().flatten().filter_map(|o| o.get("Attribute")).filter_map(Value::as_array).flatten();
+        let nested = event
+            .get("Object")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|o| o.get("Attribute"))
+            .filter_map(Value::as_array)
+            .flatten();
         for attribute in direct.chain(nested) {
             let text = |key: &str| attribute.get(key).and_then(Value::as_str).unwrap_or("");
-            if !matches!(text("type"), "ip-src" | "ip-dst" | "ip-src|port" | "ip-dst|port") || attribute.get("to_ids").and_then(Value::as_bool) == Some(false) {
+            if !matches!(text("type"), "ip-src" | "ip-dst" | "ip-src|port" | "ip-dst|port")
+                || attribute.get("to_ids").and_then(Value::as_bool) == Some(false)
+            {
                 continue;
             }
             let Some(cidr) = text("value").split('|').next().and_then(Cidr::parse) else { continue };
@@ -229,7 +283,15 @@ impl Intel {
                 Some(Value::Number(n)) => n.as_i64(),
                 _ => None,
             };
-            self.push(cidr, |cidr| Entry { cidr, list, label, confidence: 60, from: None, until: None, dated: seconds.map(EventTime::from_unix) });
+            self.push(cidr, |cidr| Entry {
+                cidr,
+                list,
+                label,
+                confidence: 60,
+                from: None,
+                until: None,
+                dated: seconds.map(EventTime::from_unix),
+            });
         }
     }
 }
@@ -247,7 +309,15 @@ fn date_in(line: &str) -> Option<EventTime> {
     line.split(|c: char| !(c.is_ascii_digit() || c == '-')).filter(|w| w.len() == 10).find_map(|w| {
         let date: jiff::civil::Date = w.parse().ok()?;
         let part = |n: i8| u32::try_from(n).ok();
-        Some(EventTime::from_civil(i32::from(date.year()), part(date.month())?, part(date.day())?, 0, 0, 0, 0))
+        Some(EventTime::from_civil(
+            i32::from(date.year()),
+            part(date.month())?,
+            part(date.day())?,
+            0,
+            0,
+            0,
+            0,
+        ))
     })
 }
 
@@ -292,7 +362,12 @@ mod tests {
         let stix = r#"{"type":"bundle","objects":[{"type":"indicator","name":"C2","pattern":"[ipv4-addr:value = '203.0.113.7'] OR [ipv4-addr:value = '203.0.113.8']","valid_from":"2026-03-01T00:00:00Z","valid_until":"2026-04-01T00:00:00Z"}]}"#;
         let misp = r#"{"Event":{"info":"spray","Attribute":[{"type":"ip-src","value":"198.51.100.9","to_ids":true,"timestamp":"1770000000"}]}}"#;
         let text = "# Updated 2026-02-01\n192.0.2.0/28\t4 # bots\n10.0.0.1\n0.0.0.0/0\n";
-        let intel = loaded(&[("a.txt", text), ("b.json", stix), ("c.json", misp), ("tor-exits.txt", "203.0.113.99\n")]);
+        let intel = loaded(&[
+            ("a.txt", text),
+            ("b.json", stix),
+            ("c.json", misp),
+            ("tor-exits.txt", "203.0.113.99\n"),
+        ]);
         assert_eq!(labels(&intel, Ip::v4(192, 0, 2, 3), "2026-03-01T00:00:00Z"), ["a.txt:bots"]);
         let c2 = Ip::v4(203, 0, 113, 8);
         // Closed at both ends: exactly the first and the last moment are inside.

@@ -23,9 +23,15 @@ impl LogSources {
         each(path, &["file"], problems, |row| {
             let zone = row.get("timezone");
             if !zone.is_empty() && jiff::tz::TimeZone::get(zone).is_err() && !zone.starts_with(['+', '-']) {
-                return Err(row.problem(format!("`timezone` is no zone: {zone}; write Europe/Berlin, UTC or +02:00")));
+                return Err(
+                    row.problem(format!("`timezone` is no zone: {zone}; write Europe/Berlin, UTC or +02:00"))
+                );
             }
-            let source = LogSource { source: row.get("source").to_owned(), timezone: (!zone.is_empty()).then(|| zone.to_owned()), notes: row.get("notes").to_owned() };
+            let source = LogSource {
+                source: row.get("source").to_owned(),
+                timezone: (!zone.is_empty()).then(|| zone.to_owned()),
+                notes: row.get("notes").to_owned(),
+            };
             entries.push((row.need("file")?.replace('\\', "/"), source));
             Ok(())
         });
@@ -36,13 +42,23 @@ impl LogSources {
     pub fn lookup(&self, relative_path: &str) -> Option<&LogSource> {
         let base = |p: &str| p.rsplit('/').next().unwrap_or(p).to_owned();
         let exact = self.entries.iter().find(|(p, _)| p == relative_path);
-        let pattern = || self.entries.iter().find(|(p, _)| p.contains(['*', '?']) && glob(p.as_bytes(), relative_path.as_bytes()));
+        let pattern = || {
+            self.entries
+                .iter()
+                .find(|(p, _)| p.contains(['*', '?']) && glob(p.as_bytes(), relative_path.as_bytes()))
+        };
         let stem = unrotated(relative_path);
         let rotated = || self.entries.iter().find(|(p, _)| unrotated(p) == stem);
-        let folder = || self.entries.iter().find(|(p, _)| p.ends_with('/') && (relative_path.starts_with(p.as_str()) || relative_path.contains(&format!("/{p}"))));
+        let folder = || {
+            self.entries.iter().find(|(p, _)| {
+                p.ends_with('/')
+                    && (relative_path.starts_with(p.as_str()) || relative_path.contains(&format!("/{p}")))
+            })
+        };
         // The hunted folder may lie above or below the one that the list was written for.
         let name = base(&stem);
-        let by_name = || self.entries.iter().find(|(p, _)| !p.contains(['*', '?']) && base(&unrotated(p)) == name);
+        let by_name =
+            || self.entries.iter().find(|(p, _)| !p.contains(['*', '?']) && base(&unrotated(p)) == name);
         exact.or_else(pattern).or_else(rotated).or_else(folder).or_else(by_name).map(|(_, s)| s)
     }
 }
@@ -106,10 +122,26 @@ mod tests {
     fn files_and_their_rotated_kin() {
         let source = |name: &str| LogSource { source: name.to_owned(), timezone: None, notes: String::new() };
         let list = LogSources {
-            entries: [("asa.log", "a"), ("linux/web-auth.log", "b"), ("cloudtrail/", "c"), ("okta*.ndjson", "d"), ("deep/**/x.log", "e")].iter().map(|(p, s)| ((*p).to_owned(), source(s))).collect(),
+            entries: [
+                ("asa.log", "a"),
+                ("linux/web-auth.log", "b"),
+                ("cloudtrail/", "c"),
+                ("okta*.ndjson", "d"),
+                ("deep/**/x.log", "e"),
+            ]
+            .iter()
+            .map(|(p, s)| ((*p).to_owned(), source(s)))
+            .collect(),
         };
         let of = |p: &str| list.lookup(p).map_or("-", |s| s.source.as_str()).to_owned();
-        for path in ["asa.log", "asa.log.1.gz", "asa.log.2", "asa.log-20261006.gz", "asa-20261006.log.gz", "logs/asa.log"] {
+        for path in [
+            "asa.log",
+            "asa.log.1.gz",
+            "asa.log.2",
+            "asa.log-20261006.gz",
+            "asa-20261006.log.gz",
+            "logs/asa.log",
+        ] {
             assert_eq!(of(path), "a", "{path}");
         }
         assert_eq!(of("linux/web-auth.log.1.gz"), "b");

@@ -50,13 +50,22 @@ impl Row<'_> {
     /// A day, as its beginning in UTC.
     pub(crate) fn day(&self, column: &str) -> Result<EventTime, Problem> {
         let value = self.need(column)?;
-        self.day_of(value).ok_or_else(|| self.problem(format!("`{column}` is no day: {value}; write 2026-11-02")))
+        self.day_of(value)
+            .ok_or_else(|| self.problem(format!("`{column}` is no day: {value}; write 2026-11-02")))
     }
 
     fn day_of(&self, value: &str) -> Option<EventTime> {
         let date: jiff::civil::Date = value.parse().ok()?;
         let part = |n: i8| u32::try_from(n).ok();
-        Some(EventTime::from_civil(i32::from(date.year()), part(date.month())?, part(date.day())?, 0, 0, 0, 0))
+        Some(EventTime::from_civil(
+            i32::from(date.year()),
+            part(date.month())?,
+            part(date.day())?,
+            0,
+            0,
+            0,
+            0,
+        ))
     }
 
     pub(crate) fn yes_no(&self, column: &str) -> Result<Option<bool>, Problem> {
@@ -70,8 +79,14 @@ impl Row<'_> {
 }
 
 /// Reads a file row by row; a missing file gives `false`. `needed` columns must stand in the header.
-pub(crate) fn each(path: &Path, needed: &[&str], problems: &mut Vec<Problem>, mut take: impl FnMut(Row<'_>) -> Result<(), Problem>) -> bool {
-    let file = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+pub(crate) fn each(
+    path: &Path,
+    needed: &[&str],
+    problems: &mut Vec<Problem>,
+    mut take: impl FnMut(Row<'_>) -> Result<(), Problem>,
+) -> bool {
+    let file =
+        path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return false,
@@ -88,22 +103,30 @@ pub(crate) fn each(path: &Path, needed: &[&str], problems: &mut Vec<Problem>, mu
             Ok(record) => record,
             Err(error) => {
                 let line = error.position().map_or(0, csv::Position::line);
-                problems.push(Problem { file: file.clone(), line, text: format!("{error}; is the file UTF-8 and are its quotes closed?") });
+                problems.push(Problem {
+                    file: file.clone(),
+                    line,
+                    text: format!("{error}; is the file UTF-8 and are its quotes closed?"),
+                });
                 return true;
             }
         };
         let line = record.position().map_or(0, csv::Position::line);
         if header.is_empty() {
             header = record.iter().map(|h| h.trim().to_ascii_lowercase()).collect();
-            let missing: Vec<&str> = needed.iter().copied().filter(|n| !header.iter().any(|h| h == n)).collect();
+            let missing: Vec<&str> =
+                needed.iter().copied().filter(|n| !header.iter().any(|h| h == n)).collect();
             if !missing.is_empty() {
-                let text = format!("the header has no column {}; it has {}", missing.join(", "), header.join(", "));
+                let text =
+                    format!("the header has no column {}; it has {}", missing.join(", "), header.join(", "));
                 problems.push(Problem { file, line, text });
                 return true;
             }
             continue;
         }
-        if record.iter().all(|f| f.trim().is_empty()) || record.get(0).is_some_and(|f| f.trim_start().starts_with('#')) {
+        if record.iter().all(|f| f.trim().is_empty())
+            || record.get(0).is_some_and(|f| f.trim_start().starts_with('#'))
+        {
             continue;
         }
         if let Err(problem) = take(Row { file: &file, line, header: &header, record: &record }) {

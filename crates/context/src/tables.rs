@@ -10,7 +10,8 @@ use crate::rows::{Row, each};
 use hashbrown::HashMap;
 use portreeve_model::event::{Event, Service};
 use portreeve_model::facts::{
-    Account, AccountKind, Context, Coverage, Criticality, Explained, Host, IntelHit, MfaPolicy, Status, canonical_account, canonical_host,
+    Account, AccountKind, Context, Coverage, Criticality, Explained, Host, IntelHit, MfaPolicy, Status,
+    canonical_account, canonical_host,
 };
 use portreeve_model::net::{Cidr, NetworkClass};
 use portreeve_model::place::{Country, Place, Point};
@@ -123,7 +124,12 @@ impl Tables {
             if dir.is_dir() {
                 t.directory(dir, &mut problems, &mut warnings);
             } else {
-                problems.push(Problem { file: dir.display().to_string(), line: 0, text: "is no directory; --context takes the folder with users.csv and its neighbours".to_owned() });
+                problems.push(Problem {
+                    file: dir.display().to_string(),
+                    line: 0,
+                    text: "is no directory; --context takes the folder with users.csv and its neighbours"
+                        .to_owned(),
+                });
             }
         }
         t.intel.sort();
@@ -136,7 +142,13 @@ impl Tables {
 
     fn directory(&mut self, dir: &Path, problems: &mut Vec<Problem>, warnings: &mut Vec<String>) {
         let mmdb = |p: &PathBuf| p.extension().is_some_and(|e| e == "mmdb");
-        let mut databases: Vec<PathBuf> = std::fs::read_dir(dir.join("geo")).into_iter().flatten().flatten().map(|e| e.path()).filter(mmdb).collect();
+        let mut databases: Vec<PathBuf> = std::fs::read_dir(dir.join("geo"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|e| e.path())
+            .filter(mmdb)
+            .collect();
         databases.sort();
         for path in databases {
             self.geo.add(&path, problems);
@@ -169,7 +181,13 @@ impl Tables {
             if let Some(home) = home {
                 cities.insert((city.to_lowercase(), country), home);
             }
-            let aliases: Vec<&str> = row.get("aliases").split(';').map(str::trim).filter(|a| !a.is_empty()).chain([row.get("email")].into_iter().filter(|e| !e.is_empty())).collect();
+            let aliases: Vec<&str> = row
+                .get("aliases")
+                .split(';')
+                .map(str::trim)
+                .filter(|a| !a.is_empty())
+                .chain([row.get("email")].into_iter().filter(|e| !e.is_empty()))
+                .collect();
             spellings.push((username.to_lowercase(), name));
             spellings.push((bare, name));
             for alias in &aliases {
@@ -198,7 +216,8 @@ impl Tables {
             Ok(())
         });
         for (mut account, city) in accounts {
-            account.home = account.home.or_else(|| cities.get(&(city.to_lowercase(), account.home_country)).copied());
+            account.home =
+                account.home.or_else(|| cities.get(&(city.to_lowercase(), account.home_country)).copied());
             self.accounts.insert(account.name, account);
         }
         // A username wins over an alias that somebody else has.
@@ -240,19 +259,23 @@ impl Tables {
         let names = self.names.clone();
         let cidr = |row: &Row<'_>| -> Result<Cidr, Problem> {
             let text = row.need("cidr")?;
-            Cidr::parse(text).ok_or_else(|| row.problem(format!("`cidr` is no prefix: {text}; write 10.8.0.0/16")))
+            Cidr::parse(text)
+                .ok_or_else(|| row.problem(format!("`cidr` is no prefix: {text}; write 10.8.0.0/16")))
         };
         let mut egress = Vec::new();
         self.coverage.egress = each(&dir.join("egress.csv"), &["cidr"], problems, |row| {
             egress.push((cidr(&row)?, names.intern(row.get("label"))));
             Ok(())
         });
-        let located: Vec<(Cidr, (Sym, Place))> = egress.into_iter().map(|(cidr, label)| {
-            let mut place = self.located(Ip(cidr.base.0 | u128::from(cidr.bits < 128)));
-            place.class = NetworkClass::Own;
-            place.label = label;
-            (cidr, (label, place))
-        }).collect();
+        let located: Vec<(Cidr, (Sym, Place))> = egress
+            .into_iter()
+            .map(|(cidr, label)| {
+                let mut place = self.located(Ip(cidr.base.0 | u128::from(cidr.bits < 128)));
+                place.class = NetworkClass::Own;
+                place.label = label;
+                (cidr, (label, place))
+            })
+            .collect();
         self.egress = Ranges::new(located);
         let mut pools = Vec::new();
         self.coverage.vpn_pools = each(&dir.join("vpn_pools.csv"), &["cidr"], problems, |row| {
@@ -262,8 +285,17 @@ impl Tables {
         self.pools = Ranges::new(pools);
         let (mut ranges, mut vlans) = (Vec::new(), HashMap::new());
         self.coverage.vlans = each(&dir.join("vlans.csv"), &["vlan"], problems, |row| {
-            let id: u16 = row.need("vlan")?.parse().map_err(|_| row.problem(format!("`vlan` is no VLAN number: {}", row.get("vlan"))))?;
-            let departments: Vec<Sym> = row.get("allowed_departments").split(';').map(str::trim).filter(|d| !d.is_empty()).map(|d| names.intern(d)).collect();
+            let id: u16 = row
+                .need("vlan")?
+                .parse()
+                .map_err(|_| row.problem(format!("`vlan` is no VLAN number: {}", row.get("vlan"))))?;
+            let departments: Vec<Sym> = row
+                .get("allowed_departments")
+                .split(';')
+                .map(str::trim)
+                .filter(|d| !d.is_empty())
+                .map(|d| names.intern(d))
+                .collect();
             vlans.insert(id, departments);
             if !row.get("cidr").is_empty() {
                 ranges.push((cidr(&row)?, names.intern(row.get("name"))));
@@ -279,16 +311,32 @@ impl Tables {
         let found = each(path, &["user", "from", "to"], problems, |row| {
             let (from, to) = (row.day("from")?, row.day("to")?);
             if to < from {
-                return Err(row.problem(format!("travel ends before it starts ({} > {}); swap from and to", row.get("from"), row.get("to"))));
+                return Err(row.problem(format!(
+                    "travel ends before it starts ({} > {}); swap from and to",
+                    row.get("from"),
+                    row.get("to")
+                )));
             }
-            trips.push((row.need("user")?.to_owned(), from, to, Country::parse(row.get("country")), row.get("city").to_owned()));
+            trips.push((
+                row.need("user")?.to_owned(),
+                from,
+                to,
+                Country::parse(row.get("country")),
+                row.get("city").to_owned(),
+            ));
             Ok(())
         });
         for (user, from, to, country, city) in trips {
             let account = self.account(self.names.intern(&user));
             // Days are in the user's zone, taken from the longitude of home; 15 degrees an hour.
             let east = account.home.map_or(0, |h| (h.lon / 15.0).round() as i64);
-            let place = Place { country, city: self.names.intern(&city), point: self.city(&city, country), radius_km: 30, ..Place::default() };
+            let place = Place {
+                country,
+                city: self.names.intern(&city),
+                point: self.city(&city, country),
+                radius_km: 30,
+                ..Place::default()
+            };
             let trip = Trip { from: from.minus(east * HOUR_US), to: to.plus(DAY_US - east * HOUR_US), place };
             self.trips.entry(account.name).or_default().push(trip);
         }
@@ -307,7 +355,13 @@ impl Tables {
             Some(Point { lat: fields.next()?.parse().ok()?, lon: fields.next()?.parse().ok()? })
         });
         listed.or_else(|| {
-            let mut homes: Vec<&Account> = self.accounts.values().filter(|a| a.home_country == country && self.names.text(a.home_city).to_lowercase() == wanted).collect();
+            let mut homes: Vec<&Account> = self
+                .accounts
+                .values()
+                .filter(|a| {
+                    a.home_country == country && self.names.text(a.home_city).to_lowercase() == wanted
+                })
+                .collect();
             homes.sort_by_key(|a| self.names.text(a.name));
             homes.first().and_then(|a| a.home)
         })
@@ -325,7 +379,11 @@ impl Tables {
                 "medium" | "normal" => Criticality::Medium,
                 "high" => Criticality::High,
                 "critical" => Criticality::Critical,
-                other => return Err(row.problem(format!("`criticality` is {other}; write low, medium, high or critical"))),
+                other => {
+                    return Err(
+                        row.problem(format!("`criticality` is {other}; write low, medium, high or critical"))
+                    );
+                }
             };
             let ip = Ip::parse(row.get("ip").as_bytes());
             if !row.get("ip").is_empty() && ip.is_none() {
@@ -340,7 +398,18 @@ impl Tables {
                 owner: names.intern(row.get("owner")),
                 criticality,
                 kind: names.intern(row.get("type")),
-                tier0: has(&["domain controller", "hypervisor", "vcenter", "esx", "backup", "pki", "certificate auth", "identity", "adfs", "entra connect"]),
+                tier0: has(&[
+                    "domain controller",
+                    "hypervisor",
+                    "vcenter",
+                    "esx",
+                    "backup",
+                    "pki",
+                    "certificate auth",
+                    "identity",
+                    "adfs",
+                    "entra connect",
+                ]),
                 endpoint: has(&["laptop", "desktop", "workstation", "phone", "notebook", "client"]),
                 entry_point: has(&["bastion", "jump", "gateway", "vpn"]) || public.is_some(),
             };
@@ -359,9 +428,16 @@ impl Tables {
     fn policies(&mut self, path: &Path, problems: &mut Vec<Problem>) -> bool {
         let mut policies = Vec::new();
         let found = each(path, &["mfa_required"], problems, |row| {
-            let Some(required) = row.yes_no("mfa_required")? else { return Err(row.problem("`mfa_required` is empty; write yes or no")) };
+            let Some(required) = row.yes_no("mfa_required")? else {
+                return Err(row.problem("`mfa_required` is empty; write yes or no"));
+            };
             let wild = |v: &str| if v == "*" { String::new() } else { v.to_ascii_lowercase() };
-            policies.push(Policy { service: wild(row.get("service")), gateway: canonical_host(&wild(row.get("gateway"))), group: wild(row.get("group")), required });
+            policies.push(Policy {
+                service: wild(row.get("service")),
+                gateway: canonical_host(&wild(row.get("gateway"))),
+                group: wild(row.get("group")),
+                required,
+            });
             Ok(())
         });
         self.policies = policies;
@@ -379,12 +455,29 @@ impl Tables {
             if cidr.is_none() && row.get("account").is_empty() {
                 return Err(row.problem("neither `cidr` nor `account` is given; a test needs one of them"));
             }
-            testing.push((cidr, row.get("account").to_owned(), row.time("from", false)?, row.time("to", true)?, row.get("purpose").to_owned()));
+            testing.push((
+                cidr,
+                row.get("account").to_owned(),
+                row.time("from", false)?,
+                row.time("to", true)?,
+                row.get("purpose").to_owned(),
+            ));
             Ok(())
         });
         each(&dir.join("tickets.csv"), &["id"], problems, |row| {
-            let people: Vec<String> = [row.get("subject_user"), row.get("requester")].into_iter().filter(|p| !p.is_empty()).map(str::to_owned).collect();
-            tickets.push((row.need("id")?.to_owned(), row.time("opened", false)?, row.time("closed", true)?, row.get("category").to_owned(), row.get("summary").to_owned(), people));
+            let people: Vec<String> = [row.get("subject_user"), row.get("requester")]
+                .into_iter()
+                .filter(|p| !p.is_empty())
+                .map(str::to_owned)
+                .collect();
+            tickets.push((
+                row.need("id")?.to_owned(),
+                row.time("opened", false)?,
+                row.time("closed", true)?,
+                row.get("category").to_owned(),
+                row.get("summary").to_owned(),
+                people,
+            ));
             Ok(())
         });
         each(&dir.join("oncall.csv"), &["user", "from", "to"], problems, |row| {
@@ -392,10 +485,26 @@ impl Tables {
             Ok(())
         });
         let name = |t: &Tables, user: &str| t.account(t.names.intern(user)).name;
-        self.testing = testing.into_iter().map(|(cidr, account, from, to, purpose)| Testing { cidr, account: if account.is_empty() { Sym::NONE } else { name(self, &account) }, from, to, purpose }).collect();
+        self.testing = testing
+            .into_iter()
+            .map(|(cidr, account, from, to, purpose)| Testing {
+                cidr,
+                account: if account.is_empty() { Sym::NONE } else { name(self, &account) },
+                from,
+                to,
+                purpose,
+            })
+            .collect();
         self.tickets = tickets
             .into_iter()
-            .map(|(id, opened, closed, category, summary, people)| Ticket { id, opened, closed, category, summary, people: people.iter().map(|p| name(self, p)).collect() })
+            .map(|(id, opened, closed, category, summary, people)| Ticket {
+                id,
+                opened,
+                closed,
+                category,
+                summary,
+                people: people.iter().map(|p| name(self, p)).collect(),
+            })
             .collect();
         self.on_call = on_call.into_iter().map(|(user, from, to)| (name(self, &user), from, to)).collect();
     }
@@ -419,11 +528,13 @@ impl Tables {
         let found = self.geo.find(ip);
         let listed = self.intel.class(ip);
         let by_database = class_of(found.kind).filter(|c| *c != NetworkClass::Isp);
-        let class = listed.or(by_database).unwrap_or_else(|| match self.operators.class(found.asn, &found.as_name) {
-            NetworkClass::Unknown if found.kind == "isp" => NetworkClass::Isp,
-            class => class,
-        });
-        let radius_km = if class == NetworkClass::Mobile { found.radius_km.max(250) } else { found.radius_km };
+        let class =
+            listed.or(by_database).unwrap_or_else(|| match self.operators.class(found.asn, &found.as_name) {
+                NetworkClass::Unknown if found.kind == "isp" => NetworkClass::Isp,
+                class => class,
+            });
+        let radius_km =
+            if class == NetworkClass::Mobile { found.radius_km.max(250) } else { found.radius_km };
         Place {
             country: found.country,
             city: self.names.intern(&found.city),
@@ -463,7 +574,11 @@ fn status(row: &Row<'_>) -> Result<Status, Problem> {
         "disabled" | "suspended" | "locked" | "inactive" => Status::Disabled,
         "terminated" | "left" | "departed" | "leaver" => Status::Terminated,
         "service" => Status::Service,
-        other => return Err(row.problem(format!("`status` is {other}; write active, on leave, disabled, terminated or service"))),
+        other => {
+            return Err(row.problem(format!(
+                "`status` is {other}; write active, on leave, disabled, terminated or service"
+            )));
+        }
     })
 }
 
@@ -472,8 +587,15 @@ fn point(row: &Row<'_>, lat: &str, lon: &str) -> Result<Option<Point>, Problem> 
         return Ok(None);
     }
     let number = |column: &str, most: f32| -> Result<f32, Problem> {
-        let value: f32 = row.get(column).parse().map_err(|_| row.problem(format!("`{column}` is no number: {}", row.get(column))))?;
-        if value.abs() > most { Err(row.problem(format!("`{column}` is out of range: {value}"))) } else { Ok(value) }
+        let value: f32 = row
+            .get(column)
+            .parse()
+            .map_err(|_| row.problem(format!("`{column}` is no number: {}", row.get(column))))?;
+        if value.abs() > most {
+            Err(row.problem(format!("`{column}` is out of range: {value}")))
+        } else {
+            Ok(value)
+        }
     };
     Ok(Some(Point { lat: number(lat, 90.0)?, lon: number(lon, 180.0)? }))
 }
@@ -507,8 +629,13 @@ impl Context for Tables {
         if let Some(account) = found.and_then(|name| self.accounts.get(name)) {
             return account.clone();
         }
-        let paired = administrator_of(&bare).into_iter().find_map(|p| self.spellings.get(p)).copied().unwrap_or(Sym::NONE);
-        let kind = if paired.is_some() && kind == AccountKind::Person { AccountKind::AdminOfPerson } else { kind };
+        let paired = administrator_of(&bare)
+            .into_iter()
+            .find_map(|p| self.spellings.get(p))
+            .copied()
+            .unwrap_or(Sym::NONE);
+        let kind =
+            if paired.is_some() && kind == AccountKind::Person { AccountKind::AdminOfPerson } else { kind };
         Account { name: self.names.intern(&bare), kind, paired, ..Account::default() }
     }
 
@@ -524,7 +651,9 @@ impl Context for Tables {
             return host;
         }
         // By its name alone: `dc01`, `muc-dc1`.
-        let tier0 = text.split(['-', '_']).any(|p| p.strip_prefix("dc").is_some_and(|d| !d.is_empty() && d.chars().all(|c| c.is_ascii_digit())));
+        let tier0 = text.split(['-', '_']).any(|p| {
+            p.strip_prefix("dc").is_some_and(|d| !d.is_empty() && d.chars().all(|c| c.is_ascii_digit()))
+        });
         Host { name: self.names.intern(&text), tier0, ..Host::default() }
     }
 
@@ -556,17 +685,24 @@ impl Context for Tables {
 
     fn mfa_policy(&self, event: &Event) -> MfaPolicy {
         let lower = |s: Sym| self.names.text(s).to_lowercase();
-        let (gateway, group, source) = (canonical_host(&lower(event.observer)), lower(event.group), lower(event.source));
+        let (gateway, group, source) =
+            (canonical_host(&lower(event.observer)), lower(event.group), lower(event.source));
         let mut best: Option<(u8, bool)> = None;
         for policy in &self.policies {
-            let gateway_fits = policy.gateway.is_empty() || (!gateway.is_empty() && policy.gateway == gateway);
+            let gateway_fits =
+                policy.gateway.is_empty() || (!gateway.is_empty() && policy.gateway == gateway);
             let group_fits = policy.group.is_empty() || (!group.is_empty() && policy.group == group);
             let service_fits = policy.service.is_empty() || serves(&policy.service, event.service, &source);
             // A gateway or group that the event does not name cannot be excluded, but says less.
-            if !gateway_fits || !group_fits || !(service_fits || (!policy.gateway.is_empty() && policy.gateway == gateway)) {
+            if !gateway_fits
+                || !group_fits
+                || !(service_fits || (!policy.gateway.is_empty() && policy.gateway == gateway))
+            {
                 continue;
             }
-            let rank = 4 * u8::from(!policy.gateway.is_empty()) + 2 * u8::from(!policy.group.is_empty()) + u8::from(service_fits && !policy.service.is_empty());
+            let rank = 4 * u8::from(!policy.gateway.is_empty())
+                + 2 * u8::from(!policy.group.is_empty())
+                + u8::from(service_fits && !policy.service.is_empty());
             if best.is_none_or(|(r, _)| rank > r) {
                 best = Some((rank, policy.required));
             }
@@ -602,7 +738,11 @@ impl Context for Tables {
         let me = |s: &Sym| *s == account || (paired.is_some() && *s == paired);
         for t in &self.tickets {
             if t.opened <= at && at <= t.closed.plus(12 * HOUR_US) && t.people.iter().any(me) {
-                found.push(Explained::Ticket { id: t.id.clone(), category: t.category.clone(), summary: t.summary.clone() });
+                found.push(Explained::Ticket {
+                    id: t.id.clone(),
+                    category: t.category.clone(),
+                    summary: t.summary.clone(),
+                });
             }
         }
         if self.on_call.iter().any(|(who, from, to)| me(who) && *from <= at && at <= *to) {
@@ -615,7 +755,10 @@ impl Context for Tables {
 /// Does a policy's word for a service (`asa-vpn`, `okta`, `aws-console`, `ssh`) mean this one?
 fn serves(word: &str, service: Service, source: &str) -> bool {
     let has = |parts: &[&str]| parts.iter().any(|p| word.contains(p));
-    if !source.is_empty() && (word == source || source.split('_').any(|p| p.len() > 2 && word.split(['-', '_', ' ']).any(|w| w == p))) {
+    if !source.is_empty()
+        && (word == source
+            || source.split('_').any(|p| p.len() > 2 && word.split(['-', '_', ' ']).any(|w| w == p)))
+    {
         return true;
     }
     match service {
@@ -652,7 +795,15 @@ mod tests {
     fn one_person_behind_every_spelling() {
         let (t, names) = tables(&[("users.csv", USERS)]).expect("loads");
         let anna = names.intern("anna");
-        for spelling in ["anna", "ANNA", "helm\\anna", "other\\anna", "anna.smith", "Anna.Smith@helm.example", "anna@ad.helm.example"] {
+        for spelling in [
+            "anna",
+            "ANNA",
+            "helm\\anna",
+            "other\\anna",
+            "anna.smith",
+            "Anna.Smith@helm.example",
+            "anna@ad.helm.example",
+        ] {
             assert_eq!(t.account(names.intern(spelling)).name, anna, "{spelling}");
         }
         assert_eq!(t.account(anna).paired, names.intern("adm-anna"));
@@ -662,9 +813,16 @@ mod tests {
 
     #[test]
     fn errors_name_file_line_and_remedy() {
-        let error = |file: &str, text: &str| tables(&[("users.csv", USERS), (file, text)]).err().unwrap_or_default();
-        assert_eq!(error("travel.csv", "user,from,to,country,city\nanna,2026-03-02,2026-02-27,FR,Paris\n"), "travel.csv:2: travel ends before it starts (2026-03-02 > 2026-02-27); swap from and to");
-        assert!(error("vpn_pools.csv", "cidr,gateway\n10.8.0.0/40,gw\n").starts_with("vpn_pools.csv:2: `cidr` is no prefix"));
+        let error =
+            |file: &str, text: &str| tables(&[("users.csv", USERS), (file, text)]).err().unwrap_or_default();
+        assert_eq!(
+            error("travel.csv", "user,from,to,country,city\nanna,2026-03-02,2026-02-27,FR,Paris\n"),
+            "travel.csv:2: travel ends before it starts (2026-03-02 > 2026-02-27); swap from and to"
+        );
+        assert!(
+            error("vpn_pools.csv", "cidr,gateway\n10.8.0.0/40,gw\n")
+                .starts_with("vpn_pools.csv:2: `cidr` is no prefix")
+        );
         assert!(error("mfa_policy.csv", "service,gateway\nvpn,gw\n").contains("no column mfa_required"));
         let both = error("oncall.csv", "user,from,to\nanna,monday,2026-01-01\nanna,2026-01-01,never\n");
         assert_eq!(both.lines().count(), 2, "{both}");
@@ -672,9 +830,15 @@ mod tests {
 
     #[test]
     fn travel_is_valid_a_little_before_and_after() {
-        let (t, names) = tables(&[("users.csv", USERS), ("travel.csv", "user,from,to,country,city\nanna,2026-03-10,2026-03-11,FR,Paris\n")]).expect("loads");
+        let (t, names) = tables(&[
+            ("users.csv", USERS),
+            ("travel.csv", "user,from,to,country,city\nanna,2026-03-10,2026-03-11,FR,Paris\n"),
+        ])
+        .expect("loads");
         let anna = names.intern("anna");
-        let at = |text: &str| t.travel(anna, EventTime(text.parse::<jiff::Timestamp>().expect("a time").as_microsecond())).len();
+        let at = |text: &str| {
+            t.travel(anna, EventTime(text.parse::<jiff::Timestamp>().expect("a time").as_microsecond())).len()
+        };
         // Munich's days begin an hour before UTC's.
         assert_eq!((at("2026-03-09T11:00:00Z"), at("2026-03-09T10:59:59Z")), (1, 0));
         assert_eq!((at("2026-03-13T11:00:00Z"), at("2026-03-13T11:00:01Z")), (1, 0));
@@ -686,7 +850,12 @@ mod tests {
         let policy = "service,gateway,group,mfa_required\nasa-vpn,gw1,Employees,yes\nasa-vpn,gw1,Legacy,no\nvpn,,,yes\n";
         let (t, names) = tables(&[("mfa_policy.csv", policy)]).expect("loads");
         let ask = |gateway: &str, group: &str| {
-            t.mfa_policy(&Event { service: Service::Vpn, observer: names.intern(gateway), group: names.intern(group), ..Event::default() })
+            t.mfa_policy(&Event {
+                service: Service::Vpn,
+                observer: names.intern(gateway),
+                group: names.intern(group),
+                ..Event::default()
+            })
         };
         assert_eq!(ask("gw1", "Legacy"), MfaPolicy::NotRequired);
         assert_eq!(ask("GW1.helm.example", "employees"), MfaPolicy::Required);

@@ -189,8 +189,8 @@ impl Known {
         self.hours[usize::from(at.hour_of_week() % 24)] += 1;
         for what in ALL {
             let Some(key) = value(session, what) else { continue };
-            let needs_proof =
-                place.class.needs_proof() && matches!(what, What::Ip | What::Prefix | What::Asn | What::Network);
+            let needs_proof = place.class.needs_proof()
+                && matches!(what, What::Ip | What::Prefix | What::Asn | What::Network);
             bump(self.values.entry((what, key)).or_insert(Stat::new(at, needs_proof)), at, proven);
         }
         // Further addresses of the same stay (roaming).

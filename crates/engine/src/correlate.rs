@@ -100,7 +100,8 @@ impl Engine<'_> {
             let beyond_novelty =
                 weigh(signals.iter().filter(|s| s.group != Group::Place), &rules.scoring).evidence;
             let weight = if first_days { beyond_novelty } else { score.evidence };
-            let teaches = entered && !session.orphan && !session.refused && weight < rules.scoring.teach_below;
+            let teaches =
+                entered && !session.orphan && !session.refused && weight < rules.scoring.teach_below;
             // Only a session that may become part of a case needs to remember what was known before it.
             let suspicious = score.evidence >= rules.scoring.case_mark || has_rule(&signals, rules);
             let before = if suspicious { known.clone() } else { nothing.clone() };
@@ -339,7 +340,8 @@ impl Engine<'_> {
             .iter()
             .filter(|(ip, s)| ip.is_public() && s.failures >= 10 && s.successes.is_empty())
             .map(|(ip, s)| {
-                let mut accounts: Vec<u32> = s.attempts.iter().filter_map(|a| a.account.some()).map(|a| a.0).collect();
+                let mut accounts: Vec<u32> =
+                    s.attempts.iter().filter_map(|a| a.account.some()).map(|a| a.0).collect();
                 accounts.sort_unstable();
                 accounts.dedup();
                 portreeve_model::case::Pressure {

@@ -441,9 +441,9 @@ impl<'c> Engine<'c> {
 
     /// Has the account a history of its own on or from this host?
     fn known_on(&self, user: Sym, host: Sym, event: &Event) -> bool {
-        self.dossiers.get(&user).is_some_and(|d| {
-            d.hosts.iter().any(|((h, _), u)| *h == host && u.before(event.time, &|_| false))
-        })
+        self.dossiers
+            .get(&user)
+            .is_some_and(|d| d.hosts.iter().any(|((h, _), u)| *h == host && u.before(event.time, &|_| false)))
     }
 
     /// A pool address is in use and no tunnel holds it.

@@ -57,10 +57,18 @@ impl SourceAccount {
     }
 
     pub(crate) fn report(&self, source: &str) -> SourceReport {
-        let mut reasons: Vec<(String, u64)> = self.reasons.iter().map(|(k, n)| ((*k).to_owned(), *n)).collect();
+        let mut reasons: Vec<(String, u64)> =
+            self.reasons.iter().map(|(k, n)| ((*k).to_owned(), *n)).collect();
         reasons.extend(self.broken.iter().map(|(k, n)| (format!("not understood: {k}"), *n)));
         reasons.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        SourceReport { source: source.to_owned(), counts: self.counts.clone(), events: self.events, first: self.first, last: self.last, reasons }
+        SourceReport {
+            source: source.to_owned(),
+            counts: self.counts.clone(),
+            events: self.events,
+            first: self.first,
+            last: self.last,
+            reasons,
+        }
     }
 }
 

@@ -105,7 +105,9 @@ pub fn put(out: &mut Vec<u8>, e: &Event, before: EventTime) {
         e.change as u8,
         e.certainty as u8,
     ];
-    let names = [e.source, e.user, e.target, e.observer, e.host, e.device, e.sid, e.client, e.group, e.detail, e.city];
+    let names = [
+        e.source, e.user, e.target, e.observer, e.host, e.device, e.sid, e.client, e.group, e.detail, e.city,
+    ];
     let mut mask = 0u64;
     let mut bit = 0;
     let mut note = |set: bool| {
@@ -197,7 +199,8 @@ pub fn get(b: &mut Bytes<'_>, before: EventTime) -> Result<Event, Damaged> {
             *slot = Sym(b.small()?);
         }
     }
-    [e.source, e.user, e.target, e.observer, e.host, e.device, e.sid, e.client, e.group, e.detail, e.city] = s;
+    [e.source, e.user, e.target, e.observer, e.host, e.device, e.sid, e.client, e.group, e.detail, e.city] =
+        s;
     if flags {
         e.flags = Flags(b.small()?);
     }
@@ -387,11 +390,16 @@ mod tests {
     }
 
     fn event() -> impl Strategy<Value = Event> {
-        let ip = prop_oneof![Just(Ip::NONE), any::<u32>().prop_map(|n| Ip(0xffff_0000_0000 | u128::from(n.max(1)))), (1u128..).prop_map(Ip)];
+        let ip = prop_oneof![
+            Just(Ip::NONE),
+            any::<u32>().prop_map(|n| Ip(0xffff_0000_0000 | u128::from(n.max(1)))),
+            (1u128..).prop_map(Ip)
+        ];
         let heads = (any::<i64>(), any::<u64>(), any::<u32>(), any::<u32>(), any::<u64>(), 0usize..18);
         let ips = (ip.clone(), ip.clone(), ip);
         let numbers = (any::<u16>(), any::<u16>(), any::<u64>(), any::<u8>(), any::<u32>(), any::<u64>());
-        let words = (0usize..6, 0usize..22, 0usize..5, 0usize..13, 0usize..22, 0usize..17, 0usize..28, 0usize..6);
+        let words =
+            (0usize..6, 0usize..22, 0usize..5, 0usize..13, 0usize..22, 0usize..17, 0usize..28, 0usize..6);
         let rest = (any::<u32>(), any::<u32>(), any::<u32>(), any::<u16>(), any::<Option<(i8, i8)>>());
         (heads, ips, numbers, words, rest).prop_map(|(h, i, n, w, r)| Event {
             time: EventTime(h.0),

@@ -20,15 +20,29 @@ pub(crate) fn discover(paths: &[PathBuf]) -> (Vec<Input>, Vec<String>) {
     let (mut inputs, mut problems) = (Vec::new(), Vec::new());
     for path in paths {
         if path.as_os_str() == "-" {
-            inputs.push(Input { path: path.clone(), shown: "-".to_owned(), relative: "-".to_owned(), bytes: 0, stdin: true });
+            inputs.push(Input {
+                path: path.clone(),
+                shown: "-".to_owned(),
+                relative: "-".to_owned(),
+                bytes: 0,
+                stdin: true,
+            });
             continue;
         }
         match std::fs::metadata(path) {
             Err(error) => problems.push(format!("{}: {error}", path.display())),
             Ok(meta) if meta.is_dir() => walk(path, path, &mut inputs, &mut problems),
             Ok(meta) => {
-                let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
-                inputs.push(Input { path: path.clone(), shown: path.display().to_string(), relative: name, bytes: meta.len(), stdin: false });
+                let name = path
+                    .file_name()
+                    .map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+                inputs.push(Input {
+                    path: path.clone(),
+                    shown: path.display().to_string(),
+                    relative: name,
+                    bytes: meta.len(),
+                    stdin: false,
+                });
             }
         }
     }
@@ -58,7 +72,13 @@ fn walk(root: &Path, dir: &Path, inputs: &mut Vec<Input>, problems: &mut Vec<Str
         match std::fs::metadata(&path) {
             Ok(meta) if meta.is_file() => {
                 let relative = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-                inputs.push(Input { shown: path.display().to_string(), path, relative, bytes: meta.len(), stdin: false });
+                inputs.push(Input {
+                    shown: path.display().to_string(),
+                    path,
+                    relative,
+                    bytes: meta.len(),
+                    stdin: false,
+                });
             }
             // Sockets, devices and links to directories are no logs.
             Ok(_) => {}

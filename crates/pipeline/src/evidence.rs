@@ -13,7 +13,13 @@ use portreeve_sources::decode::reader::Limits;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Fills file, text and source of every piece of evidence.
-pub(crate) fn attach(cases: &mut [Case], shown: &[String], inputs: &[Input], options: &Options<'_>, report: &mut RunReport) {
+pub(crate) fn attach(
+    cases: &mut [Case],
+    shown: &[String],
+    inputs: &[Input],
+    options: &Options<'_>,
+    report: &mut RunReport,
+) {
     let mut wanted: BTreeMap<u32, BTreeSet<RawRef>> = BTreeMap::new();
     for case in cases.iter_mut() {
         each(case, &mut |line| {
@@ -24,7 +30,8 @@ pub(crate) fn attach(cases: &mut [Case], shown: &[String], inputs: &[Input], opt
     let mut entries: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     for (input, wanted) in &wanted {
         let Some(name) = shown.get(*input as usize) else { continue };
-        let earlier = Input { path: name.into(), shown: name.clone(), relative: String::new(), bytes: 0, stdin: false };
+        let earlier =
+            Input { path: name.into(), shown: name.clone(), relative: String::new(), bytes: 0, stdin: false };
         // A file of an earlier run is opened again if it is still there.
         let source = inputs.iter().find(|i| i.shown == *name).unwrap_or(&earlier);
         if source.stdin {
@@ -48,7 +55,9 @@ pub(crate) fn attach(cases: &mut [Case], shown: &[String], inputs: &[Input], opt
     for case in cases.iter_mut() {
         each(case, &mut |line| {
             let name = shown.get(line.raw.input as usize).cloned().unwrap_or_default();
-            let entry = usize::from(line.raw.entry()).checked_sub(1).and_then(|n| entries.get(&line.raw.input)?.get(n));
+            let entry = usize::from(line.raw.entry())
+                .checked_sub(1)
+                .and_then(|n| entries.get(&line.raw.input)?.get(n));
             line.file = entry.map_or(name.clone(), |e| format!("{name}!{e}")).into();
             if let Some(text) = texts.get(&line.raw) {
                 line.text = text.clone().into();

@@ -26,17 +26,24 @@ pub struct ParseOptions {
 
 /// Gives every event to `write`, until it returns false. With `one_per_line`, exactly one call per line: the first
 /// event of the line, or `None`.
-pub fn parse(options: &ParseOptions, names: &Arc<SymbolTable>, mut write: impl FnMut(Option<&Event>) -> bool) -> Result<(), RunError> {
+pub fn parse(
+    options: &ParseOptions,
+    names: &Arc<SymbolTable>,
+    mut write: impl FnMut(Option<&Event>) -> bool,
+) -> Result<(), RunError> {
     let stdin = options.path.as_os_str() == "-";
     let shown = options.path.display().to_string();
     let bytes = std::fs::metadata(&options.path).map(|m| m.len()).unwrap_or(0);
-    let input = Input { path: options.path.clone(), shown: shown.clone(), relative: shown.clone(), bytes, stdin };
+    let input =
+        Input { path: options.path.clone(), shown: shown.clone(), relative: shown.clone(), bytes, stdin };
     let mut from = open(&input).map_err(|e| RunError::Unreadable(format!("{shown}: {e}")))?;
-    let mut clock = Clock::utc().with_year(options.year);
+    let mut clock = Clock::utc().with_year(options.year).keeping_untimed();
     if let Some(zone) = &options.zone {
         clock = clock.with_zone(zone.clone(), true);
     }
-    let modified = std::fs::metadata(&options.path).and_then(|m| m.modified()).unwrap_or_else(|_| std::time::SystemTime::now());
+    let modified = std::fs::metadata(&options.path)
+        .and_then(|m| m.modified())
+        .unwrap_or_else(|_| std::time::SystemTime::now());
     if let Ok(since) = modified.duration_since(std::time::UNIX_EPOCH) {
         let at = EventTime(i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
         clock = clock.near(at.minus(300 * DAY_US), at);
@@ -48,7 +55,9 @@ pub fn parse(options: &ParseOptions, names: &Arc<SymbolTable>, mut write: impl F
         let (mut line, mut number) = (Vec::new(), 0u32);
         loop {
             line.clear();
-            let n = lines.read_until(b'\n', &mut line).map_err(|e| RunError::Unreadable(format!("{shown}: {e}")))?;
+            let n = lines
+                .read_until(b'\n', &mut line)
+                .map_err(|e| RunError::Unreadable(format!("{shown}: {e}")))?;
             if n == 0 {
                 return Ok(());
             }
@@ -56,8 +65,22 @@ pub fn parse(options: &ParseOptions, names: &Arc<SymbolTable>, mut write: impl F
             // Each line stands for itself: pieces of a record are read as far as one piece goes.
             let mut one = One::new(options.source);
             let at = portreeve_model::RawRef { line: number, ..Default::default() };
-            one.record(RawRecord { bytes: line.trim_ascii(), at, too_long: false }, &clock, &mut interner, &mut events);
+            one.record(
+                RawRecord { bytes: line.trim_ascii(), at, too_long: false },
+                &clock,
+                &mut interner,
+                &mut events,
+            );
             one.finish(&clock, &mut interner, &mut events);
+            if events.is_empty() && options.source.is_none() {
+                one = One::new(Some(&portreeve_sources::PLAIN));
+                one.record(
+                    RawRecord { bytes: line.trim_ascii(), at, too_long: false },
+                    &clock,
+                    &mut interner,
+                    &mut events,
+                );
+            }
             let first = events.drain(..).next();
             if !write(first.as_ref()) {
                 return Ok(());

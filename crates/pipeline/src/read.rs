@@ -32,7 +32,12 @@ pub(crate) struct Readings {
 const DATED_SAMPLE: usize = 60;
 
 /// Reads every input. Fails only where sorting has no room on disk.
-pub(crate) fn all(inputs: &[Input], options: &Options<'_>, tables: &Tables, names: &Arc<SymbolTable>) -> io::Result<Readings> {
+pub(crate) fn all(
+    inputs: &[Input],
+    options: &Options<'_>,
+    tables: &Tables,
+    names: &Arc<SymbolTable>,
+) -> io::Result<Readings> {
     let near = dated_span(inputs, options, tables, names);
     let runs = Runs::default();
     let done: Mutex<Vec<(usize, InputAccount)>> = Mutex::new(Vec::with_capacity(inputs.len()));
@@ -84,9 +89,18 @@ pub(crate) fn all(inputs: &[Input], options: &Options<'_>, tables: &Tables, name
 }
 
 /// Zone and year rules of one file.
-fn clock(input: &Input, options: &Options<'_>, tables: &Tables, near: Option<(EventTime, EventTime)>) -> Clock {
+fn clock(
+    input: &Input,
+    options: &Options<'_>,
+    tables: &Tables,
+    near: Option<(EventTime, EventTime)>,
+) -> Clock {
     let mut clock = Clock::utc().with_year(options.year);
-    let declared = tables.log_sources().lookup(&input.relative).and_then(|s| s.timezone.as_deref()).and_then(|z| TimeZone::get(z).ok());
+    let declared = tables
+        .log_sources()
+        .lookup(&input.relative)
+        .and_then(|s| s.timezone.as_deref())
+        .and_then(|z| TimeZone::get(z).ok());
     match (declared, &options.zone) {
         (Some(zone), _) => clock = clock.with_zone(zone, true),
         (None, Some(zone)) => clock = clock.with_zone(zone.clone(), true),
@@ -106,7 +120,12 @@ fn clock(input: &Input, options: &Options<'_>, tables: &Tables, near: Option<(Ev
 }
 
 /// In which span the records lie that say their year, from a sample of each file.
-fn dated_span(inputs: &[Input], options: &Options<'_>, tables: &Tables, names: &Arc<SymbolTable>) -> Option<(EventTime, EventTime)> {
+fn dated_span(
+    inputs: &[Input],
+    options: &Options<'_>,
+    tables: &Tables,
+    names: &Arc<SymbolTable>,
+) -> Option<(EventTime, EventTime)> {
     if options.year.is_some() {
         return None;
     }
@@ -118,7 +137,10 @@ fn dated_span(inputs: &[Input], options: &Options<'_>, tables: &Tables, names: &
     for (n, input) in inputs.iter().enumerate().step_by(step).filter(|(_, i)| !i.stdin) {
         let clock = clock(input, options, tables, Some((EventTime(0), EventTime(0))));
         worker.sample(u32::try_from(n).unwrap_or(0), input, &clock, DATED_SAMPLE);
-        let dated = worker.events.drain(..).filter(|e| matches!(e.certainty, Certainty::Exact | Certainty::ZoneAssumed));
+        let dated = worker
+            .events
+            .drain(..)
+            .filter(|e| matches!(e.certainty, Certainty::Exact | Certainty::ZoneAssumed));
         let mut own: Vec<EventTime> = dated.map(|e| e.time).collect();
         own.sort_unstable();
         stamps.extend(own.get(own.len() / 2));
@@ -140,7 +162,14 @@ struct Worker<'w> {
 
 impl<'w> Worker<'w> {
     fn new(names: &Arc<SymbolTable>, options: &Options<'_>, runs: &'w Runs) -> Self {
-        Worker { names: Interner::new(names.clone()), events: Vec::with_capacity(RUN + 64), runs, only: options.source, limits: Limits::default(), failed: None }
+        Worker {
+            names: Interner::new(names.clone()),
+            events: Vec::with_capacity(RUN + 64),
+            runs,
+            only: options.source,
+            limits: Limits::default(),
+            failed: None,
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -247,7 +276,13 @@ impl One {
     }
 
     /// Reads one record: its events are appended, its fate is counted.
-    pub(crate) fn record(&mut self, raw: RawRecord<'_>, clock: &Clock, names: &mut Interner, events: &mut Vec<Event>) {
+    pub(crate) fn record(
+        &mut self,
+        raw: RawRecord<'_>,
+        clock: &Clock,
+        names: &mut Interner,
+        events: &mut Vec<Event>,
+    ) {
         if raw.too_long {
             self.count("", &Parsed::Broken(Why::TooLong), &[]);
             self.account.sample(raw.at.line, raw.bytes);
@@ -258,7 +293,9 @@ impl One {
         let record = frame::frame(raw.bytes, raw.at, clock, &mut scratch);
         let (mut source, mut parsed) = self.parse(&record, names, events);
         let fragment = match parsed {
-            Parsed::Fragment(fragment) => source.and_then(|s| self.joiner.take(s, fragment, record.raw, raw.at).map(|j| (j, s))),
+            Parsed::Fragment(fragment) => {
+                source.and_then(|s| self.joiner.take(s, fragment, record.raw, raw.at).map(|j| (j, s)))
+            }
             _ => None,
         };
         // What was inside an envelope and is nobody's may be somebody's as a whole.
@@ -277,7 +314,12 @@ impl One {
         }
     }
 
-    fn parse(&mut self, record: &Record<'_>, names: &mut Interner, events: &mut Vec<Event>) -> (Option<&'static Source>, Parsed) {
+    fn parse(
+        &mut self,
+        record: &Record<'_>,
+        names: &mut Interner,
+        events: &mut Vec<Event>,
+    ) -> (Option<&'static Source>, Parsed) {
         let Some(source) = self.recogniser.recognise(record) else { return (None, Parsed::NotMine) };
         let parsed = (source.parse)(record, &mut Emit::new(names, events, source, record));
         (Some(source), parsed)
@@ -304,7 +346,8 @@ impl One {
             self.joined(joined, clock, names, events);
         }
         if self.joiner.evicted > 0 {
-            let text = format!("{} records in pieces were given up before they were complete", self.joiner.evicted);
+            let text =
+                format!("{} records in pieces were given up before they were complete", self.joiner.evicted);
             self.account.report.problems.push(text);
         }
     }

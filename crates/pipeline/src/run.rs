@@ -58,7 +58,12 @@ pub enum RunError {
 }
 
 /// Runs the whole line over the paths.
-pub fn run(options: &Options<'_>, tables: &Tables, names: &Arc<SymbolTable>, content: &Content) -> Result<Outcome, RunError> {
+pub fn run(
+    options: &Options<'_>,
+    tables: &Tables,
+    names: &Arc<SymbolTable>,
+    content: &Content,
+) -> Result<Outcome, RunError> {
     let (inputs, problems) = discover(&options.paths);
     if inputs.is_empty() && !problems.is_empty() {
         return Err(RunError::Unreadable(problems.join("\n")));
@@ -69,7 +74,11 @@ pub fn run(options: &Options<'_>, tables: &Tables, names: &Arc<SymbolTable>, con
     };
     stage(options, "reading");
     let mut readings = read::all(&inputs, options, tables, names).map_err(RunError::Spill)?;
-    let mut report = RunReport { version: env!("CARGO_PKG_VERSION").to_owned(), warnings: problems, ..RunReport::default() };
+    let mut report = RunReport {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        warnings: problems,
+        ..RunReport::default()
+    };
     report.warnings.extend(tables.warnings().iter().cloned());
     account(&mut readings, &mut report);
     let shown: Vec<String> = match state.as_mut() {
@@ -109,7 +118,9 @@ fn account(readings: &mut Readings, report: &mut RunReport) {
         report.totals.add(&counts.counts);
         report.sources.push(counts.report(name));
     }
-    report.sources.sort_by(|a, b| b.counts.records.cmp(&a.counts.records).then_with(|| a.source.cmp(&b.source)));
+    report
+        .sources
+        .sort_by(|a, b| b.counts.records.cmp(&a.counts.records).then_with(|| a.source.cmp(&b.source)));
     report.inputs = readings.inputs.drain(..).map(|i| i.report).collect();
     report.days = readings.days.number();
 }
@@ -149,7 +160,10 @@ fn fold(
             report.far_future += 1;
             continue;
         }
-        if event.time < first || options.since.is_some_and(|t| event.time < t) || options.until.is_some_and(|t| event.time > t) {
+        if event.time < first
+            || options.since.is_some_and(|t| event.time < t)
+            || options.until.is_some_and(|t| event.time > t)
+        {
             report.out_of_range += 1;
             continue;
         }
@@ -176,7 +190,8 @@ fn fold(
 fn close(engine: &Engine<'_>, tables: &Tables, cases: &[Case], report: &mut RunReport) {
     let (principals, sessions) = engine.counts();
     (report.principals, report.sessions) = (principals, sessions);
-    report.evicted = engine.evicted().into_iter().filter(|(_, n)| *n > 0).map(|(k, n)| (k.to_owned(), n)).collect();
+    report.evicted =
+        engine.evicted().into_iter().filter(|(_, n)| *n > 0).map(|(k, n)| (k.to_owned(), n)).collect();
     report.pressure = engine.pressure();
     for case in cases {
         match case.decision {
@@ -191,10 +206,12 @@ fn close(engine: &Engine<'_>, tables: &Tables, cases: &[Case], report: &mut RunR
         (coverage.asn, "asn: no network database given (--asn); networks are unknown"),
         (coverage.intel, "intel: no threat-intelligence lists given (--intel)"),
         (coverage.directory, "directory: no users.csv; roles, homes and standing of accounts are unknown"),
-        (coverage.mfa_policy, "mfa_policy.csv: not given; what should have asked for a second factor is unknown"),
+        (
+            coverage.mfa_policy,
+            "mfa_policy.csv: not given; what should have asked for a second factor is unknown",
+        ),
         (coverage.vpn_pools, "vpn_pools.csv: not given; tunnel addresses are known from assignments alone"),
         (coverage.assets, "assets.csv: not given; which hosts are critical is unknown"),
     ];
     report.missing.extend(lacks.into_iter().filter(|(given, _)| !given).map(|(_, text)| text.to_owned()));
 }
-

@@ -66,7 +66,8 @@ impl Runs {
     /// Every event in total order. Duplicates are still in it, side by side.
     pub fn merge(self) -> io::Result<Merge> {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut sources: Vec<Source> = state.memory.into_iter().map(|run| Source::Memory(run.into_iter())).collect();
+        let mut sources: Vec<Source> =
+            state.memory.into_iter().map(|run| Source::Memory(run.into_iter())).collect();
         if let Some(mut spill) = state.spill {
             while spill.runs.len() > FAN_IN {
                 spill.merge_pass()?;

@@ -39,7 +39,13 @@ impl StateDir {
     pub(crate) fn open(dir: &Path, names: &Arc<SymbolTable>) -> Result<StateDir, StateError> {
         let io = |error| StateError::Io { path: dir.display().to_string(), error };
         fs::create_dir_all(dir).map_err(io)?;
-        let mut state = StateDir { dir: dir.to_owned(), inputs: Vec::new(), renumbered: Vec::new(), known: Vec::new(), fresh: Vec::new() };
+        let mut state = StateDir {
+            dir: dir.to_owned(),
+            inputs: Vec::new(),
+            renumbered: Vec::new(),
+            known: Vec::new(),
+            fresh: Vec::new(),
+        };
         let path = dir.join(FILE);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,

@@ -15,7 +15,8 @@ use portreeve_engine::session::Session;
 use portreeve_model::Ip;
 use portreeve_model::answer::Tri;
 use portreeve_model::case::{
-    Case, CaseCoverage, Criterion, GroupScore, Indicator, Person, PlaceLine, Question, SessionLine, TimelineEntry,
+    Case, CaseCoverage, Criterion, GroupScore, Indicator, Person, PlaceLine, Question, SessionLine,
+    TimelineEntry,
 };
 use portreeve_model::event::Reason;
 use portreeve_model::facts::Account;
@@ -25,7 +26,8 @@ use portreeve_model::time::{Certainty, DAY_US};
 /// Answers the playbook for every draft. Sorted: most urgent first, then by score, then by id.
 pub fn triage(engine: &Engine<'_>, rules: &Rules, drafts: &[Draft]) -> Vec<Case> {
     let ids: Vec<String> = drafts.iter().map(|d| id_of(engine, d)).collect();
-    let mut cases: Vec<Case> = drafts.iter().enumerate().filter_map(|(n, draft)| case(engine, rules, draft, &ids, n)).collect();
+    let mut cases: Vec<Case> =
+        drafts.iter().enumerate().filter_map(|(n, draft)| case(engine, rules, draft, &ids, n)).collect();
     name_campaigns(&mut cases);
     cases.sort_by(|a, b| {
         b.decision.cmp(&a.decision).then(b.score_db.total_cmp(&a.score_db)).then_with(|| a.id.cmp(&b.id))
@@ -37,7 +39,8 @@ fn case(engine: &Engine<'_>, rules: &Rules, draft: &Draft, ids: &[String], n: us
     let dossier = engine.dossier_of(draft.principal)?;
     let view = CaseView::new(engine, rules, draft, dossier);
     let answers: Vec<(&'static str, Answer)> = QUESTIONS.iter().map(|q| (q.id, (q.answer)(&view))).collect();
-    let judged: Vec<(&'static str, Judgement)> = CRITERIA.iter().map(|c| (c.id, (c.judge)(&view, &answers))).collect();
+    let judged: Vec<(&'static str, Judgement)> =
+        CRITERIA.iter().map(|c| (c.id, (c.judge)(&view, &answers))).collect();
     let by_id: Vec<(&'static str, &Judgement)> = judged.iter().map(|(id, j)| (*id, j)).collect();
     let decided = decide(&view, &by_id);
     let person = person(engine, &draft.account);
@@ -54,7 +57,12 @@ fn case(engine: &Engine<'_>, rules: &Rules, draft: &Draft, ids: &[String], n: us
         risk_score: (draft.score.risk() * 1_000.0).round() / 1_000.0,
         prior_db: rules.scoring.prior.db(),
         score_db: draft.score.total.db(),
-        groups: draft.score.groups.iter().map(|(group, raw, db)| GroupScore { group: *group, raw_db: raw.db(), db: db.db() }).collect(),
+        groups: draft
+            .score
+            .groups
+            .iter()
+            .map(|(group, raw, db)| GroupScore { group: *group, raw_db: raw.db(), db: db.db() })
+            .collect(),
         criteria: criteria(judged),
         questions: questions(&answers),
         indicators: draft.signals.iter().map(|s| indicator(&view, s)).collect(),
@@ -185,10 +193,16 @@ fn sessions(view: &CaseView<'_>) -> Vec<SessionLine> {
         .dossier
         .sessions
         .iter()
-        .filter(|s| !suspect(s) && s.entered && s.start <= view.draft.last && view.draft.first.since(s.end_or_last()) <= 3 * DAY_US)
+        .filter(|s| {
+            !suspect(s)
+                && s.entered
+                && s.start <= view.draft.last
+                && view.draft.first.since(s.end_or_last()) <= 3 * DAY_US
+        })
         .collect();
     for session in near.iter().rev().take(6).rev() {
-        let subject = Subject::new(view.engine, view.dossier, &view.draft.account, session, &view.draft.known);
+        let subject =
+            Subject::new(view.engine, view.dossier, &view.draft.account, session, &view.draft.known);
         shown.push(session_line(view, &subject, false));
     }
     shown.sort_by_key(|s| s.start);
@@ -228,7 +242,11 @@ fn session_line(view: &CaseView<'_>, subject: &Subject<'_>, suspect: bool) -> Se
         end_reason,
         mfa: format!("{:?}", mfa.state).to_lowercase(),
         factor: mfa.factor.name().to_owned(),
-        mfa_known_by: if mfa.known_by.is_empty() { mfa.because.into() } else { format!("{} ({})", mfa.because, mfa.known_by).into() },
+        mfa_known_by: if mfa.known_by.is_empty() {
+            mfa.because.into()
+        } else {
+            format!("{} ({})", mfa.because, mfa.known_by).into()
+        },
         place: place_line(view.engine, &s.place),
         standing: standing.to_owned(),
         suspect,
@@ -239,11 +257,22 @@ fn session_line(view: &CaseView<'_>, subject: &Subject<'_>, suspect: bool) -> Se
 fn timeline(view: &CaseView<'_>) -> Vec<TimelineEntry> {
     let mut entries = Vec::new();
     let mut add = |time, kind, text: String, evidence: Option<_>| {
-        entries.push(TimelineEntry { time, certainty: Certainty::Exact, kind, text: text.into(), evidence: evidence.map(line) });
+        entries.push(TimelineEntry {
+            time,
+            certainty: Certainty::Exact,
+            kind,
+            text: text.into(),
+            evidence: evidence.map(line),
+        });
     };
     for s in view.suspects() {
         let from = if s.ip().is_some() { format!(" from {}", s.ip()) } else { String::new() };
-        add(s.start, "session", format!("{} session began{from}", s.service.name()), s.evidence.first().copied());
+        add(
+            s.start,
+            "session",
+            format!("{} session began{from}", s.service.name()),
+            s.evidence.first().copied(),
+        );
         for stay in s.stays.iter().skip(1) {
             add(stay.first, "session", format!("session used from {}", stay.ip), Some(stay.evidence));
         }
@@ -251,21 +280,46 @@ fn timeline(view: &CaseView<'_>) -> Vec<TimelineEntry> {
             add(*at, "session", format!("tunnel address {ip} assigned"), None);
         }
         if let Some(end) = s.end {
-            add(end, "session", format!("session ended ({})", s.end_reason.name()), s.evidence.last().copied());
+            add(
+                end,
+                "session",
+                format!("session ended ({})", s.end_reason.name()),
+                s.evidence.last().copied(),
+            );
         }
         for t in s.touches.iter().take(40) {
             let user = if t.user.is_some() { format!(" as {}", view.text(t.user)) } else { String::new() };
-            let what = if t.successes == 0 { "refused at" } else if t.logon { "logon on" } else { "connection to" };
-            add(t.first, "log", format!("{what} {} over {}{user}", view.text(t.host), t.protocol.name()), Some(t.evidence));
+            let what = if t.successes == 0 {
+                "refused at"
+            } else if t.logon {
+                "logon on"
+            } else {
+                "connection to"
+            };
+            add(
+                t.first,
+                "log",
+                format!("{what} {} over {}{user}", view.text(t.host), t.protocol.name()),
+                Some(t.evidence),
+            );
         }
         for d in s.deeds.iter().take(60) {
             let change = d.change.name().replace('_', " ");
-            let text = [change, view.text(d.detail), view.text(d.target)].into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(" · ");
+            let text = [change, view.text(d.detail), view.text(d.target)]
+                .into_iter()
+                .filter(|t| !t.is_empty())
+                .collect::<Vec<_>>()
+                .join(" · ");
             add(d.time, "log", text, Some(d.evidence));
         }
     }
     for signal in view.draft.signals.iter().filter(|s| s.points.0 > 0) {
-        add(signal.time, "indicator", format!("{}: {}", view.detection(signal).title, signal.because), signal.evidence.first().copied());
+        add(
+            signal.time,
+            "indicator",
+            format!("{}: {}", view.detection(signal).title, signal.because),
+            signal.evidence.first().copied(),
+        );
     }
     entries.sort_by(|a, b| (a.time, a.kind, a.text.raw()).cmp(&(b.time, b.kind, b.text.raw())));
     entries.truncate(200);
@@ -273,7 +327,8 @@ fn timeline(view: &CaseView<'_>) -> Vec<TimelineEntry> {
 }
 
 fn coverage(view: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> CaseCoverage {
-    let mut sources: Vec<String> = view.suspects().map(|s| view.text(s.source)).filter(|s| !s.is_empty()).collect();
+    let mut sources: Vec<String> =
+        view.suspects().map(|s| view.text(s.source)).filter(|s| !s.is_empty()).collect();
     sources.sort();
     sources.dedup();
     let mut missing: Vec<String> = Vec::new();
@@ -308,8 +363,10 @@ fn name_campaigns(cases: &mut [Case]) {
     for n in 0..cases.len() {
         if !cases[n].related.is_empty() {
             cases[n].campaign = Some(format!("campaign-{}", ids[group[n]]));
-            let members: Vec<Person> =
-                (0..cases.len()).filter(|m| *m != n && group[*m] == group[n]).map(|m| cases[m].principal.clone()).collect();
+            let members: Vec<Person> = (0..cases.len())
+                .filter(|m| *m != n && group[*m] == group[n])
+                .map(|m| cases[m].principal.clone())
+                .collect();
             for member in members {
                 if !cases[n].principals.contains(&member) {
                     cases[n].principals.push(member);

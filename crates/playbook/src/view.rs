@@ -95,7 +95,10 @@ impl<'a> CaseView<'a> {
     }
 
     pub fn supporting(&self, criterion: Criterion) -> impl Iterator<Item = &'a Signal> + '_ {
-        self.draft.signals.iter().filter(move |s| self.detection(s).supports == Some(criterion) && s.points.0 > 0)
+        self.draft
+            .signals
+            .iter()
+            .filter(move |s| self.detection(s).supports == Some(criterion) && s.points.0 > 0)
     }
 
     /// Public addresses of the suspect sessions, in order of first use.
@@ -117,7 +120,12 @@ impl<'a> CaseView<'a> {
 
 /// Evidence as it stands in a case; the pipeline fills in file and text.
 pub(crate) fn line(evidence: Evidence) -> EvidenceLine {
-    EvidenceLine { time: evidence.time, raw: evidence.raw, certainty: Certainty::Exact, ..EvidenceLine::default() }
+    EvidenceLine {
+        time: evidence.time,
+        raw: evidence.raw,
+        certainty: Certainty::Exact,
+        ..EvidenceLine::default()
+    }
 }
 
 pub(crate) fn lines(evidence: &[Evidence]) -> Vec<EvidenceLine> {

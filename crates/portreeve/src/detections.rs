@@ -24,7 +24,15 @@ impl Detections {
         }
         let mut text = String::new();
         for d in &content.detections {
-            writeln!(text, "{:44} {:>5} dB  {:10}  {}", d.id, d.points.db(), d.group.name(), d.technique.join(" ")).map_err(crate::internal)?;
+            writeln!(
+                text,
+                "{:44} {:>5} dB  {:10}  {}",
+                d.id,
+                d.points.db(),
+                d.group.name(),
+                d.technique.join(" ")
+            )
+            .map_err(crate::internal)?;
             writeln!(text, "    {}; needs {}", d.title, d.needs.join(", ")).map_err(crate::internal)?;
         }
         say(&text)

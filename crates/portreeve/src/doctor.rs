@@ -26,9 +26,15 @@ impl Doctor {
                 Level::Error => ("error  ", 1),
             };
             worst = worst.max(level);
-            writeln!(text, "{word} {}", portreeve_model::untrusted::escape_for_terminal(&finding.what)).map_err(crate::internal)?;
+            writeln!(text, "{word} {}", portreeve_model::untrusted::escape_for_terminal(&finding.what))
+                .map_err(crate::internal)?;
             if !finding.remedy.is_empty() {
-                writeln!(text, "        {}", portreeve_model::untrusted::escape_for_terminal(&finding.remedy)).map_err(crate::internal)?;
+                writeln!(
+                    text,
+                    "        {}",
+                    portreeve_model::untrusted::escape_for_terminal(&finding.remedy)
+                )
+                .map_err(crate::internal)?;
             }
         }
         say(&text)?;

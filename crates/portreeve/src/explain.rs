@@ -17,9 +17,15 @@ pub(crate) struct Explain {
 impl Explain {
     pub(crate) fn run(self) -> Result<u8, Failure> {
         let path = self.dir.join("cases.json");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|e| usage(format!("{}: {e}; write it with `portreeve hunt … --out {}`", path.display(), self.dir.display())))?;
-        let file = portreeve_report::json::read_cases(&text).map_err(|e| usage(format!("{}: {e}", path.display())))?;
+        let text = std::fs::read_to_string(&path).map_err(|e| {
+            usage(format!(
+                "{}: {e}; write it with `portreeve hunt … --out {}`",
+                path.display(),
+                self.dir.display()
+            ))
+        })?;
+        let file = portreeve_report::json::read_cases(&text)
+            .map_err(|e| usage(format!("{}: {e}", path.display())))?;
         let found: Vec<_> = file.cases.iter().filter(|c| c.case_id.starts_with(&self.case)).collect();
         match found.as_slice() {
             [case] => {
@@ -31,7 +37,9 @@ impl Explain {
                 let ids: Vec<&str> = file.cases.iter().map(|c| c.case_id.as_str()).take(20).collect();
                 Err(usage(format!("no case begins with `{}`; there are: {}", self.case, ids.join(", "))))
             }
-            several => Err(usage(format!("{} cases begin with `{}`: give more of the id", several.len(), self.case))),
+            several => {
+                Err(usage(format!("{} cases begin with `{}`: give more of the id", several.len(), self.case)))
+            }
         }
     }
 }

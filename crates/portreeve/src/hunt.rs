@@ -18,7 +18,9 @@ use std::path::{Path, PathBuf};
 /// A folder is read whole, whatever its files are called: plain, gzip, zstd, bzip2, xz, zip, tar, EVTX. Products are
 /// recognised by content. Without a context directory the program still works and says what it could not judge.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  portreeve hunt /var/log/vpn\n  portreeve hunt logs --context context --out report --fail-on escalate\n  portreeve hunt logs --geo city.mmdb --asn asn.mmdb --intel lists/ --format json\n  journalctl -o json | portreeve hunt -\n  portreeve hunt today/ --state state/      # knows what earlier hunts saw")]
+#[command(
+    after_help = "Examples:\n  portreeve hunt /var/log/vpn\n  portreeve hunt logs --context context --out report --fail-on escalate\n  portreeve hunt logs --geo city.mmdb --asn asn.mmdb --intel lists/ --format json\n  journalctl -o json | portreeve hunt -\n  portreeve hunt today/ --state state/      # knows what earlier hunts saw"
+)]
 pub(crate) struct Hunt {
     /// Files, folders, or - for standard input
     #[arg(required = true, value_name = "PATH")]
@@ -100,7 +102,9 @@ pub(crate) fn content(dir: Option<&Path>) -> Result<Content, Failure> {
 impl Hunt {
     pub(crate) fn run(self) -> Result<u8, Failure> {
         let source = match &self.source {
-            Some(name) => Some(portreeve_sources::by_name(name).ok_or_else(|| usage(format!("no source is called `{name}`; `portreeve sources` lists them")))?),
+            Some(name) => Some(portreeve_sources::by_name(name).ok_or_else(|| {
+                usage(format!("no source is called `{name}`; `portreeve sources` lists them"))
+            })?),
             None => None,
         };
         let zone = self.tz.as_deref().map(stamp::zone).transpose().map_err(usage)?;
@@ -132,8 +136,17 @@ impl Hunt {
         let totals = &outcome.report.totals;
         let lost = totals.unknown + totals.broken;
         if totals.records == 0 || lost * 100 > totals.records * u64::from(self.max_not_understood) {
-            let what = if totals.records == 0 { "no records were found".to_owned() } else { format!("{lost} of {} records were not understood", totals.records) };
-            return Err(Failure { code: NOT_UNDERSTOOD, text: format!("{what}; run.json or the table above names the files, `portreeve sources` the products") });
+            let what = if totals.records == 0 {
+                "no records were found".to_owned()
+            } else {
+                format!("{lost} of {} records were not understood", totals.records)
+            };
+            return Err(Failure {
+                code: NOT_UNDERSTOOD,
+                text: format!(
+                    "{what}; run.json or the table above names the files, `portreeve sources` the products"
+                ),
+            });
         }
         Ok(u8::from(failed))
     }
@@ -144,7 +157,9 @@ impl Hunt {
         if let Some(dir) = &self.out {
             std::fs::create_dir_all(dir).map_err(|e| usage(format!("{}: {e}", dir.display())))?;
             for format in FORMATS {
-                let wanted = self.format.is_empty() || self.format.iter().any(|o| o.name() == format.name) || format.name == "run";
+                let wanted = self.format.is_empty()
+                    || self.format.iter().any(|o| o.name() == format.name)
+                    || format.name == "run";
                 if wanted && format.name != "table" {
                     let path = dir.join(format.file);
                     let file = File::create(&path).map_err(|e| usage(format!("{}: {e}", path.display())))?;
@@ -175,13 +190,21 @@ impl Hunt {
         Ok(())
     }
 
-    fn table(&self, cases: &[portreeve_model::case::Case], report: &portreeve_model::case::RunReport) -> Result<(), Failure> {
+    fn table(
+        &self,
+        cases: &[portreeve_model::case::Case],
+        report: &portreeve_model::case::RunReport,
+    ) -> Result<(), Failure> {
         let colour = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
         let style = portreeve_report::terminal::Style { colour, width: width() };
         let mut to = BufWriter::new(io::stdout().lock());
         portreeve_report::terminal::table(cases, report, style, &mut to)?;
         if let Some(dir) = &self.out {
-            writeln!(to, "Written to {}: open report.html in a browser.", portreeve_model::untrusted::escape_for_terminal(&dir.display().to_string()))?;
+            writeln!(
+                to,
+                "Written to {}: open report.html in a browser.",
+                portreeve_model::untrusted::escape_for_terminal(&dir.display().to_string())
+            )?;
         }
         to.flush()?;
         Ok(())

@@ -22,7 +22,9 @@ use std::process::ExitCode;
 /// afterwards, answers the playbook's questions with evidence down to file and line, and decides with reasons.
 #[derive(Parser)]
 #[command(name = "portreeve", version, max_term_width = 100)]
-#[command(after_help = "Start with:\n  portreeve simulate --users 40 --days 10 --out demo\n  portreeve hunt demo/logs --context demo/context --out report\n\nExit status: 0 ran, 1 findings reached --fail-on, 64 usage, 65 input not understood, 70 internal error.")]
+#[command(
+    after_help = "Start with:\n  portreeve simulate --users 40 --days 10 --out demo\n  portreeve hunt demo/logs --context demo/context --out report\n\nExit status: 0 ran, 1 findings reached --fail-on, 64 usage, 65 input not understood, 70 internal error."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -42,7 +44,9 @@ enum Command {
     Schema,
     /// Print shell completions.
     #[command(hide = true)]
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        shell: clap_complete::Shell,
+    },
     /// Print the manual page.
     #[command(hide = true)]
     Man,
@@ -67,7 +71,12 @@ pub(crate) struct ContextArgs {
 
 impl ContextArgs {
     pub(crate) fn options(&self) -> portreeve_context::Options {
-        portreeve_context::Options { dir: self.context.clone(), geo: self.geo.clone(), asn: self.asn.clone(), intel: self.intel.clone() }
+        portreeve_context::Options {
+            dir: self.context.clone(),
+            geo: self.geo.clone(),
+            asn: self.asn.clone(),
+            intel: self.intel.clone(),
+        }
     }
 }
 
@@ -120,13 +129,16 @@ fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "portreeve", &mut io::stdout());
             Ok(0)
         }
-        Command::Man => clap_mangen::Man::new(Cli::command()).render(&mut io::stdout()).map(|()| 0).map_err(Failure::from),
+        Command::Man => {
+            clap_mangen::Man::new(Cli::command()).render(&mut io::stdout()).map(|()| 0).map_err(Failure::from)
+        }
     };
     match done {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if failure.code != 0 {
-                let text = portreeve_model::untrusted::escape_for_terminal(&failure.text).replace("\\u{a}", "\n");
+                let text =
+                    portreeve_model::untrusted::escape_for_terminal(&failure.text).replace("\\u{a}", "\n");
                 // Nothing sensible is left to do where even the error stream is closed.
                 drop(writeln!(io::stderr(), "portreeve: {text}"));
             }

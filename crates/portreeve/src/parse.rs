@@ -9,7 +9,9 @@ use std::path::PathBuf;
 
 /// Print the normalised events of log records
 #[derive(Args)]
-#[command(after_help = "Examples:\n  portreeve parse asa.log\n  tail -f auth.log | portreeve parse --to ecs -\n  portreeve parse --to ocsf --one-per-line export.ndjson    # {} where not understood")]
+#[command(
+    after_help = "Examples:\n  portreeve parse asa.log\n  tail -f auth.log | portreeve parse --to ecs -\n  portreeve parse --to ocsf --one-per-line export.ndjson    # {} where not understood"
+)]
 pub(crate) struct Parse {
     /// File, or - for standard input
     #[arg(value_name = "PATH")]
@@ -41,12 +43,20 @@ enum Shape {
 impl Parse {
     pub(crate) fn run(self) -> Result<u8, Failure> {
         let source = match &self.source {
-            Some(name) => Some(portreeve_sources::by_name(name).ok_or_else(|| usage(format!("no source is called `{name}`; `portreeve sources` lists them")))?),
+            Some(name) => Some(portreeve_sources::by_name(name).ok_or_else(|| {
+                usage(format!("no source is called `{name}`; `portreeve sources` lists them"))
+            })?),
             None => None,
         };
         let zone = self.tz.as_deref().map(stamp::zone).transpose().map_err(usage)?;
         let names = SymbolTable::new();
-        let options = ParseOptions { path: self.path.clone(), source, zone, year: self.year, one_per_line: self.one_per_line };
+        let options = ParseOptions {
+            path: self.path.clone(),
+            source,
+            zone,
+            year: self.year,
+            one_per_line: self.one_per_line,
+        };
         let mut out = BufWriter::new(io::stdout().lock());
         let mut failed: Option<io::Error> = None;
         let write = |event: Option<&portreeve_model::Event>| {

@@ -63,11 +63,16 @@ struct Bar {
 
 fn write(cases: &[Case], report: &RunReport, mut to: &mut dyn Write) -> io::Result<()> {
     let run = wire::Run::from(report);
-    let (open, closed): (Vec<wire::Case>, Vec<wire::Case>) = cases.iter().map(wire::Case::from).partition(|c| c.decision != "close");
+    let (open, closed): (Vec<wire::Case>, Vec<wire::Case>) =
+        cases.iter().map(wire::Case::from).partition(|c| c.decision != "close");
     let views: Vec<View> = open.into_iter().map(view).collect();
     let t = &run.totals;
     let known = t.understood + t.fragments + t.irrelevant;
-    let understood = if t.records == 0 { "0".to_owned() } else { format!("{:.2}", known as f64 * 100.0 / t.records as f64) };
+    let understood = if t.records == 0 {
+        "0".to_owned()
+    } else {
+        format!("{:.2}", known as f64 * 100.0 / t.records as f64)
+    };
     let page = Page { run: &run, cases: &views, closed: &closed, world: WORLD, understood };
     page.write_into(&mut to)
 }
@@ -122,7 +127,12 @@ fn strip(case: &wire::Case) -> Strip {
             class: if s.suspect { "suspect" } else { "usual" },
         })
         .collect();
-    Strip { height: u32::try_from(rows.len()).unwrap_or(0) * 24 + 8, rows, from: case.sessions.first().map_or(String::new(), |s| s.start.clone()), to: portreeve_model::EventTime::from_unix(to).to_string() }
+    Strip {
+        height: u32::try_from(rows.len()).unwrap_or(0) * 24 + 8,
+        rows,
+        from: case.sessions.first().map_or(String::new(), |s| s.start.clone()),
+        to: portreeve_model::EventTime::from_unix(to).to_string(),
+    }
 }
 
 fn marks(case: &wire::Case) -> Vec<Mark> {

@@ -11,7 +11,11 @@ pub static NDJSON: Format = Format { name: "ndjson", file: "cases.ndjson", write
 pub static RUN: Format = Format { name: "run", file: "run.json", write: run };
 
 fn cases(all: &[Case], report: &RunReport, to: &mut dyn Write) -> io::Result<()> {
-    let file = CasesFile { schema: SCHEMA.to_owned(), run: Run::from(report), cases: all.iter().map(wire::Case::from).collect() };
+    let file = CasesFile {
+        schema: SCHEMA.to_owned(),
+        run: Run::from(report),
+        cases: all.iter().map(wire::Case::from).collect(),
+    };
     serde_json::to_writer_pretty(&mut *to, &file)?;
     to.write_all(b"\n")
 }
@@ -39,7 +43,8 @@ pub fn schema() -> String {
 
 /// Reads a `cases.json` back.
 pub fn read_cases(text: &str) -> Result<CasesFile, String> {
-    let file: CasesFile = serde_json::from_str(text).map_err(|e| format!("{e}; this is no cases.json of this version"))?;
+    let file: CasesFile =
+        serde_json::from_str(text).map_err(|e| format!("{e}; this is no cases.json of this version"))?;
     if file.schema != SCHEMA {
         return Err(format!("schema is {}, this version reads {SCHEMA}", file.schema));
     }

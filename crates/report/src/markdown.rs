@@ -29,7 +29,11 @@ pub(crate) fn safe(text: &str) -> String {
 fn write(cases: &[Case], report: &RunReport, to: &mut dyn Write) -> io::Result<()> {
     let t = &report.totals;
     writeln!(to, "# Portreeve report\n")?;
-    writeln!(to, "- escalate {}, investigate {}, closed {}", report.escalate, report.investigate, report.close)?;
+    writeln!(
+        to,
+        "- escalate {}, investigate {}, closed {}",
+        report.escalate, report.investigate, report.close
+    )?;
     writeln!(
         to,
         "- {} records: {} understood, {} pieces, {} of no concern, {} unknown, {} broken",
@@ -52,14 +56,31 @@ fn one(c: &wire::Case, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to, "{}\n", safe(&c.reason))?;
     writeln!(to, "| | |\n|---|---|")?;
     writeln!(to, "| case | {} |", c.case_id)?;
-    writeln!(to, "| who | {} {} {} |", safe(&c.principal.name), safe(&c.principal.department), safe(&c.principal.role))?;
+    writeln!(
+        to,
+        "| who | {} {} {} |",
+        safe(&c.principal.name),
+        safe(&c.principal.department),
+        safe(&c.principal.role)
+    )?;
     writeln!(to, "| from | {} |", c.source_ips.join(", "))?;
     writeln!(to, "| time | {} to {} |", c.first_seen, c.last_seen)?;
     writeln!(to, "| risk | {:.1} |\n", c.risk_score)?;
     writeln!(to, "| criterion | state | because |\n|---|---|---|")?;
     for x in &c.criteria {
-        let explained = if x.explained.is_empty() { String::new() } else { format!(" (explained: {})", safe(&x.explained.join("; "))) };
-        writeln!(to, "| {} {} | {} | {}{explained} |", x.number, x.id.replace('_', " "), x.state, safe(&x.because))?;
+        let explained = if x.explained.is_empty() {
+            String::new()
+        } else {
+            format!(" (explained: {})", safe(&x.explained.join("; ")))
+        };
+        writeln!(
+            to,
+            "| {} {} | {} | {}{explained} |",
+            x.number,
+            x.id.replace('_', " "),
+            x.state,
+            safe(&x.because)
+        )?;
     }
     writeln!(to, "\n| question | answer | because |\n|---|---|---|")?;
     for q in &c.questions {
@@ -69,21 +90,41 @@ fn one(c: &wire::Case, to: &mut dyn Write) -> io::Result<()> {
     for i in &c.indicators {
         writeln!(to, "- {} {} ({:+.1} dB): {}", i.time, safe(&i.id), i.points, safe(&i.because))?;
         for e in i.evidence.iter().take(2) {
-            writeln!(to, "  - {}:{}: {}", safe(&e.file), e.line, safe(&e.raw.chars().take(240).collect::<String>()))?;
+            writeln!(
+                to,
+                "  - {}:{}: {}",
+                safe(&e.file),
+                e.line,
+                safe(&e.raw.chars().take(240).collect::<String>())
+            )?;
         }
     }
     for (title, steps) in [("L1", &c.l1_steps), ("T2", &c.t2_actions)] {
         writeln!(to, "\n**{title}**\n")?;
         for s in steps.iter() {
             let next = if s.next.is_empty() { String::new() } else { format!(" Next: {}", safe(&s.next)) };
-            writeln!(to, "- [{}] {}: {}{next}", if s.state == "done" { "x" } else { " " }, safe(&s.title), safe(&s.finding))?;
+            writeln!(
+                to,
+                "- [{}] {}: {}{next}",
+                if s.state == "done" { "x" } else { " " },
+                safe(&s.title),
+                safe(&s.finding)
+            )?;
         }
     }
     if !c.containment.is_empty() {
         writeln!(to, "\n**Containment, in this order**\n")?;
         for a in &c.containment {
-            let caution = if a.caution.is_empty() { String::new() } else { format!(" Caution: {}.", safe(&a.caution)) };
-            writeln!(to, "{}. {}: {}. Leaves open: {}.{caution}", a.order, a.title, safe(&a.target), safe(&a.leaves_open))?;
+            let caution =
+                if a.caution.is_empty() { String::new() } else { format!(" Caution: {}.", safe(&a.caution)) };
+            writeln!(
+                to,
+                "{}. {}: {}. Leaves open: {}.{caution}",
+                a.order,
+                a.title,
+                safe(&a.target),
+                safe(&a.leaves_open)
+            )?;
         }
     }
     for m in &c.coverage.missing {

@@ -85,7 +85,11 @@ fn summary(report: &RunReport, style: Style, width: usize, to: &mut dyn Write) -
     );
     wrapped(&read, "", width, to)?;
     let mut notes = Vec::new();
-    for (n, what) in [(report.duplicates, "delivered twice"), (report.far_future, "far in the future, left out"), (report.out_of_range, "outside the time asked for")] {
+    for (n, what) in [
+        (report.duplicates, "delivered twice"),
+        (report.far_future, "far in the future, left out"),
+        (report.out_of_range, "outside the time asked for"),
+    ] {
         if n > 0 {
             notes.push(format!("{n} {what}"));
         }
@@ -94,14 +98,25 @@ fn summary(report: &RunReport, style: Style, width: usize, to: &mut dyn Write) -
         wrapped(&format!("{}.", notes.join(", ")), "", width, to)?;
     }
     for input in report.inputs.iter().filter(|i| !i.problems.is_empty()).take(8) {
-        wrapped(&format!("{}: {}", clean(input.file.raw()), clean(&input.problems.join("; "))), "  ", width, to)?;
+        wrapped(
+            &format!("{}: {}", clean(input.file.raw()), clean(&input.problems.join("; "))),
+            "  ",
+            width,
+            to,
+        )?;
     }
     Ok(())
 }
 
 fn block(case: &Case, style: Style, width: usize, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to, "\n{}", "─".repeat(width))?;
-    let head = format!("{}  {}  {}  risk {:.0}", style.decision(case.decision.name()), case.id, clean(case.principal.name.raw()), case.risk_score);
+    let head = format!(
+        "{}  {}  {}  risk {:.0}",
+        style.decision(case.decision.name()),
+        case.id,
+        clean(case.principal.name.raw()),
+        case.risk_score
+    );
     writeln!(to, "{head}")?;
     wrapped(&clean(case.title.raw()), "", width, to)?;
     wrapped(&clean(case.reason.raw()), "  ", width, to)?;
@@ -110,7 +125,8 @@ fn block(case: &Case, style: Style, width: usize, to: &mut dyn Write) -> io::Res
         .iter()
         .take(3)
         .map(|(ip, p)| {
-            let place = [clean(p.city.raw()), p.country.text().to_owned(), clean(p.as_name.raw()), p.network.clone()];
+            let place =
+                [clean(p.city.raw()), p.country.text().to_owned(), clean(p.as_name.raw()), p.network.clone()];
             format!("{ip} ({})", place.into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(", "))
         })
         .collect();
@@ -118,14 +134,23 @@ fn block(case: &Case, style: Style, width: usize, to: &mut dyn Write) -> io::Res
         wrapped(&format!("from   {}", from.join("; ")), "  ", width, to)?;
     }
     wrapped(&format!("time   {} to {}", case.first_seen, case.last_seen), "  ", width, to)?;
-    let met: Vec<String> = case.criteria.iter().map(|c| format!("{} {} {}", c.number, c.id.replace('_', " "), c.state.state())).collect();
+    let met: Vec<String> = case
+        .criteria
+        .iter()
+        .map(|c| format!("{} {} {}", c.number, c.id.replace('_', " "), c.state.state()))
+        .collect();
     wrapped(&met.join(" · "), "  ", width, to)?;
     for question in case.questions.iter().take(3) {
         let mark = match question.answer.answer() {
             "yes" => style.paint("yes", AnsiColor::Yellow),
             other => other.to_owned(),
         };
-        wrapped(&format!("{:24} {mark}: {}", short(question.id), clean(question.because.raw())), "  ", width, to)?;
+        wrapped(
+            &format!("{:24} {mark}: {}", short(question.id), clean(question.because.raw())),
+            "  ",
+            width,
+            to,
+        )?;
     }
     Ok(())
 }
@@ -149,7 +174,15 @@ fn pressure(report: &RunReport, width: usize, to: &mut dyn Write) -> io::Result<
     }
     let attempts: u64 = report.pressure.iter().map(|p| p.attempts).sum();
     writeln!(to)?;
-    wrapped(&format!("Pressure without success: {attempts} failed attempts from {} addresses, most from:", report.pressure.len()), "", width, to)?;
+    wrapped(
+        &format!(
+            "Pressure without success: {attempts} failed attempts from {} addresses, most from:",
+            report.pressure.len()
+        ),
+        "",
+        width,
+        to,
+    )?;
     for p in report.pressure.iter().take(3) {
         writeln!(to, "  {:40} {:>8} attempts on {} accounts", clean(p.what.raw()), p.attempts, p.accounts)?;
     }
@@ -214,18 +247,40 @@ fn explained(c: &wire::Case, style: Style, width: usize, to: &mut dyn Write) -> 
     wrapped(&clean(&c.title), "", width, to)?;
     wrapped(&clean(&c.reason), "", width, to)?;
     let p = &c.principal;
-    let about: Vec<String> = [&p.department, &p.role, &p.status].into_iter().filter(|t| !t.is_empty()).map(|t| clean(t)).collect();
-    wrapped(&format!("{} ({}); {} to {}; decided on evidence of {}", clean(&p.name), about.join(", "), c.first_seen, c.last_seen, c.detected_at), "", width, to)?;
+    let about: Vec<String> =
+        [&p.department, &p.role, &p.status].into_iter().filter(|t| !t.is_empty()).map(|t| clean(t)).collect();
+    wrapped(
+        &format!(
+            "{} ({}); {} to {}; decided on evidence of {}",
+            clean(&p.name),
+            about.join(", "),
+            c.first_seen,
+            c.last_seen,
+            c.detected_at
+        ),
+        "",
+        width,
+        to,
+    )?;
     heading("Score", style, to)?;
     writeln!(to, "  prior {:>9.1} dB", c.prior_db)?;
     for g in &c.groups {
-        let clamped = if (g.raw_db - g.db).abs() > 0.0005 { format!("  (before the clamp {:.1})", g.raw_db) } else { String::new() };
+        let clamped = if (g.raw_db - g.db).abs() > 0.0005 {
+            format!("  (before the clamp {:.1})", g.raw_db)
+        } else {
+            String::new()
+        };
         writeln!(to, "  {:10} {:>+5.1} dB{clamped}", g.group, g.db)?;
     }
     writeln!(to, "  together {:>+6.1} dB", c.score_db)?;
     heading("Criteria", style, to)?;
     for x in &c.criteria {
-        wrapped(&format!("{} {}: {}. {}", x.number, x.id.replace('_', " "), x.state, clean(&x.because)), "  ", width, to)?;
+        wrapped(
+            &format!("{} {}: {}. {}", x.number, x.id.replace('_', " "), x.state, clean(&x.because)),
+            "  ",
+            width,
+            to,
+        )?;
         for e in &x.explained {
             wrapped(&format!("explained by {}", clean(e)), "    ", width, to)?;
         }
@@ -233,14 +288,32 @@ fn explained(c: &wire::Case, style: Style, width: usize, to: &mut dyn Write) -> 
     heading("Questions", style, to)?;
     for q in &c.questions {
         let known = if q.known_by.is_empty() { String::new() } else { format!(" [{}]", clean(&q.known_by)) };
-        wrapped(&format!("{}: {}. {}{known}", q.id.replace('_', " "), q.answer, clean(&q.because)), "  ", width, to)?;
+        wrapped(
+            &format!("{}: {}. {}{known}", q.id.replace('_', " "), q.answer, clean(&q.because)),
+            "  ",
+            width,
+            to,
+        )?;
         for n in &q.needs {
             wrapped(&format!("needs {}", clean(n)), "    ", width, to)?;
         }
     }
     heading("Indicators", style, to)?;
     for i in &c.indicators {
-        wrapped(&format!("{} {} ({:+.1} dB, {}, {}): {}", i.time, i.id, i.points, i.group, i.technique.join(" "), clean(&i.because)), "  ", width, to)?;
+        wrapped(
+            &format!(
+                "{} {} ({:+.1} dB, {}, {}): {}",
+                i.time,
+                i.id,
+                i.points,
+                i.group,
+                i.technique.join(" "),
+                clean(&i.because)
+            ),
+            "  ",
+            width,
+            to,
+        )?;
         for e in &i.explained {
             wrapped(&format!("explained by {}", clean(e)), "    ", width, to)?;
         }
@@ -255,17 +328,37 @@ fn explained(c: &wire::Case, style: Style, width: usize, to: &mut dyn Write) -> 
         let mark = if s.suspect { "suspect" } else { s.standing.as_str() };
         let end = s.end.as_deref().unwrap_or("open");
         let mut line = String::new();
-        write!(line, "{} {mark}: {} {} {} from {}", s.id, s.service, clean(&s.gateway), clean(&s.group), s.public_ips.join(", ")).unwrap_or_default();
+        write!(
+            line,
+            "{} {mark}: {} {} {} from {}",
+            s.id,
+            s.service,
+            clean(&s.gateway),
+            clean(&s.group),
+            s.public_ips.join(", ")
+        )
+        .unwrap_or_default();
         if !s.tunnel_ips.is_empty() {
             write!(line, " as {}", s.tunnel_ips.join(", ")).unwrap_or_default();
         }
-        write!(line, ", {} to {end} ({}), MFA {}: {}", s.start, s.end_reason, s.mfa, clean(&s.mfa_known_by)).unwrap_or_default();
+        write!(line, ", {} to {end} ({}), MFA {}: {}", s.start, s.end_reason, s.mfa, clean(&s.mfa_known_by))
+            .unwrap_or_default();
         wrapped(&line, "  ", width, to)?;
     }
     for (title, steps) in [("L1 steps", &c.l1_steps), ("T2 actions", &c.t2_actions)] {
         heading(title, style, to)?;
         for s in steps.iter() {
-            wrapped(&format!("[{}] {}: {}", if s.state == "done" { "x" } else { " " }, s.title, clean(&s.finding)), "  ", width, to)?;
+            wrapped(
+                &format!(
+                    "[{}] {}: {}",
+                    if s.state == "done" { "x" } else { " " },
+                    s.title,
+                    clean(&s.finding)
+                ),
+                "  ",
+                width,
+                to,
+            )?;
             if !s.next.is_empty() {
                 wrapped(&format!("next: {}", clean(&s.next)), "      ", width, to)?;
             }
@@ -273,7 +366,19 @@ fn explained(c: &wire::Case, style: Style, width: usize, to: &mut dyn Write) -> 
     }
     heading("Containment, in this order", style, to)?;
     for a in &c.containment {
-        wrapped(&format!("{}. {}: {}. Leaves open: {}. Touches: {}", a.order, a.title, clean(&a.target), clean(&a.leaves_open), clean(&a.blast_radius)), "  ", width, to)?;
+        wrapped(
+            &format!(
+                "{}. {}: {}. Leaves open: {}. Touches: {}",
+                a.order,
+                a.title,
+                clean(&a.target),
+                clean(&a.leaves_open),
+                clean(&a.blast_radius)
+            ),
+            "  ",
+            width,
+            to,
+        )?;
         if !a.caution.is_empty() {
             wrapped(&format!("caution: {}", clean(&a.caution)), "     ", width, to)?;
         }

@@ -328,7 +328,14 @@ impl From<&m::Person> for Person {
 
 impl From<&m::EvidenceLine> for Evidence {
     fn from(e: &m::EvidenceLine) -> Self {
-        Evidence { file: e.file.raw().to_owned(), line: e.raw.line, offset: e.raw.byte(), time: time(e.time), source: e.source.clone(), raw: e.text.raw().to_owned() }
+        Evidence {
+            file: e.file.raw().to_owned(),
+            line: e.raw.line,
+            offset: e.raw.byte(),
+            time: time(e.time),
+            source: e.source.clone(),
+            raw: e.text.raw().to_owned(),
+        }
     }
 }
 
@@ -393,7 +400,9 @@ impl From<&m::SessionLine> for Session {
 
 impl From<&m::Case> for Case {
     fn from(c: &m::Case) -> Self {
-        let texts = |all: &[portreeve_model::untrusted::Untrusted]| all.iter().map(|t| t.raw().to_owned()).collect::<Vec<_>>();
+        let texts = |all: &[portreeve_model::untrusted::Untrusted]| {
+            all.iter().map(|t| t.raw().to_owned()).collect::<Vec<_>>()
+        };
         Case {
             case_id: c.id.clone(),
             title: c.title.raw().to_owned(),
@@ -407,7 +416,15 @@ impl From<&m::Case> for Case {
             risk_score: rounded(c.risk_score),
             prior_db: rounded(c.prior_db),
             score_db: rounded(c.score_db),
-            groups: c.groups.iter().map(|g| Group { group: g.group.name().to_owned(), raw_db: rounded(g.raw_db), db: rounded(g.db) }).collect(),
+            groups: c
+                .groups
+                .iter()
+                .map(|g| Group {
+                    group: g.group.name().to_owned(),
+                    raw_db: rounded(g.raw_db),
+                    db: rounded(g.db),
+                })
+                .collect(),
             criteria: c
                 .criteria
                 .iter()
@@ -450,7 +467,11 @@ impl From<&m::Case> for Case {
                 })
                 .collect(),
             source_ips: c.source_ips.iter().map(|(ip, _)| ip.to_string()).collect(),
-            sources: c.source_ips.iter().map(|(ip, place)| Source { ip: ip.to_string(), place: Place::from(place) }).collect(),
+            sources: c
+                .source_ips
+                .iter()
+                .map(|(ip, place)| Source { ip: ip.to_string(), place: Place::from(place) })
+                .collect(),
             sessions: c.sessions.iter().map(Session::from).collect(),
             l1_steps: c.l1_steps.iter().map(Step::from).collect(),
             t2_actions: c.t2_actions.iter().map(Step::from).collect(),
@@ -485,7 +506,11 @@ impl From<&m::Case> for Case {
                 history_days: c.coverage.history_days,
                 history_sessions: c.coverage.cleared_sessions,
             },
-            related: c.related.iter().map(|(id, why)| Related { case_id: id.clone(), why: why.clone() }).collect(),
+            related: c
+                .related
+                .iter()
+                .map(|(id, why)| Related { case_id: id.clone(), why: why.clone() })
+                .collect(),
             campaign: c.campaign.clone(),
             revised: c.revised.clone(),
         }
@@ -494,7 +519,14 @@ impl From<&m::Case> for Case {
 
 impl From<&m::ReadCounts> for Counts {
     fn from(c: &m::ReadCounts) -> Self {
-        Counts { records: c.records, understood: c.understood, fragments: c.fragments, irrelevant: c.irrelevant, unknown: c.unknown, broken: c.broken }
+        Counts {
+            records: c.records,
+            understood: c.understood,
+            fragments: c.fragments,
+            irrelevant: c.irrelevant,
+            unknown: c.unknown,
+            broken: c.broken,
+        }
     }
 }
 
@@ -525,7 +557,14 @@ impl From<&m::RunReport> for Run {
             sources: r
                 .sources
                 .iter()
-                .map(|s| SourceRead { source: s.source.clone(), counts: Counts::from(&s.counts), events: s.events, first: s.first.map(time), last: s.last.map(time), reasons: counts(&s.reasons) })
+                .map(|s| SourceRead {
+                    source: s.source.clone(),
+                    counts: Counts::from(&s.counts),
+                    events: s.events,
+                    first: s.first.map(time),
+                    last: s.last.map(time),
+                    reasons: counts(&s.reasons),
+                })
                 .collect(),
             inputs: r
                 .inputs
@@ -538,13 +577,25 @@ impl From<&m::RunReport> for Run {
                     first: i.first.map(time),
                     last: i.last.map(time),
                     problems: i.problems.clone(),
-                    samples: i.samples.iter().map(|(line, text)| Sample { line: *line, text: text.raw().to_owned() }).collect(),
+                    samples: i
+                        .samples
+                        .iter()
+                        .map(|(line, text)| Sample { line: *line, text: text.raw().to_owned() })
+                        .collect(),
                 })
                 .collect(),
             pressure: r
                 .pressure
                 .iter()
-                .map(|p| Pressure { kind: p.kind.clone(), what: p.what.raw().to_owned(), attempts: p.attempts, accounts: p.accounts, sources: p.sources, first: time(p.first), last: time(p.last) })
+                .map(|p| Pressure {
+                    kind: p.kind.clone(),
+                    what: p.what.raw().to_owned(),
+                    attempts: p.attempts,
+                    accounts: p.accounts,
+                    sources: p.sources,
+                    first: time(p.first),
+                    last: time(p.last),
+                })
                 .collect(),
         }
     }

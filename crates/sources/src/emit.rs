@@ -19,6 +19,7 @@ pub struct Emit<'a> {
     /// Where this record's events begin in `events`.
     from: usize,
     template: Event,
+    untimed: bool,
 }
 
 impl<'a> Emit<'a> {
@@ -29,9 +30,12 @@ impl<'a> Emit<'a> {
         record: &Record<'_>,
     ) -> Self {
         let source = names.intern(source.name);
-        let template = Event { source, raw: record.at, key: content_key(record.raw), ..Event::default() };
+        let mut template = Event { source, raw: record.at, key: content_key(record.raw), ..Event::default() };
+        if record.clock.keeps_untimed() {
+            template.time = EventTime::MIN;
+        }
         let from = events.len();
-        Emit { names, events, from, template }
+        Emit { names, events, from, template, untimed: record.clock.keeps_untimed() }
     }
 
     /// Begins an event; [`EventBuilder::done`] hands it over. Without a time it is not handed over.
@@ -41,7 +45,7 @@ impl<'a> Emit<'a> {
         event.key = event.key.wrapping_add((self.events.len() - self.from) as u64);
         event.act = act;
         event.outcome = outcome;
-        EventBuilder { names: self.names, events: self.events, event, timed: false }
+        EventBuilder { names: self.names, events: self.events, event, timed: self.untimed }
     }
 }
 

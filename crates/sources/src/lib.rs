@@ -12,6 +12,7 @@ mod emit;
 pub mod endpoint;
 pub mod firewall;
 pub mod kubernetes;
+mod plain;
 mod record;
 pub mod remote;
 mod source;
@@ -20,6 +21,7 @@ pub mod vpn;
 mod windows;
 
 pub use emit::{Emit, EventBuilder, content_key};
+pub use plain::PLAIN;
 pub use record::{Header, Record, Shape};
 pub use source::{Field, Fragment, Kind, Parsed, Row, Source, Why};
 

@@ -161,7 +161,8 @@ impl<'a> Subject<'a> {
                 return KnownNetwork;
             }
             // A mobile carrier in a known country: where in it means nothing.
-            let here = self.level(What::Country) == Level::Cleared || self.place().country == self.account.home_country;
+            let here = self.level(What::Country) == Level::Cleared
+                || self.place().country == self.account.home_country;
             if self.place().class == portreeve_model::net::NetworkClass::Mobile && here {
                 return NewNetworkKnownArea;
             }

@@ -132,7 +132,8 @@ impl Attribution {
     /// another account is likely its doing. A host that several people enter says nothing.
     pub fn sole_entry(&self, host: Sym, at: EventTime) -> Option<Reached> {
         const HOURS_US: i64 = 4 * 60 * MINUTE_US;
-        let recent = |r: &&Reached| r.depth == 0 && r.time <= at.plus(SKEW_US) && at.since(r.time) <= HOURS_US;
+        let recent =
+            |r: &&Reached| r.depth == 0 && r.time <= at.plus(SKEW_US) && at.since(r.time) <= HOURS_US;
         let mut entries = self.hosts.get(&host)?.iter().filter(recent);
         let first = entries.next()?;
         let mut latest = *first;
@@ -143,7 +144,11 @@ impl Attribution {
             latest = if r.time >= latest.time { *r } else { latest };
         }
         // Somebody else at home on the host: then its traffic is not the intruder's alone.
-        let others = self.hosts.get(&host)?.iter().any(|r| r.principal != first.principal && at.since(r.time).abs() <= HOURS_US);
+        let others = self
+            .hosts
+            .get(&host)?
+            .iter()
+            .any(|r| r.principal != first.principal && at.since(r.time).abs() <= HOURS_US);
         (!others).then_some(latest)
     }
 

@@ -10,7 +10,11 @@ use portreeve_model::facts::AccountKind;
 use portreeve_model::net::NetworkClass;
 
 /// The order that works: shut the way back in, end what runs, change what is known, then look and mend.
-pub fn propose(case: &CaseView<'_>, decision: Decision, answers: &[(&'static str, Answer)]) -> Vec<ProposedAction> {
+pub fn propose(
+    case: &CaseView<'_>,
+    decision: Decision,
+    answers: &[(&'static str, Answer)],
+) -> Vec<ProposedAction> {
     if decision == Decision::Close {
         return Vec::new();
     }
@@ -24,22 +28,58 @@ pub fn propose(case: &CaseView<'_>, decision: Decision, answers: &[(&'static str
             AccountKind::Generic => "a shared or built-in account: others may depend on it",
             _ => "",
         };
-        actions.push(action(ActionKind::QuarantineAccount, &account, "the account was used by somebody else", "sessions, tokens and keys that exist already go on until they are ended", "everything that signs in with this account", caution));
+        actions.push(action(
+            ActionKind::QuarantineAccount,
+            &account,
+            "the account was used by somebody else",
+            "sessions, tokens and keys that exist already go on until they are ended",
+            "everything that signs in with this account",
+            caution,
+        ));
     }
     terminate(case, &mut actions);
     if !anonymous {
-        actions.push(action(ActionKind::ResetPassword, &account, "the password is known to somebody else", "SSH keys, access keys, application passwords and enrolled factors stay valid", "the person, until the new password is handed over", ""));
-        actions.push(action(ActionKind::RevokeFactors, &account, "tokens, remembered devices and factors may be the intruder's", "sessions at gateways that keep their own state", "every device of the person must sign in again", ""));
+        actions.push(action(
+            ActionKind::ResetPassword,
+            &account,
+            "the password is known to somebody else",
+            "SSH keys, access keys, application passwords and enrolled factors stay valid",
+            "the person, until the new password is handed over",
+            "",
+        ));
+        actions.push(action(
+            ActionKind::RevokeFactors,
+            &account,
+            "tokens, remembered devices and factors may be the intruder's",
+            "sessions at gateways that keep their own state",
+            "every device of the person must sign in again",
+            "",
+        ));
     }
     forensics(case, &mut actions);
     let mfa = answers.iter().find(|(id, _)| *id == "mfa_bypassed_or_absent").map(|(_, a)| a);
     if let Some(mfa) = mfa.filter(|a| a.tri == Tri::Yes) {
         let main = case.main();
         let state = assess(&main).state;
-        let target = [case.text(main.session.gateway), case.text(main.session.group)].into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(" / ");
+        let target = [case.text(main.session.gateway), case.text(main.session.group)]
+            .into_iter()
+            .filter(|t| !t.is_empty())
+            .collect::<Vec<_>>()
+            .join(" / ");
         let target = if target.is_empty() { main.session.service.name().to_owned() } else { target };
-        let leaves = if state == State::Bypassed { "push approvals stay phishable: number matching or FIDO2 closes that" } else { "other gateways and groups with the same exception" };
-        actions.push(action(ActionKind::EnforceMfa, &target, &mfa.because, leaves, "everybody who uses this path without a second factor", ""));
+        let leaves = if state == State::Bypassed {
+            "push approvals stay phishable: number matching or FIDO2 closes that"
+        } else {
+            "other gateways and groups with the same exception"
+        };
+        actions.push(action(
+            ActionKind::EnforceMfa,
+            &target,
+            &mfa.because,
+            leaves,
+            "everybody who uses this path without a second factor",
+            "",
+        ));
     }
     for (n, a) in actions.iter_mut().enumerate() {
         a.order = u8::try_from(n + 1).unwrap_or(u8::MAX);
@@ -47,7 +87,14 @@ pub fn propose(case: &CaseView<'_>, decision: Decision, answers: &[(&'static str
     actions
 }
 
-fn action(kind: ActionKind, target: &str, because: &str, leaves_open: &str, blast_radius: &str, caution: &str) -> ProposedAction {
+fn action(
+    kind: ActionKind,
+    target: &str,
+    because: &str,
+    leaves_open: &str,
+    blast_radius: &str,
+    caution: &str,
+) -> ProposedAction {
     ProposedAction {
         order: 0,
         kind,
@@ -68,18 +115,36 @@ fn block(case: &CaseView<'_>, actions: &mut Vec<ProposedAction>) {
         let others: Vec<String> = case
             .engine
             .source(ip)
-            .map(|s| s.successes.iter().filter(|(_, a)| *a != case.draft.principal).map(|(_, a)| case.text(*a)).collect())
+            .map(|s| {
+                s.successes
+                    .iter()
+                    .filter(|(_, a)| *a != case.draft.principal)
+                    .map(|(_, a)| case.text(*a))
+                    .collect()
+            })
             .unwrap_or_default();
         let blast = match others.len() {
             0 => "no other account of the company has used it".to_owned(),
-            n => format!("{n} other accounts have used it: {}", others.iter().take(5).cloned().collect::<Vec<_>>().join(", ")),
+            n => format!(
+                "{n} other accounts have used it: {}",
+                others.iter().take(5).cloned().collect::<Vec<_>>().join(", ")
+            ),
         };
         let caution = match place.class {
-            NetworkClass::Mobile | NetworkClass::Relay | NetworkClass::CommercialVpn => format!("shared by many ({}); block for a short time only", place.class.name()),
+            NetworkClass::Mobile | NetworkClass::Relay | NetworkClass::CommercialVpn => {
+                format!("shared by many ({}); block for a short time only", place.class.name())
+            }
             NetworkClass::Isp => "a line of a private provider: the address may change hands soon".to_owned(),
             _ => String::new(),
         };
-        actions.push(action(ActionKind::BlockIp, &ip.to_string(), "the suspect sessions came from it", "connections that stand already, and any other address of the intruder", &blast, &caution));
+        actions.push(action(
+            ActionKind::BlockIp,
+            &ip.to_string(),
+            "the suspect sessions came from it",
+            "connections that stand already, and any other address of the intruder",
+            &blast,
+            &caution,
+        ));
     }
 }
 
@@ -101,7 +166,9 @@ fn terminate(case: &CaseView<'_>, actions: &mut Vec<ProposedAction>) {
         let because = if open { "no end of it is on record" } else { "its tokens outlive the sign-in" };
         let leaves = match session.service {
             Service::Vpn => "the client reconnects by itself unless the account is closed first",
-            Service::CloudApi | Service::CloudConsole => "role sessions live on until they run out or are revoked by date",
+            Service::CloudApi | Service::CloudConsole => {
+                "role sessions live on until they run out or are revoked by date"
+            }
             _ => "the way in, unless the account is closed first",
         };
         actions.push(action(ActionKind::TerminateSession, &target, because, leaves, "this session", ""));
@@ -120,7 +187,8 @@ fn forensics(case: &CaseView<'_>, actions: &mut Vec<ProposedAction>) {
         if matches!(session.service, Service::Ssh | Service::Rdp) {
             hosts.push(case.text(session.gateway));
         }
-        hosts.extend(session.touches.iter().filter(|t| t.logon && t.successes > 0).map(|t| case.text(t.host)));
+        hosts
+            .extend(session.touches.iter().filter(|t| t.logon && t.successes > 0).map(|t| case.text(t.host)));
     }
     hosts.retain(|h| !h.is_empty());
     let mut seen: Vec<String> = Vec::new();
@@ -130,6 +198,13 @@ fn forensics(case: &CaseView<'_>, actions: &mut Vec<ProposedAction>) {
         }
     }
     for host in seen.iter().take(8) {
-        actions.push(action(ActionKind::CollectForensics, host, "the session used or reached it", "what was changed on hosts that no log names", "load on the host while it is collected", ""));
+        actions.push(action(
+            ActionKind::CollectForensics,
+            host,
+            "the session used or reached it",
+            "what was changed on hosts that no log names",
+            "load on the host while it is collected",
+            "",
+        ));
     }
 }

@@ -37,20 +37,35 @@ fn judge(case: &CaseView<'_>, _: &[(&'static str, Answer)]) -> Judgement {
     if score >= case.rules.scoring.investigate_mark && positive.len() >= 2 {
         let mut explained: Vec<Explained> = Vec::new();
         let unexplained: Vec<&Signal> = signals.iter().filter(|s| s.explained.is_empty()).copied().collect();
-        if weigh(unexplained.iter().copied(), &case.rules.scoring).evidence < case.rules.scoring.investigate_mark {
+        if weigh(unexplained.iter().copied(), &case.rules.scoring).evidence
+            < case.rules.scoring.investigate_mark
+        {
             for e in signals.iter().flat_map(|s| &s.explained) {
                 if !explained.contains(e) {
                     explained.push(e.clone());
                 }
             }
         }
-        let answer = Answer::new(Tri::Yes, format!("{} dB: {}", score.db(), because.join("; "))).seen(evidence);
+        let answer =
+            Answer::new(Tri::Yes, format!("{} dB: {}", score.db(), because.join("; "))).seen(evidence);
         return Judgement { answer, explained };
     }
     if case.draft.known.is_empty() && case.draft.account.home.is_none() && score > Millideciban(0) {
-        let answer = Answer::unknown("history of the account", "there is no baseline of the account to hold the access against");
+        let answer = Answer::unknown(
+            "history of the account",
+            "there is no baseline of the account to hold the access against",
+        );
         return Judgement { answer, explained: Vec::new() };
     }
-    let because = if because.is_empty() { "nothing about the access is unusual for the account".to_owned() } else { format!("{} dB, below the mark of {}: {}", score.db(), case.rules.scoring.investigate_mark.db(), because.join("; ")) };
+    let because = if because.is_empty() {
+        "nothing about the access is unusual for the account".to_owned()
+    } else {
+        format!(
+            "{} dB, below the mark of {}: {}",
+            score.db(),
+            case.rules.scoring.investigate_mark.db(),
+            because.join("; ")
+        )
+    };
     Judgement { answer: Answer::new(Tri::No, because), explained: Vec::new() }
 }

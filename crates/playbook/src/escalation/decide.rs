@@ -24,14 +24,22 @@ pub fn decide(case: &CaseView<'_>, criteria: &[(&'static str, &Judgement)]) -> D
         let d = case.detection(s);
         d.rule.is_some() && s.points.0 > 0 && s.points >= d.points
     });
-    let open: Vec<&str> =
-        criteria.iter().filter(|(_, j)| j.answer.tri == Tri::Yes && j.explained.is_empty()).map(|(id, _)| *id).collect();
+    let open: Vec<&str> = criteria
+        .iter()
+        .filter(|(_, j)| j.answer.tri == Tri::Yes && j.explained.is_empty())
+        .map(|(id, _)| *id)
+        .collect();
     let groups = confirming(&score, scoring.confirm_mark);
     let accessed = case.accessed();
     let explained = case.draft.signals.iter().filter(|s| !s.explained.is_empty()).count();
-    let tail = if explained > 0 { format!(" {explained} more indicators are explained by context.") } else { String::new() };
+    let tail = if explained > 0 {
+        format!(" {explained} more indicators are explained by context.")
+    } else {
+        String::new()
+    };
     if !accessed {
-        let decision = if score.evidence >= scoring.investigate_mark { Decision::Investigate } else { Decision::Close };
+        let decision =
+            if score.evidence >= scoring.investigate_mark { Decision::Investigate } else { Decision::Close };
         let reason = format!("No access succeeded. {}{tail}", told(case, &unexplained));
         return Decided { decision, reason, detected_at: case.draft.first };
     }
@@ -52,9 +60,17 @@ pub fn decide(case: &CaseView<'_>, criteria: &[(&'static str, &Judgement)]) -> D
         return Decided { decision: Decision::Escalate, reason, detected_at };
     }
     if !open.is_empty() || score.evidence >= scoring.investigate_mark {
-        let what = if open.is_empty() { "Evidence above the mark, no criterion met".to_owned() } else { format!("{} met by one kind of evidence", open.join(", ").replace('_', " ")) };
+        let what = if open.is_empty() {
+            "Evidence above the mark, no criterion met".to_owned()
+        } else {
+            format!("{} met by one kind of evidence", open.join(", ").replace('_', " "))
+        };
         let reason = format!("{what}: {}{tail}", told(case, &unexplained));
-        return Decided { decision: Decision::Investigate, reason, detected_at: sufficed_at(case, &unexplained) };
+        return Decided {
+            decision: Decision::Investigate,
+            reason,
+            detected_at: sufficed_at(case, &unexplained),
+        };
     }
     let reason = if explained > 0 {
         format!("What stands out is explained by context.{tail} {}", told(case, &unexplained))
@@ -65,7 +81,12 @@ pub fn decide(case: &CaseView<'_>, criteria: &[(&'static str, &Judgement)]) -> D
 }
 
 fn confirming(score: &Score, mark: portreeve_model::signal::Millideciban) -> Vec<Group> {
-    score.groups.iter().filter(|(g, _, points)| *points >= mark && *g != Group::Context).map(|(g, ..)| *g).collect()
+    score
+        .groups
+        .iter()
+        .filter(|(g, _, points)| *points >= mark && *g != Group::Context)
+        .map(|(g, ..)| *g)
+        .collect()
 }
 
 /// The strongest claims in one sentence, with the numbers.

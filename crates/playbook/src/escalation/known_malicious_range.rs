@@ -4,8 +4,12 @@ use super::{Criterion, Judgement, from_question};
 use crate::view::{Answer, CaseView};
 use portreeve_engine::detect::Criterion as Supports;
 
-pub static CRITERION: Criterion =
-    Criterion { id: "known_malicious_range", number: "E1", text: "The source IP of access is from a known malicious range", judge };
+pub static CRITERION: Criterion = Criterion {
+    id: "known_malicious_range",
+    number: "E1",
+    text: "The source IP of access is from a known malicious range",
+    judge,
+};
 
 fn judge(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Judgement {
     from_question(case, answers, "known_malicious_ip", Supports::KnownMaliciousRange)

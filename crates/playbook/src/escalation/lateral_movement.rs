@@ -4,8 +4,12 @@ use super::{Criterion, Judgement, from_question};
 use crate::view::{Answer, CaseView};
 use portreeve_engine::detect::Criterion as Supports;
 
-pub static CRITERION: Criterion =
-    Criterion { id: "lateral_movement", number: "E3", text: "Signs of lateral movement after the access", judge };
+pub static CRITERION: Criterion = Criterion {
+    id: "lateral_movement",
+    number: "E3",
+    text: "Signs of lateral movement after the access",
+    judge,
+};
 
 fn judge(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Judgement {
     from_question(case, answers, "lateral_movement", Supports::LateralMovement)

@@ -31,7 +31,12 @@ pub static CRITERIA: &[&Criterion] = &[
 ];
 
 /// The question's answer as the criterion's state, explained where every signal behind it is.
-fn from_question(case: &CaseView<'_>, answers: &[(&'static str, Answer)], id: &str, supports: Supports) -> Judgement {
+fn from_question(
+    case: &CaseView<'_>,
+    answers: &[(&'static str, Answer)],
+    id: &str,
+    supports: Supports,
+) -> Judgement {
     let answer = answers.iter().find(|(q, _)| *q == id).map(|(_, a)| a.clone()).unwrap_or_default();
     let mut explained: Vec<Explained> = Vec::new();
     let signals: Vec<_> = case.supporting(supports).collect();

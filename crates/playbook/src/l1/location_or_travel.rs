@@ -8,14 +8,16 @@ use portreeve_model::case::Step;
 pub static STEP: L1Step = L1Step { id: "location_or_travel", take };
 
 fn take(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Step {
-    let answer = answers.iter().find(|(id, _)| *id == "geo_matches_known_location_or_travel").map(|(_, a)| a.clone());
+    let answer =
+        answers.iter().find(|(id, _)| *id == "geo_matches_known_location_or_travel").map(|(_, a)| a.clone());
     let answer = answer.unwrap_or_default();
     let next = match answer.tri {
         Tri::Yes => "",
         Tri::No => "Ask the manager or the travel desk whether the person is there.",
         Tri::Unknown => "Ask where the person was; the logs cannot tell.",
     };
-    let travel = if case.engine.coverage().travel { "travel.csv was read" } else { "no travel.csv was given" };
+    let travel =
+        if case.engine.coverage().travel { "travel.csv was read" } else { "no travel.csv was given" };
     Step {
         id: "location_or_travel",
         title: "Confirm that the location matches the user's current location or recent travel".to_owned(),

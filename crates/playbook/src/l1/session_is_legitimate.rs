@@ -9,7 +9,13 @@ pub static STEP: L1Step = L1Step { id: "session_is_legitimate", take };
 fn take(case: &CaseView<'_>, _: &[(&'static str, Answer)]) -> Step {
     let main = case.main();
     let s = main.session;
-    let mut text = format!("{} session of {} at {} from {}", s.service.name(), case.text(s.principal), case.text(s.gateway), s.ip());
+    let mut text = format!(
+        "{} session of {} at {} from {}",
+        s.service.name(),
+        case.text(s.principal),
+        case.text(s.gateway),
+        s.ip()
+    );
     if let Some((tunnel, _)) = s.tunnels.first() {
         text.push_str(&format!(", tunnel address {tunnel}"));
     }
@@ -24,9 +30,12 @@ fn take(case: &CaseView<'_>, _: &[(&'static str, Answer)]) -> Step {
         .dossier
         .sessions
         .iter()
-        .filter(|o| o.index != s.index && o.entered && o.start <= s.end_or_last() && s.start <= o.end_or_last())
+        .filter(|o| {
+            o.index != s.index && o.entered && o.start <= s.end_or_last() && s.start <= o.end_or_last()
+        })
         .filter(|o| !case.suspects().any(|x| x.index == o.index));
-    let others: Vec<String> = overlapping.map(|o| format!("{} from {}", o.service.name(), o.ip())).take(4).collect();
+    let others: Vec<String> =
+        overlapping.map(|o| format!("{} from {}", o.service.name(), o.ip())).take(4).collect();
     if !others.is_empty() {
         text.push_str(&format!("; at the same time the account was used elsewhere: {}", others.join(", ")));
     }

@@ -20,12 +20,21 @@ fn answer(case: &CaseView<'_>) -> Answer {
     }
     for judged in &case.draft.sessions {
         let subject = case.subject(judged);
-        let found: Vec<_> = alerts(&subject, DAY_US).into_iter().filter(|e| e.severity >= 2 || e.severity == 0).collect();
+        let found: Vec<_> =
+            alerts(&subject, DAY_US).into_iter().filter(|e| e.severity >= 2 || e.severity == 0).collect();
         if let Some(worst) = found.iter().max_by_key(|e| e.severity) {
-            let because = format!("{} alerts, gravest: {} on {}", found.len(), case.text(worst.detail), case.text(worst.host.or(worst.device)));
+            let because = format!(
+                "{} alerts, gravest: {} on {}",
+                found.len(),
+                case.text(worst.detail),
+                case.text(worst.host.or(worst.device))
+            );
             let evidence = found.iter().map(|e| Evidence { time: e.time, raw: e.raw });
-            return Answer::new(Tri::Yes, because).by("device, account and hosts of the session").seen(evidence);
+            return Answer::new(Tri::Yes, because)
+                .by("device, account and hosts of the session")
+                .seen(evidence);
         }
     }
-    Answer::new(Tri::No, "an EDR source was read and has nothing on the session's account, device or hosts").by("EDR alerts")
+    Answer::new(Tri::No, "an EDR source was read and has nothing on the session's account, device or hosts")
+        .by("EDR alerts")
 }

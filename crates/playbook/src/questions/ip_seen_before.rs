@@ -34,15 +34,24 @@ fn answer(case: &CaseView<'_>) -> Answer {
         // The service had a history, this account had none: the address was certainly not seen.
         let logs_begin = case.engine.span().map_or(start, |(first, _)| first);
         if start.since(logs_begin) < 24 * HOUR_US {
-            return Answer::unknown("older logs", "the logs begin with this access; there is no history to look in");
+            return Answer::unknown(
+                "older logs",
+                "the logs begin with this access; there is no history to look in",
+            );
         }
-        return Answer::new(Tri::No, format!("no earlier session of this account since {}", day(logs_begin))).by("history of the service");
+        return Answer::new(Tri::No, format!("no earlier session of this account since {}", day(logs_begin)))
+            .by("history of the service");
     }
     let because = match tainted {
         0 => format!("{} earlier sessions, none from {ip}", earlier.len()),
-        n => format!("{n} earlier sessions from {ip} belong to this case; of the {} others none came from there", earlier.len() - n.min(earlier.len())),
+        n => format!(
+            "{n} earlier sessions from {ip} belong to this case; of the {} others none came from there",
+            earlier.len() - n.min(earlier.len())
+        ),
     };
-    Answer::new(Tri::No, because).by("the account's own earlier sessions").seen(main.session.evidence.first().copied())
+    Answer::new(Tri::No, because)
+        .by("the account's own earlier sessions")
+        .seen(main.session.evidence.first().copied())
 }
 
 fn date(session: &Session) -> String {

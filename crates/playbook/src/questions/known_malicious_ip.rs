@@ -4,11 +4,8 @@ use super::Question;
 use crate::view::{Answer, CaseView};
 use portreeve_model::answer::Tri;
 
-pub static QUESTION: Question = Question {
-    id: "known_malicious_ip",
-    text: "Is the source address known to be malicious?",
-    answer,
-};
+pub static QUESTION: Question =
+    Question { id: "known_malicious_ip", text: "Is the source address known to be malicious?", answer };
 
 fn answer(case: &CaseView<'_>) -> Answer {
     if !case.engine.coverage().intel {
@@ -18,8 +15,12 @@ fn answer(case: &CaseView<'_>) -> Answer {
         for stay in &session.stays {
             let hits = case.engine.context().intel(stay.ip, stay.first);
             if let Some(hit) = hits.iter().filter(|h| !h.anonymiser).max_by_key(|h| h.confidence) {
-                let dated = hit.dated.map_or("undated".to_owned(), |d| d.to_string().chars().take(10).collect());
-                let because = format!("{} is on {} ({dated}), confidence {}: {}", stay.ip, hit.list, hit.confidence, hit.label);
+                let dated =
+                    hit.dated.map_or("undated".to_owned(), |d| d.to_string().chars().take(10).collect());
+                let because = format!(
+                    "{} is on {} ({dated}), confidence {}: {}",
+                    stay.ip, hit.list, hit.confidence, hit.label
+                );
                 return Answer::new(Tri::Yes, because).by("threat-intelligence lists").seen([stay.evidence]);
             }
         }

@@ -18,28 +18,43 @@ fn answer(case: &CaseView<'_>) -> Answer {
     let signals: Vec<_> = case.supporting(Criterion::LateralMovement).collect();
     if !signals.is_empty() {
         let because: Vec<&str> = signals.iter().take(3).map(|s| s.because.as_str()).collect();
-        return Answer::new(Tri::Yes, because.join("; ")).by("tunnel lease, host and account of the session").seen(signals.iter().flat_map(|s| s.evidence.iter().copied()));
+        return Answer::new(Tri::Yes, because.join("; "))
+            .by("tunnel lease, host and account of the session")
+            .seen(signals.iter().flat_map(|s| s.evidence.iter().copied()));
     }
     let main = case.main();
     let (from, to) = (case.draft.first, case.draft.last);
-    let cloud = matches!(main.session.service, Service::CloudApi | Service::CloudConsole | Service::Kubernetes | Service::Idp);
+    let cloud = matches!(
+        main.session.service,
+        Service::CloudApi | Service::CloudConsole | Service::Kubernetes | Service::Idp
+    );
     let seen = &case.engine.seen_kinds();
     if cloud {
-        let because = format!("{} calls and changes of the session are on record, none into other workloads or hosts", main.session.deeds.len());
+        let because = format!(
+            "{} calls and changes of the session are on record, none into other workloads or hosts",
+            main.session.deeds.len()
+        );
         return Answer::new(Tri::No, because).by("the service's own log");
     }
     if !seen.covers(SeenKind::Inner, from, to, HOUR_US) {
-        return Answer::unknown("logs of inner logons, connections or commands for that time", "no log of inner activity covers the session");
+        return Answer::unknown(
+            "logs of inner logons, connections or commands for that time",
+            "no log of inner activity covers the session",
+        );
     }
     let hosts: Vec<String> = {
-        let mut names: Vec<String> = case.suspects().flat_map(|s| &s.touches).map(|t| case.text(t.host)).collect();
+        let mut names: Vec<String> =
+            case.suspects().flat_map(|s| &s.touches).map(|t| case.text(t.host)).collect();
         names.sort();
         names.dedup();
         names
     };
     let because = match hosts.len() {
         0 => "inner logs cover the time and show no activity of the session".to_owned(),
-        n => format!("{n} hosts reached, all usual for the account or by protocols that only read: {}", shortened(&hosts)),
+        n => format!(
+            "{n} hosts reached, all usual for the account or by protocols that only read: {}",
+            shortened(&hosts)
+        ),
     };
     Answer::new(Tri::No, because).by("tunnel lease, host and account of the session")
 }

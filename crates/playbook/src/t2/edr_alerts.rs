@@ -13,7 +13,11 @@ fn take(_: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Step {
         id: "edr_alerts",
         title: "Identify EDR alerts that coincide with the remote session".to_owned(),
         done: answer.tri != Tri::Unknown,
-        next: if answer.tri == Tri::Unknown { "Look in the EDR console for the device and the hosts reached.".into() } else { "".into() },
+        next: if answer.tri == Tri::Unknown {
+            "Look in the EDR console for the device and the hosts reached.".into()
+        } else {
+            "".into()
+        },
         evidence: lines(&answer.evidence),
         finding: answer.because.into(),
     }

@@ -12,11 +12,19 @@ fn take(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Step {
     let mut text = intel.because.clone();
     for ip in case.public_ips().into_iter().take(4) {
         let Some(source) = case.engine.source(ip) else { continue };
-        let others: Vec<String> =
-            source.successes.iter().filter(|(_, a)| *a != case.draft.principal).map(|(_, a)| case.text(*a)).take(5).collect();
+        let others: Vec<String> = source
+            .successes
+            .iter()
+            .filter(|(_, a)| *a != case.draft.principal)
+            .map(|(_, a)| case.text(*a))
+            .take(5)
+            .collect();
         let failures = source.failures;
         if failures > 0 {
-            text.push_str(&format!("; {ip} failed {failures} times here between {} and {}", source.first, source.last));
+            text.push_str(&format!(
+                "; {ip} failed {failures} times here between {} and {}",
+                source.first, source.last
+            ));
         }
         if !others.is_empty() {
             text.push_str(&format!("; {ip} was also used by {}", others.join(", ")));
@@ -27,7 +35,11 @@ fn take(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Step {
         title: "Cross-reference the addresses with threat intelligence".to_owned(),
         done: intel.tri != Tri::Unknown,
         finding: text.into(),
-        next: if intel.tri == Tri::Unknown { "Look the addresses up in the intelligence platform.".into() } else { "".into() },
+        next: if intel.tri == Tri::Unknown {
+            "Look the addresses up in the intelligence platform.".into()
+        } else {
+            "".into()
+        },
         evidence: lines(&intel.evidence),
     }
 }

@@ -14,7 +14,11 @@ fn take(case: &CaseView<'_>, _: &[(&'static str, Answer)]) -> Step {
         .iter()
         .take(15)
         .map(|d| {
-            let what = if d.change.name().is_empty() { String::new() } else { format!("{} ", d.change.name().replace('_', " ")) };
+            let what = if d.change.name().is_empty() {
+                String::new()
+            } else {
+                format!("{} ", d.change.name().replace('_', " "))
+            };
             let detail: String = case.text(d.detail).chars().take(120).collect();
             format!("{} {what}{detail} {}", d.time, case.text(d.target)).trim_end().to_owned()
         })
@@ -31,7 +35,11 @@ fn take(case: &CaseView<'_>, _: &[(&'static str, Answer)]) -> Step {
         title: "Correlate with external tools and command execution logs".to_owned(),
         done: covered,
         finding: finding.into(),
-        next: if covered { "".into() } else { "Get Sysmon, auditd or EDR process logs of the hosts reached.".into() },
+        next: if covered {
+            "".into()
+        } else {
+            "Get Sysmon, auditd or EDR process logs of the hosts reached.".into()
+        },
         evidence: lines(&evidence),
     }
 }

@@ -15,21 +15,44 @@ fn help_teaches() {
 
 #[test]
 fn usage_errors_are_status_64() {
-    for args in [&["hunt"][..], &["hunt", "x", "--since", "yesterday"], &["hunt", "x", "--tz", "Mars/Base"], &["hunt", "/no/such/place"], &["parse", "--source", "nope", "-"]] {
+    for args in [
+        &["hunt"][..],
+        &["hunt", "x", "--since", "yesterday"],
+        &["hunt", "x", "--tz", "Mars/Base"],
+        &["hunt", "/no/such/place"],
+        &["parse", "--source", "nope", "-"],
+    ] {
         portreeve().args(args).assert().code(64);
     }
 }
 
 #[test]
 fn fail_on_gives_status_1() {
-    portreeve().arg("hunt").arg(company().join("logs")).arg("--context").arg(company().join("context")).args(["--fail-on", "escalate"]).assert().code(1);
+    portreeve()
+        .arg("hunt")
+        .arg(company().join("logs"))
+        .arg("--context")
+        .arg(company().join("context"))
+        .args(["--fail-on", "escalate"])
+        .assert()
+        .code(1);
 }
 
 #[test]
 fn a_bad_context_names_file_and_line() {
     let dir = TempDir::new().expect("temporary directory");
-    fs::write(dir.path().join("travel.csv"), "user,from,to,country,city\nanna,2026-03-02,2026-02-27,FR,Paris\n").expect("written");
-    let assert = portreeve().arg("hunt").arg(company().join("logs")).arg("--context").arg(dir.path()).assert().code(64);
+    fs::write(
+        dir.path().join("travel.csv"),
+        "user,from,to,country,city\nanna,2026-03-02,2026-02-27,FR,Paris\n",
+    )
+    .expect("written");
+    let assert = portreeve()
+        .arg("hunt")
+        .arg(company().join("logs"))
+        .arg("--context")
+        .arg(dir.path())
+        .assert()
+        .code(64);
     let error = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
     assert!(error.contains("travel.csv:2:"), "{error}");
 }
@@ -37,8 +60,17 @@ fn a_bad_context_names_file_and_line() {
 #[test]
 fn explain_shows_the_reasoning_of_a_case() {
     let out = TempDir::new().expect("temporary directory");
-    portreeve().arg("hunt").arg(company().join("logs")).arg("--context").arg(company().join("context")).arg("--out").arg(out.path()).assert().success();
-    let doc: serde_json::Value = serde_json::from_slice(&fs::read(out.path().join("cases.json")).expect("written")).expect("JSON");
+    portreeve()
+        .arg("hunt")
+        .arg(company().join("logs"))
+        .arg("--context")
+        .arg(company().join("context"))
+        .arg("--out")
+        .arg(out.path())
+        .assert()
+        .success();
+    let doc: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.path().join("cases.json")).expect("written")).expect("JSON");
     let case = &doc["cases"][0];
     let id = case["case_id"].as_str().expect("an id");
     let text = portreeve().args(["explain", id, "--in"]).arg(out.path()).assert().success();
@@ -51,11 +83,20 @@ fn explain_shows_the_reasoning_of_a_case() {
 
 #[test]
 fn evidence_opens_the_line_it_names() {
-    let output = portreeve().current_dir(company()).args(["hunt", "logs", "--context", "context", "--format", "json"]).output().expect("runs");
+    let output = portreeve()
+        .current_dir(company())
+        .args(["hunt", "logs", "--context", "context", "--format", "json"])
+        .output()
+        .expect("runs");
     let doc: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let mut checked = 0;
     for case in doc["cases"].as_array().expect("cases") {
-        for evidence in case["indicators"].as_array().expect("indicators").iter().flat_map(|i| i["evidence"].as_array().expect("evidence")) {
+        for evidence in case["indicators"]
+            .as_array()
+            .expect("indicators")
+            .iter()
+            .flat_map(|i| i["evidence"].as_array().expect("evidence"))
+        {
             let file = evidence["file"].as_str().expect("a file");
             let raw = evidence["raw"].as_str().expect("a raw record");
             assert!(!raw.is_empty(), "{evidence}");
@@ -63,7 +104,10 @@ fn evidence_opens_the_line_it_names() {
                 && file.ends_with(".log")
             {
                 let line = evidence["line"].as_u64().expect("a line") as usize;
-                assert!(text.lines().nth(line - 1).is_some_and(|l| l.contains(raw.trim_end())), "{file}:{line}");
+                assert!(
+                    text.lines().nth(line - 1).is_some_and(|l| l.contains(raw.trim_end())),
+                    "{file}:{line}"
+                );
                 checked += 1;
             }
         }
@@ -74,9 +118,14 @@ fn evidence_opens_the_line_it_names() {
 #[test]
 fn one_object_per_line() {
     let input = "Mar  4 10:00:00 gw1 sshd[9]: Accepted password for anna from 203.0.113.7 port 22 ssh2\nnonsense\n{\"id\":3,\"message\":\"<38>Mar  4 10:00:00 gw1 sshd[9]: Accepted password for bob from 203.0.113.8 port 22 ssh2\"}\n";
-    let out = portreeve().args(["parse", "--to", "ecs", "--one-per-line", "--year", "2026", "-"]).write_stdin(input).assert().success();
+    let out = portreeve()
+        .args(["parse", "--to", "ecs", "--one-per-line", "--year", "2026", "-"])
+        .write_stdin(input)
+        .assert()
+        .success();
     let text = String::from_utf8_lossy(&out.get_output().stdout).into_owned();
-    let lines: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
     assert_eq!(lines.len(), 3);
     assert_eq!(lines[0]["user"]["name"], "anna");
     assert_eq!(lines[0]["@timestamp"], "2026-03-04T10:00:00Z");

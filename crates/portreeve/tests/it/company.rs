@@ -18,7 +18,10 @@ pub(crate) fn company() -> &'static Path {
     let dir = DIR.get_or_init(|| {
         let dir = TempDir::new().expect("temporary directory");
         let out = dir.path().to_str().expect("plain path");
-        portreeve().args(["simulate", "--users", "30", "--days", "8", "--seed", "7", "--out", out]).assert().success();
+        portreeve()
+            .args(["simulate", "--users", "30", "--days", "8", "--seed", "7", "--out", out])
+            .assert()
+            .success();
         dir
     });
     dir.path()

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 fn read(name: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name))
+        .unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
 /// Writes a generated document where UPDATE=1, else holds the one in the tree to it.
@@ -37,7 +38,14 @@ fn sources() -> String {
         }
         let gives: Vec<&str> = s.gives.iter().map(|a| a.name()).collect();
         let lacks: Vec<&str> = s.lacks.iter().map(|f| f.name()).collect();
-        text.push_str(&format!("| `{}` | {} | {} | {} | {} |\n", s.name, s.title, gives.join(", "), lacks.join(", "), s.enable.replace('|', "\\|")));
+        text.push_str(&format!(
+            "| `{}` | {} | {} | {} | {} |\n",
+            s.name,
+            s.title,
+            gives.join(", "),
+            lacks.join(", "),
+            s.enable.replace('|', "\\|")
+        ));
     }
     text
 }

@@ -27,22 +27,39 @@ fn every_record_of_a_mixed_folder_is_counted_once() {
     fs::write(dir.path().join("cut.gz"), &gz[..gz.len() / 2]).expect("written");
     fs::write(dir.path().join("recipes.txt"), "eggs\nflour\n\nbake at 180\n").expect("written");
     let mut odd = vec![b'x'; 2 << 20];
-    odd.extend_from_slice(b"\n\0\0\0\nMar  4 10:00:00 gw1 sshd[9]: Failed password for root from 203.0.113.7 port 22 ss");
+    odd.extend_from_slice(
+        b"\n\0\0\0\nMar  4 10:00:00 gw1 sshd[9]: Failed password for root from 203.0.113.7 port 22 ss",
+    );
     fs::write(dir.path().join("odd.log"), odd).expect("written");
 
     let run = run_json(dir.path(), 0);
-    let sum = |c: &serde_json::Value| ["understood", "fragments", "irrelevant", "unknown", "broken"].iter().map(|k| c[k].as_u64().expect("a count")).sum::<u64>();
+    let sum = |c: &serde_json::Value| {
+        ["understood", "fragments", "irrelevant", "unknown", "broken"]
+            .iter()
+            .map(|k| c[k].as_u64().expect("a count"))
+            .sum::<u64>()
+    };
     let totals = &run["totals"];
     assert_eq!(totals["records"].as_u64().expect("a count"), sum(totals));
     let inputs = run["inputs"].as_array().expect("inputs");
     let mut all = 0;
     for input in inputs {
-        assert_eq!(input["counts"]["records"].as_u64().expect("a count"), sum(&input["counts"]), "{}", input["file"]);
+        assert_eq!(
+            input["counts"]["records"].as_u64().expect("a count"),
+            sum(&input["counts"]),
+            "{}",
+            input["file"]
+        );
         all += sum(&input["counts"]);
     }
     assert_eq!(all, sum(totals));
-    let input = |name: &str| inputs.iter().find(|i| i["file"].as_str().is_some_and(|f| f.ends_with(name))).expect("listed");
-    assert!(!input("cut.gz")["problems"].as_array().expect("a list").is_empty(), "a truncated archive is named");
+    let input = |name: &str| {
+        inputs.iter().find(|i| i["file"].as_str().is_some_and(|f| f.ends_with(name))).expect("listed")
+    };
+    assert!(
+        !input("cut.gz")["problems"].as_array().expect("a list").is_empty(),
+        "a truncated archive is named"
+    );
     assert!(input("cut.gz")["counts"]["understood"].as_u64() > Some(0), "what could be read of it was");
     assert!(input("recipes.txt")["counts"]["unknown"].as_u64() >= Some(3));
     assert!(input("odd.log")["counts"]["broken"].as_u64() >= Some(1), "the long line is counted");

@@ -35,7 +35,9 @@ fn any_number_of_threads() {
 fn shuffled_lines() {
     let shuffled = changed_logs(|path, mut lines| {
         // CSV files with a header keep it in front.
-        let fixed = usize::from(!path.to_string_lossy().ends_with("json") && lines.first().is_some_and(|l| l.starts_with("ID,")));
+        let fixed = usize::from(
+            !path.to_string_lossy().ends_with("json") && lines.first().is_some_and(|l| l.starts_with("ID,")),
+        );
         let mut seed = 0x9e37_79b9u64;
         for i in (fixed + 1..lines.len()).rev() {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -56,7 +58,10 @@ fn every_line_twice() {
 #[test]
 fn a_file_delivered_again() {
     let again = changed_logs(|_, lines| lines);
-    let first = crate::company::files(again.path()).into_iter().find(|p| p.extension().is_some_and(|e| e == "log")).expect("a log");
+    let first = crate::company::files(again.path())
+        .into_iter()
+        .find(|p| p.extension().is_some_and(|e| e == "log"))
+        .expect("a log");
     fs::copy(&first, first.with_extension("log.copy")).expect("copied");
     assert_eq!(whole(), verdicts(again.path(), &[]));
 }
@@ -85,7 +90,10 @@ fn day_by_day_with_state_is_the_same_as_at_once() {
             if half == 0 { lines[..middle].to_vec() } else { lines[middle..].to_vec() }
         });
         if half == 1 {
-            for path in crate::company::files(part.path()).into_iter().filter(|p| p.extension().is_some_and(|e| e == "gz")) {
+            for path in crate::company::files(part.path())
+                .into_iter()
+                .filter(|p| p.extension().is_some_and(|e| e == "gz"))
+            {
                 fs::remove_file(path).expect("removed");
             }
         }

@@ -13,7 +13,11 @@ fn root() -> PathBuf {
 fn allowed() -> BTreeMap<String, Vec<String>> {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
     let mut table = BTreeMap::new();
-    for line in text.lines().skip_while(|l| !l.starts_with("## Who may import whom")).take_while(|l| !l.starts_with("## What is absent")) {
+    for line in text
+        .lines()
+        .skip_while(|l| !l.starts_with("## Who may import whom"))
+        .take_while(|l| !l.starts_with("## What is absent"))
+    {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         if let [_, name, _, imports, _] = cells.as_slice()
             && let Some(name) = name.strip_prefix('`').and_then(|n| n.strip_suffix('`'))
@@ -27,7 +31,11 @@ fn allowed() -> BTreeMap<String, Vec<String>> {
 #[test]
 fn crates_import_only_what_the_table_allows() {
     let table = allowed();
-    let output = Command::new(env!("CARGO")).args(["metadata", "--no-deps", "--format-version", "1", "--offline"]).current_dir(root()).output().expect("cargo");
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .current_dir(root())
+        .output()
+        .expect("cargo");
     let doc: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     for package in doc["packages"].as_array().expect("packages") {
         let short = |n: &str| n.strip_prefix("portreeve-").unwrap_or(n).to_owned();
@@ -36,7 +44,10 @@ fn crates_import_only_what_the_table_allows() {
         for dependency in package["dependencies"].as_array().expect("dependencies") {
             let other = dependency["name"].as_str().expect("a name");
             if other.starts_with("portreeve") && dependency["kind"].is_null() {
-                assert!(may.iter().any(|m| *m == short(other) || m == "all"), "{name} may not import {other}");
+                assert!(
+                    may.iter().any(|m| *m == short(other) || m == "all"),
+                    "{name} may not import {other}"
+                );
             }
         }
     }
@@ -61,7 +72,11 @@ fn files_are_rooms_and_not_halls() {
     for path in files {
         let text = fs::read_to_string(&path).expect("text");
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        assert!(!["utils.rs", "common.rs", "helpers.rs", "types.rs"].contains(&name.as_str()), "{}", path.display());
+        assert!(
+            !["utils.rs", "common.rs", "helpers.rs", "types.rs"].contains(&name.as_str()),
+            "{}",
+            path.display()
+        );
         let lines = text.lines().count();
         assert!(lines <= 900, "{} has {lines} lines: what else lives in it?", path.display());
         if name != "main.rs" {

@@ -28,7 +28,9 @@ fn class(event: &Event) -> (&'static [&'static str], &'static [&'static str]) {
 pub fn write(event: &Event, names: &SymbolTable, to: &mut dyn Write) -> io::Result<()> {
     let (category, kind) = class(event);
     let mut o = Object::new(names);
-    o.text("@timestamp", &event.time.to_string());
+    if event.time != portreeve_model::EventTime::MIN {
+        o.text("@timestamp", &event.time.to_string());
+    }
     let mut e = Object::new(names);
     e.map.insert("category".into(), json!(category));
     e.map.insert("type".into(), json!(kind));
@@ -37,7 +39,13 @@ pub fn write(event: &Event, names: &SymbolTable, to: &mut dyn Write) -> io::Resu
         Outcome::Failure | Outcome::BlockedAfterPassword => "failure",
         _ => "unknown",
     };
-    e.text("kind", if event.act == Act::Alert { "alert" } else { "event" }).text("outcome", outcome).text("action", event.act.name()).text("reason", event.reason.name()).name("provider", event.source).number("severity", u64::from(event.severity)).number("duration", u64::from(event.duration_s) * 1_000_000_000);
+    e.text("kind", if event.act == Act::Alert { "alert" } else { "event" })
+        .text("outcome", outcome)
+        .text("action", event.act.name())
+        .text("reason", event.reason.name())
+        .name("provider", event.source)
+        .number("severity", u64::from(event.severity))
+        .number("duration", u64::from(event.duration_s) * 1_000_000_000);
     o.object("event", e.map);
     let mut source = Object::new(names);
     let mut geo = Object::new(names);
@@ -45,13 +53,20 @@ pub fn write(event: &Event, names: &SymbolTable, to: &mut dyn Write) -> io::Resu
     if let Some(p) = event.point {
         geo.map.insert("location".into(), json!({"lat": p.lat, "lon": p.lon}));
     }
-    source.ip("ip", event.src_ip).number("port", u64::from(event.src_port)).number("bytes", event.bytes_in).object("geo", geo.map);
+    source
+        .ip("ip", event.src_ip)
+        .number("port", u64::from(event.src_port))
+        .number("bytes", event.bytes_in)
+        .object("geo", geo.map);
     if event.mac.is_some() {
         source.text("mac", &event.mac.to_string().replace(':', "-").to_uppercase());
     }
     o.object("source", source.map);
     let mut destination = Object::new(names);
-    destination.ip("ip", event.dst_ip).number("port", u64::from(event.dst_port)).number("bytes", event.bytes_out);
+    destination
+        .ip("ip", event.dst_ip)
+        .number("port", u64::from(event.dst_port))
+        .number("bytes", event.bytes_out);
     o.object("destination", destination.map);
     let mut user = Object::new(names);
     if event.user.is_some() {
@@ -80,7 +95,16 @@ pub fn write(event: &Event, names: &SymbolTable, to: &mut dyn Write) -> io::Resu
         o.map.insert("network".into(), json!({"vlan": {"id": event.vlan.to_string()}}));
     }
     let mut own = Object::new(names);
-    own.text("service", event.service.name()).ip("tunnel_ip", event.tun_ip).name("device", event.device).name("sid", event.sid).name("group", event.group).text("change", event.change.name()).text("method", event.method.name()).text("mfa", event.mfa.name()).text("outcome", event.outcome.name()).text("certainty", event.certainty.name());
+    own.text("service", event.service.name())
+        .ip("tunnel_ip", event.tun_ip)
+        .name("device", event.device)
+        .name("sid", event.sid)
+        .name("group", event.group)
+        .text("change", event.change.name())
+        .text("method", event.method.name())
+        .text("mfa", event.mfa.name())
+        .text("outcome", event.outcome.name())
+        .text("certainty", event.certainty.name());
     if event.act != Act::Exec {
         own.name("detail", event.detail);
     }

@@ -36,7 +36,9 @@ pub fn write(event: &Event, names: &SymbolTable, to: &mut dyn Write) -> io::Resu
     o.map.insert("category_uid".into(), json!(category));
     o.map.insert("activity_id".into(), json!(activity));
     o.map.insert("type_uid".into(), json!(class_uid * 100 + activity));
-    o.map.insert("time".into(), json!(event.time.micros().div_euclid(1_000)));
+    if event.time != portreeve_model::EventTime::MIN {
+        o.map.insert("time".into(), json!(event.time.micros().div_euclid(1_000)));
+    }
     o.map.insert("severity_id".into(), json!(event.severity.max(1)));
     let (status_id, status) = match event.outcome {
         Outcome::Success => (1, "Success"),
@@ -57,7 +59,10 @@ pub fn write(event: &Event, names: &SymbolTable, to: &mut dyn Write) -> io::Resu
     let mut src = Object::new(names);
     src.ip("ip", event.src_ip).number("port", u64::from(event.src_port)).name("hostname", event.device);
     if event.country.is_some() {
-        src.map.insert("location".into(), json!({"country": event.country.text(), "city": &*names.text(event.city)}));
+        src.map.insert(
+            "location".into(),
+            json!({"country": event.country.text(), "city": &*names.text(event.city)}),
+        );
     }
     if event.mac.is_some() {
         src.text("mac", &event.mac.to_string());
@@ -94,7 +99,16 @@ pub fn write(event: &Event, names: &SymbolTable, to: &mut dyn Write) -> io::Resu
         _ => {}
     }
     let mut unmapped = Object::new(names);
-    unmapped.text("act", event.act.name()).text("service", event.service.name()).ip("tunnel_ip", event.tun_ip).name("group", event.group).name("target", event.target).name("observer", event.observer).name("client", event.client).text("change", event.change.name()).text("certainty", event.certainty.name());
+    unmapped
+        .text("act", event.act.name())
+        .text("service", event.service.name())
+        .ip("tunnel_ip", event.tun_ip)
+        .name("group", event.group)
+        .name("target", event.target)
+        .name("observer", event.observer)
+        .name("client", event.client)
+        .text("change", event.change.name())
+        .text("certainty", event.certainty.name());
     if !matches!(event.act, Act::Exec | Act::Api | Act::Alert) {
         unmapped.name("detail", event.detail);
     }

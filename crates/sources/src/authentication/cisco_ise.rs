@@ -21,7 +21,11 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa],
     traps: &["segments", "mab", "vpn_calling_station"],
     enable: "Administration > Logging: remote targets for Passed Authentications, Failed Attempts, RADIUS Accounting, Administrative Audit; message length 8192",
-    claim: |r| memchr::memmem::find(&r.body[..r.body.len().min(60)], b"CISE_").or_else(|| memchr::memmem::find(&r.body[..r.body.len().min(60)], b"CSCOacs_")).is_some(),
+    claim: |r| {
+        memchr::memmem::find(&r.body[..r.body.len().min(60)], b"CISE_")
+            .or_else(|| memchr::memmem::find(&r.body[..r.body.len().min(60)], b"CSCOacs_"))
+            .is_some()
+    },
     parse,
     join: Some(join),
 };
@@ -77,9 +81,12 @@ fn field<'a>(text: &'a [u8], name: &[u8]) -> &'a [u8] {
 }
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
-    let Some((category, id, total, segment, text)) = head(r.body) else { return Parsed::Broken(Why::Missing("message id")) };
+    let Some((category, id, total, segment, text)) = head(r.body) else {
+        return Parsed::Broken(Why::Missing("message id"));
+    };
     if total > 1 && !r.joined {
-        let key = content_key(id) ^ content_key(category).rotate_left(9) ^ content_key(r.host()).rotate_left(23);
+        let key =
+            content_key(id) ^ content_key(category).rotate_left(9) ^ content_key(r.host()).rotate_left(23);
         return Parsed::Fragment(Fragment { key, part: segment, parts: total, last: false });
     }
     let at = match clock::iso(text) {
@@ -92,7 +99,11 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let (_, rest) = word(&text[used..]);
     let (code, _) = word(rest);
     let code = number(code);
-    let user = [&b"OriginalUserName"[..], b"UserName", b"User-Name"].iter().map(|n| field(text, n)).find(|f| !f.is_empty()).unwrap_or_default();
+    let user = [&b"OriginalUserName"[..], b"UserName", b"User-Name"]
+        .iter()
+        .map(|n| field(text, n))
+        .find(|f| !f.is_empty())
+        .unwrap_or_default();
     let calling = field(text, b"Calling-Station-ID");
     let calling = if calling.is_empty() { field(text, b"Calling-Station-Id") } else { calling };
     let device = field(text, b"NetworkDeviceName");
@@ -100,9 +111,26 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         let outcome = match code {
             51001 => Outcome::Success,
             51000 => Outcome::Failure,
-            _ => return out.event(Act::Posture, Outcome::Unknown).at(at).service(Service::Management).user(field(text, b"AdminName")).source(field(text, b"AdminIPAddress")).observer(r.host()).done(),
+            _ => {
+                return out
+                    .event(Act::Posture, Outcome::Unknown)
+                    .at(at)
+                    .service(Service::Management)
+                    .user(field(text, b"AdminName"))
+                    .source(field(text, b"AdminIPAddress"))
+                    .observer(r.host())
+                    .done();
+            }
         };
-        return out.event(Act::Admin, outcome).at(at).service(Service::Management).user(field(text, b"AdminName")).source(field(text, b"AdminIPAddress")).observer(r.host()).flag(Flags::PRIVILEGED).done();
+        return out
+            .event(Act::Admin, outcome)
+            .at(at)
+            .service(Service::Management)
+            .user(field(text, b"AdminName"))
+            .source(field(text, b"AdminIPAddress"))
+            .observer(r.host())
+            .flag(Flags::PRIVILEGED)
+            .done();
     }
     let vpn = Ip::parse(calling).is_some();
     let failed = matches!(code, 5400..=5499) && code != 5431;
@@ -111,13 +139,32 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         if vpn || Ip::parse(ip).is_none() || user.is_empty() || code == 3001 {
             return Parsed::Irrelevant(Kind::Repeats);
         }
-        return out.event(Act::Nac, Outcome::Success).at(at).service(Service::Wired).user(user).mac(calling).tunnel(ip).vlan(vlan(text)).observer(device).method(method(text)).detail(field(text, b"NAS-Port-Id")).sid(session(text)).done();
+        return out
+            .event(Act::Nac, Outcome::Success)
+            .at(at)
+            .service(Service::Wired)
+            .user(user)
+            .mac(calling)
+            .tunnel(ip)
+            .vlan(vlan(text))
+            .observer(device)
+            .method(method(text))
+            .detail(field(text, b"NAS-Port-Id"))
+            .sid(session(text))
+            .done();
     }
     if code != 5200 && !failed {
         if user.is_empty() {
             return Parsed::Irrelevant(Kind::OtherMessage);
         }
-        return out.event(Act::Posture, Outcome::Unknown).at(at).service(Service::Radius).user(user).source(calling).observer(device).done();
+        return out
+            .event(Act::Posture, Outcome::Unknown)
+            .at(at)
+            .service(Service::Radius)
+            .user(user)
+            .source(calling)
+            .observer(device)
+            .done();
     }
     let outcome = if failed { Outcome::Failure } else { Outcome::Success };
     let said = field(text, b"FailureReason");
@@ -131,9 +178,23 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     };
     if vpn {
         // Speaks for the gateway that asked: its own line tells the same, often without the address.
-        return out.event(Act::Auth, outcome).at(at).service(Service::Radius).user(user).source(calling).observer(device).reason(reason).flag(Flags::PRE_MFA).flag_if(failed, Flags::REPEATS).done();
+        return out
+            .event(Act::Auth, outcome)
+            .at(at)
+            .service(Service::Radius)
+            .user(user)
+            .source(calling)
+            .observer(device)
+            .reason(reason)
+            .flag(Flags::PRE_MFA)
+            .flag_if(failed, Flags::REPEATS)
+            .done();
     }
-    let service = if field(text, b"NAS-Port-Type").starts_with(b"Wireless") { Service::Wireless } else { Service::Wired };
+    let service = if field(text, b"NAS-Port-Type").starts_with(b"Wireless") {
+        Service::Wireless
+    } else {
+        Service::Wired
+    };
     out.event(Act::Nac, outcome)
         .at(at)
         .service(service)
@@ -150,7 +211,9 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
 }
 
 fn method(text: &[u8]) -> Method {
-    let mab = field(text, b"Service-Type") == b"Call Check" || field(text, b"UseCase") == b"Host Lookup" || field(text, b"AuthenticationMethod") == b"Lookup";
+    let mab = field(text, b"Service-Type") == b"Call Check"
+        || field(text, b"UseCase") == b"Host Lookup"
+        || field(text, b"AuthenticationMethod") == b"Lookup";
     if mab { Method::Mab } else { Method::Dot1x }
 }
 

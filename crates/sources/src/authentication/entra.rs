@@ -23,7 +23,14 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::TunnelIp, Field::SessionEnd],
     traps: &["interrupts_are_no_failures", "blocked_after_password", "claim_in_token", "legacy_client"],
     enable: "diagnostic settings: SignInLogs, NonInteractiveUserSignInLogs, AuditLogs to an Event Hub or storage",
-    claim: |r| r.shape == Shape::Json && (memchr::memmem::find(r.body, b"SignInLogs\"").is_some() || memchr::memmem::find(r.body, b"\"AuditLogs\"").is_some() || (memchr::memmem::find(r.body, b"\"userPrincipalName\"").is_some() && memchr::memmem::find(r.body, b"\"appDisplayName\"").is_some()) || memchr::memmem::find(r.body, b"microsoft.aadiam").is_some()),
+    claim: |r| {
+        r.shape == Shape::Json
+            && (memchr::memmem::find(r.body, b"SignInLogs\"").is_some()
+                || memchr::memmem::find(r.body, b"\"AuditLogs\"").is_some()
+                || (memchr::memmem::find(r.body, b"\"userPrincipalName\"").is_some()
+                    && memchr::memmem::find(r.body, b"\"appDisplayName\"").is_some())
+                || memchr::memmem::find(r.body, b"microsoft.aadiam").is_some())
+    },
     parse,
     join: None,
 };
@@ -31,14 +38,50 @@ pub static SOURCE: Source = Source {
 const N: usize = 44;
 static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
-        "category", "resultType", "properties.createdDateTime", "time", "properties.userPrincipalName", "properties.ipAddress", "callerIpAddress",
-        "properties.clientAppUsed", "properties.userAgent", "properties.deviceDetail.deviceId", "properties.deviceDetail.displayName", "properties.deviceDetail.isManaged", "properties.deviceDetail.isCompliant",
-        "properties.location.countryOrRegion", "properties.location.city", "properties.location.geoCoordinates.latitude", "properties.location.geoCoordinates.longitude",
-        "properties.authenticationRequirement", "properties.authenticationDetails", "properties.sessionId", "properties.uniqueTokenIdentifier", "properties.appDisplayName",
-        "properties.authenticationProtocol", "properties.status.errorCode", "properties.isInteractive", "properties.riskLevelDuringSignIn",
-        "operationName", "properties.initiatedBy.user.userPrincipalName", "properties.initiatedBy.user.ipAddress", "properties.targetResources", "properties.result",
-        "createdDateTime", "userPrincipalName", "ipAddress", "clientAppUsed", "status.errorCode", "appDisplayName", "authenticationRequirement", "authenticationDetails",
-        "location.countryOrRegion", "location.city", "deviceDetail.deviceId", "properties.activityDateTime", "identity",
+        "category",
+        "resultType",
+        "properties.createdDateTime",
+        "time",
+        "properties.userPrincipalName",
+        "properties.ipAddress",
+        "callerIpAddress",
+        "properties.clientAppUsed",
+        "properties.userAgent",
+        "properties.deviceDetail.deviceId",
+        "properties.deviceDetail.displayName",
+        "properties.deviceDetail.isManaged",
+        "properties.deviceDetail.isCompliant",
+        "properties.location.countryOrRegion",
+        "properties.location.city",
+        "properties.location.geoCoordinates.latitude",
+        "properties.location.geoCoordinates.longitude",
+        "properties.authenticationRequirement",
+        "properties.authenticationDetails",
+        "properties.sessionId",
+        "properties.uniqueTokenIdentifier",
+        "properties.appDisplayName",
+        "properties.authenticationProtocol",
+        "properties.status.errorCode",
+        "properties.isInteractive",
+        "properties.riskLevelDuringSignIn",
+        "operationName",
+        "properties.initiatedBy.user.userPrincipalName",
+        "properties.initiatedBy.user.ipAddress",
+        "properties.targetResources",
+        "properties.result",
+        "createdDateTime",
+        "userPrincipalName",
+        "ipAddress",
+        "clientAppUsed",
+        "status.errorCode",
+        "appDisplayName",
+        "authenticationRequirement",
+        "authenticationDetails",
+        "location.countryOrRegion",
+        "location.city",
+        "deviceDetail.deviceId",
+        "properties.activityDateTime",
+        "identity",
     ])
 });
 
@@ -51,12 +94,18 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if matches!(category, b"ServicePrincipalSignInLogs" | b"ManagedIdentitySignInLogs") {
         return Parsed::Irrelevant(Kind::Machine);
     }
-    let first = |all: &[usize]| all.iter().map(|i| v[*i]).find(|x| !x.is_missing() && !x.bytes().is_empty()).unwrap_or_default();
+    let first = |all: &[usize]| {
+        all.iter().map(|i| v[*i]).find(|x| !x.is_missing() && !x.bytes().is_empty()).unwrap_or_default()
+    };
     let at = when(r, first(&[2, 31, 3]));
     let code = number(first(&[1, 23, 35]).bytes());
     let (outcome, reason) = meaning(code);
     let legacy = legacy(first(&[7, 34]).bytes()) || v[22].is(b"ropc");
-    let (mfa, factor) = second_factor(first(&[17, 37]).bytes(), if v[18].nested().is_empty() { v[38].nested() } else { v[18].nested() }, outcome);
+    let (mfa, factor) = second_factor(
+        first(&[17, 37]).bytes(),
+        if v[18].nested().is_empty() { v[38].nested() } else { v[18].nested() },
+        outcome,
+    );
     let method = if legacy {
         Method::Legacy
     } else if v[22].is(b"deviceCode") {
@@ -108,23 +157,40 @@ fn meaning(code: u64) -> (Outcome, Reason) {
         // The password was right, and something else stopped the login.
         50055 => (Outcome::BlockedAfterPassword, Reason::Expired),
         50057 => (Outcome::BlockedAfterPassword, Reason::Disabled),
-        53000 | 53001 | 53003 | 53004 | 50105 | 50129 | 50155 | 50158 => (Outcome::BlockedAfterPassword, Reason::Policy),
+        53000 | 53001 | 53003 | 53004 | 50105 | 50129 | 50155 | 50158 => {
+            (Outcome::BlockedAfterPassword, Reason::Policy)
+        }
         50074 | 50076 | 50079 | 50072 => (Outcome::Challenge, Reason::None),
         500121 => (Outcome::BlockedAfterPassword, Reason::MfaDenied),
         50126 | 50056 => (Outcome::Failure, Reason::BadPassword),
         50034 | 50059 | 51004 => (Outcome::Failure, Reason::NoUser),
         50053 => (Outcome::Failure, Reason::Locked),
-        50140 | 50125 | 50058 | 16000 | 65001 | 70043 | 70044 | 50097 | 50133 | 50173 | 50144 | 700082 | 70008 | 81010 | 50011 => (Outcome::Interrupt, Reason::None),
+        50140 | 50125 | 50058 | 16000 | 65001 | 70043 | 70044 | 50097 | 50133 | 50173 | 50144 | 700082
+        | 70008 | 81010 | 50011 => (Outcome::Interrupt, Reason::None),
         _ => (Outcome::Failure, Reason::Other),
     }
 }
 
 fn legacy(client: &[u8]) -> bool {
-    const CLIENTS: [&[u8]; 12] = [b"IMAP4", b"IMAP", b"POP3", b"POP", b"Authenticated SMTP", b"SMTP", b"Exchange ActiveSync", b"Exchange Web Services", b"MAPI Over HTTP", b"Other clients", b"AutoDiscover", b"Exchange Online PowerShell"];
+    const CLIENTS: [&[u8]; 12] = [
+        b"IMAP4",
+        b"IMAP",
+        b"POP3",
+        b"POP",
+        b"Authenticated SMTP",
+        b"SMTP",
+        b"Exchange ActiveSync",
+        b"Exchange Web Services",
+        b"MAPI Over HTTP",
+        b"Other clients",
+        b"AutoDiscover",
+        b"Exchange Online PowerShell",
+    ];
     CLIENTS.iter().any(|c| client.eq_ignore_ascii_case(c))
 }
 
-static DETAIL: LazyLock<Paths<3>> = LazyLock::new(|| Paths::new(["authenticationMethod", "succeeded", "authenticationStepResultDetail"]));
+static DETAIL: LazyLock<Paths<3>> =
+    LazyLock::new(|| Paths::new(["authenticationMethod", "succeeded", "authenticationStepResultDetail"]));
 
 /// What the steps say: a passed factor, a claim, or none though one was required.
 fn second_factor(requirement: &[u8], details: &[u8], outcome: Outcome) -> (Mfa, Factor) {
@@ -139,7 +205,9 @@ fn second_factor(requirement: &[u8], details: &[u8], outcome: Outcome) -> (Mfa, 
             b"Mobile app verification code" | b"OATH verification code" | b"Software OATH" => Factor::Totp,
             b"Text message" | b"SMS" => Factor::Sms,
             b"Phone call" | b"Phone call approval (Authentication phone)" => Factor::Voice,
-            b"FIDO2 security key" | b"Passkey (device-bound)" | b"Windows Hello for Business" => Factor::Fido2,
+            b"FIDO2 security key" | b"Passkey (device-bound)" | b"Windows Hello for Business" => {
+                Factor::Fido2
+            }
             b"X.509 Certificate" | b"Certificate" => Factor::Certificate,
             _ => Factor::None,
         };
@@ -156,7 +224,8 @@ fn second_factor(requirement: &[u8], details: &[u8], outcome: Outcome) -> (Mfa, 
     (mfa, factor)
 }
 
-static RESOURCE: LazyLock<Paths<3>> = LazyLock::new(|| Paths::new(["userPrincipalName", "displayName", "type"]));
+static RESOURCE: LazyLock<Paths<3>> =
+    LazyLock::new(|| Paths::new(["userPrincipalName", "displayName", "type"]));
 
 fn audit(r: &Record<'_>, v: &[Value<'_>; N], out: &mut Emit<'_>) -> Parsed {
     let operation = v[26].text();
@@ -165,7 +234,10 @@ fn audit(r: &Record<'_>, v: &[Value<'_>; N], out: &mut Emit<'_>) -> Parsed {
         (Act::Account, Change::FactorEnrolled)
     } else if has(b"deleted security info") {
         (Act::Account, Change::FactorRemoved)
-    } else if has(b"Admin registered security info") || has(b"Update StrongAuthentication") || has(b"Disable Strong Authentication") {
+    } else if has(b"Admin registered security info")
+        || has(b"Update StrongAuthentication")
+        || has(b"Disable Strong Authentication")
+    {
         (Act::Account, Change::FactorReset)
     } else if has(b"Reset password") || has(b"Reset user password") {
         (Act::Account, Change::PasswordReset)
@@ -175,7 +247,10 @@ fn audit(r: &Record<'_>, v: &[Value<'_>; N], out: &mut Emit<'_>) -> Parsed {
         (Act::Account, Change::GroupAdded)
     } else if has(b"Add user") {
         (Act::Account, Change::AccountCreated)
-    } else if has(b"Consent to application") || has(b"Add delegated permission grant") || has(b"Add app role assignment") {
+    } else if has(b"Consent to application")
+        || has(b"Add delegated permission grant")
+        || has(b"Add app role assignment")
+    {
         (Act::Account, Change::ConsentGranted)
     } else if has(b"conditional access policy") || has(b"Update policy") {
         (Act::Config, Change::PolicyChanged)
@@ -198,5 +273,13 @@ fn audit(r: &Record<'_>, v: &[Value<'_>; N], out: &mut Emit<'_>) -> Parsed {
     let stamp = if v[42].is_missing() { v[3] } else { v[42] };
     let source = if v[28].is_missing() { v[6] } else { v[28] };
     let outcome = if v[30].is(b"failure") { Outcome::Failure } else { Outcome::Success };
-    out.event(act, outcome).at(when(r, stamp)).service(Service::Idp).user(&v[27].text()).target(&target.text()).source(source.bytes()).detail(&operation).change(change).done()
+    out.event(act, outcome)
+        .at(when(r, stamp))
+        .service(Service::Idp)
+        .user(&v[27].text())
+        .target(&target.text())
+        .source(source.bytes())
+        .detail(&operation)
+        .change(change)
+        .done()
 }

@@ -22,18 +22,43 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::TunnelIp, Field::SessionEnd],
     traps: &["push_is_a_challenge", "root_session", "failed_session_start"],
     enable: "System Log API, or log streaming to a collector",
-    claim: |r| r.shape == Shape::Json && memchr::memmem::find(r.body, b"\"eventType\"").is_some() && memchr::memmem::find(r.body, b"\"alternateId\"").is_some(),
+    claim: |r| {
+        r.shape == Shape::Json
+            && memchr::memmem::find(r.body, b"\"eventType\"").is_some()
+            && memchr::memmem::find(r.body, b"\"alternateId\"").is_some()
+    },
     parse,
     join: None,
 };
 
 static PATHS: LazyLock<Paths<26>> = LazyLock::new(|| {
     Paths::new([
-        "eventType", "published", "outcome.result", "outcome.reason", "actor.alternateId", "actor.type", "client.ipAddress", "client.userAgent.rawUserAgent",
-        "client.geographicalContext.country", "client.geographicalContext.city", "client.geographicalContext.geolocation.lat", "client.geographicalContext.geolocation.lon",
-        "authenticationContext.rootSessionId", "authenticationContext.externalSessionId", "debugContext.debugData.dtHash", "debugContext.debugData.factor",
-        "target", "authenticationContext.credentialType", "debugContext.debugData.deviceFingerprint", "displayMessage", "request.ipChain",
-        "debugContext.debugData.pushOnlyResponseType", "device.name", "securityContext.isProxy", "device.managed", "debugContext.debugData.authnRequestId",
+        "eventType",
+        "published",
+        "outcome.result",
+        "outcome.reason",
+        "actor.alternateId",
+        "actor.type",
+        "client.ipAddress",
+        "client.userAgent.rawUserAgent",
+        "client.geographicalContext.country",
+        "client.geographicalContext.city",
+        "client.geographicalContext.geolocation.lat",
+        "client.geographicalContext.geolocation.lon",
+        "authenticationContext.rootSessionId",
+        "authenticationContext.externalSessionId",
+        "debugContext.debugData.dtHash",
+        "debugContext.debugData.factor",
+        "target",
+        "authenticationContext.credentialType",
+        "debugContext.debugData.deviceFingerprint",
+        "displayMessage",
+        "request.ipChain",
+        "debugContext.debugData.pushOnlyResponseType",
+        "device.name",
+        "securityContext.isProxy",
+        "device.managed",
+        "debugContext.debugData.authnRequestId",
     ])
 });
 
@@ -51,7 +76,13 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let user = if actor.is_missing() { targets.user } else { actor };
     let factor = factor(v[15].bytes(), targets.factor, v[17].bytes());
     let known = |x: Value<'_>| !x.is_missing() && !x.is(b"unknown");
-    let sid = if known(v[12]) { v[12].bytes() } else if known(v[13]) { v[13].bytes() } else { b"" };
+    let sid = if known(v[12]) {
+        v[12].bytes()
+    } else if known(v[13]) {
+        v[13].bytes()
+    } else {
+        b""
+    };
     let device = if v[22].is_missing() { v[14].bytes() } else { v[22].bytes() };
     let number = |x: Value<'_>| std::str::from_utf8(x.bytes()).ok().and_then(|t| t.parse::<f32>().ok());
     let point = match (number(v[10]), number(v[11])) {
@@ -60,37 +91,84 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     };
     let (act, outcome, change, reason, mfa) = match kind {
         b"user.session.start" => (Act::Auth, plain(ok), Change::None, why(v[3].bytes()), Mfa::Unknown),
-        b"user.authentication.auth" | b"user.authentication.verify" => (Act::Auth, plain(ok), Change::None, why(v[3].bytes()), Mfa::Unknown),
+        b"user.authentication.auth" | b"user.authentication.verify" => {
+            (Act::Auth, plain(ok), Change::None, why(v[3].bytes()), Mfa::Unknown)
+        }
         b"user.authentication.sso" => (Act::Posture, plain(ok), Change::None, Reason::None, Mfa::Unknown),
         b"user.authentication.auth_via_mfa" => {
             let primary = targets.factor == b"Password";
             if primary && ok {
                 return Parsed::Irrelevant(Kind::Pending);
             }
-            (Act::Mfa, plain(ok), Change::None, if ok { Reason::None } else { mfa_why(v[3].bytes()) }, if ok { Mfa::Yes } else { Mfa::Unknown })
+            (
+                Act::Mfa,
+                plain(ok),
+                Change::None,
+                if ok { Reason::None } else { mfa_why(v[3].bytes()) },
+                if ok { Mfa::Yes } else { Mfa::Unknown },
+            )
         }
-        b"system.push.send_factor_verify_push" => (Act::Mfa, Outcome::Challenge, Change::None, Reason::None, Mfa::Unknown),
-        b"user.mfa.okta_verify.deny_push" => (Act::Mfa, Outcome::Failure, Change::None, Reason::MfaDenied, Mfa::Unknown),
-        b"user.mfa.okta_verify.deny_push_upgrade_needed" => (Act::Mfa, Outcome::Failure, Change::None, Reason::MfaFailed, Mfa::Unknown),
+        b"system.push.send_factor_verify_push" => {
+            (Act::Mfa, Outcome::Challenge, Change::None, Reason::None, Mfa::Unknown)
+        }
+        b"user.mfa.okta_verify.deny_push" => {
+            (Act::Mfa, Outcome::Failure, Change::None, Reason::MfaDenied, Mfa::Unknown)
+        }
+        b"user.mfa.okta_verify.deny_push_upgrade_needed" => {
+            (Act::Mfa, Outcome::Failure, Change::None, Reason::MfaFailed, Mfa::Unknown)
+        }
         b"user.mfa.attempt_bypass" => (Act::Mfa, plain(ok), Change::None, Reason::None, Mfa::Unknown),
-        b"policy.evaluate_sign_on" if v[2].is(b"DENY") => (Act::Auth, Outcome::BlockedAfterPassword, Change::None, Reason::Policy, Mfa::Unknown),
+        b"policy.evaluate_sign_on" if v[2].is(b"DENY") => {
+            (Act::Auth, Outcome::BlockedAfterPassword, Change::None, Reason::Policy, Mfa::Unknown)
+        }
         b"policy.evaluate_sign_on" => return Parsed::Irrelevant(Kind::Pending),
-        b"user.mfa.factor.activate" | b"device.enrollment.create" => (Act::Account, plain(ok), Change::FactorEnrolled, Reason::None, Mfa::Unknown),
-        b"user.mfa.factor.deactivate" => (Act::Account, plain(ok), Change::FactorRemoved, Reason::None, Mfa::Unknown),
-        b"user.mfa.factor.reset_all" | b"user.mfa.factor.update" => (Act::Account, plain(ok), Change::FactorReset, Reason::None, Mfa::Unknown),
-        b"user.account.reset_password" | b"user.account.update_password" => (Act::Account, plain(ok), Change::PasswordReset, Reason::None, Mfa::Unknown),
+        b"user.mfa.factor.activate" | b"device.enrollment.create" => {
+            (Act::Account, plain(ok), Change::FactorEnrolled, Reason::None, Mfa::Unknown)
+        }
+        b"user.mfa.factor.deactivate" => {
+            (Act::Account, plain(ok), Change::FactorRemoved, Reason::None, Mfa::Unknown)
+        }
+        b"user.mfa.factor.reset_all" | b"user.mfa.factor.update" => {
+            (Act::Account, plain(ok), Change::FactorReset, Reason::None, Mfa::Unknown)
+        }
+        b"user.account.reset_password" | b"user.account.update_password" => {
+            (Act::Account, plain(ok), Change::PasswordReset, Reason::None, Mfa::Unknown)
+        }
         b"user.account.lock" => (Act::Account, plain(ok), Change::AccountLocked, Reason::None, Mfa::Unknown),
-        b"user.account.privilege.grant" | b"group.privilege.grant" => (Act::Account, plain(ok), Change::RoleGranted, Reason::None, Mfa::Unknown),
-        b"user.lifecycle.create" => (Act::Account, plain(ok), Change::AccountCreated, Reason::None, Mfa::Unknown),
-        b"user.lifecycle.deactivate" | b"user.lifecycle.suspend" => (Act::Account, plain(ok), Change::AccountDisabled, Reason::None, Mfa::Unknown),
-        b"group.user_membership.add" => (Act::Account, plain(ok), Change::GroupAdded, Reason::None, Mfa::Unknown),
-        b"system.api_token.create" => (Act::Account, plain(ok), Change::KeyCreated, Reason::None, Mfa::Unknown),
-        b"user.account.report_suspicious_activity_by_enduser" => (Act::Mfa, Outcome::Failure, Change::None, Reason::Fraud, Mfa::Unknown),
-        k if k.starts_with(b"policy.lifecycle") || k.starts_with(b"policy.rule") || k.starts_with(b"zone.") => (Act::Config, plain(ok), Change::PolicyChanged, Reason::None, Mfa::Unknown),
-        b"user.session.end" | b"user.session.clear" => (Act::Posture, plain(ok), Change::None, Reason::None, Mfa::Unknown),
+        b"user.account.privilege.grant" | b"group.privilege.grant" => {
+            (Act::Account, plain(ok), Change::RoleGranted, Reason::None, Mfa::Unknown)
+        }
+        b"user.lifecycle.create" => {
+            (Act::Account, plain(ok), Change::AccountCreated, Reason::None, Mfa::Unknown)
+        }
+        b"user.lifecycle.deactivate" | b"user.lifecycle.suspend" => {
+            (Act::Account, plain(ok), Change::AccountDisabled, Reason::None, Mfa::Unknown)
+        }
+        b"group.user_membership.add" => {
+            (Act::Account, plain(ok), Change::GroupAdded, Reason::None, Mfa::Unknown)
+        }
+        b"system.api_token.create" => {
+            (Act::Account, plain(ok), Change::KeyCreated, Reason::None, Mfa::Unknown)
+        }
+        b"user.account.report_suspicious_activity_by_enduser" => {
+            (Act::Mfa, Outcome::Failure, Change::None, Reason::Fraud, Mfa::Unknown)
+        }
+        k if k.starts_with(b"policy.lifecycle")
+            || k.starts_with(b"policy.rule")
+            || k.starts_with(b"zone.") =>
+        {
+            (Act::Config, plain(ok), Change::PolicyChanged, Reason::None, Mfa::Unknown)
+        }
+        b"user.session.end" | b"user.session.clear" => {
+            (Act::Posture, plain(ok), Change::None, Reason::None, Mfa::Unknown)
+        }
         _ => (Act::Posture, plain(ok), Change::None, Reason::None, Mfa::Unknown),
     };
-    let target = if targets.user.bytes() != user.bytes() || act == Act::Account { targets.user.text() } else { b"".into() };
+    let target = if targets.user.bytes() != user.bytes() || act == Act::Account {
+        targets.user.text()
+    } else {
+        b"".into()
+    };
     let target = if target.is_empty() && act == Act::Account { user.text() } else { target };
     out.event(act, outcome)
         .at(at)
@@ -123,7 +201,8 @@ struct Targets<'a> {
     factor: &'a [u8],
 }
 
-static TARGET: LazyLock<Paths<4>> = LazyLock::new(|| Paths::new(["type", "alternateId", "displayName", "detailEntry.methodTypeUsed"]));
+static TARGET: LazyLock<Paths<4>> =
+    LazyLock::new(|| Paths::new(["type", "alternateId", "displayName", "detailEntry.methodTypeUsed"]));
 
 impl<'a> Targets<'a> {
     fn of(list: &'a [u8]) -> Targets<'a> {
@@ -134,7 +213,9 @@ impl<'a> Targets<'a> {
             match t[0].bytes() {
                 b"User" | b"AppUser" if found.user.is_missing() => found.user = t[1],
                 b"AppInstance" => found.app = t[2],
-                b"AuthenticatorEnrollment" | b"Authenticator" => found.factor = if t[2].is_missing() { t[3].bytes() } else { t[2].bytes() },
+                b"AuthenticatorEnrollment" | b"Authenticator" => {
+                    found.factor = if t[2].is_missing() { t[3].bytes() } else { t[2].bytes() }
+                }
                 _ => {}
             }
         }
@@ -169,10 +250,16 @@ fn mfa_why(reason: &[u8]) -> Reason {
 }
 
 fn factor(named: &[u8], target: &[u8], credential: &[u8]) -> Factor {
-    let has = |needle: &[u8]| [named, target, credential].iter().any(|t| memchr::memmem::find(t, needle).is_some());
+    let has =
+        |needle: &[u8]| [named, target, credential].iter().any(|t| memchr::memmem::find(t, needle).is_some());
     if has(b"PUSH") || has(b"Okta Verify") {
         Factor::Push
-    } else if has(b"FIDO") || has(b"WEBAUTHN") || has(b"Security Key") || has(b"FastPass") || has(b"SIGNED_NONCE") {
+    } else if has(b"FIDO")
+        || has(b"WEBAUTHN")
+        || has(b"Security Key")
+        || has(b"FastPass")
+        || has(b"SIGNED_NONCE")
+    {
         Factor::Fido2
     } else if has(b"TOTP") || has(b"TOKEN_SOFT") || has(b"Google Auth") {
         Factor::Totp

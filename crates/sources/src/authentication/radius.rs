@@ -20,7 +20,16 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::TunnelIp, Field::Zone, Field::SessionEnd],
     traps: &["inner_and_outer"],
     enable: "log { auth = yes } in radiusd.conf; msg_goodpass with %{Calling-Station-Id}",
-    claim: |r| memchr::memmem::find(r.raw, b"Login OK: [").or_else(|| memchr::memmem::find(r.raw, b"Login incorrect")).is_some() || r.header.program.starts_with(b"radiusd") || r.header.program.starts_with(b"freeradius") || memchr::memmem::find(&r.raw[..r.raw.len().min(40)], b" : Auth: ").or_else(|| memchr::memmem::find(&r.raw[..r.raw.len().min(40)], b" : Info: ")).is_some(),
+    claim: |r| {
+        memchr::memmem::find(r.raw, b"Login OK: [")
+            .or_else(|| memchr::memmem::find(r.raw, b"Login incorrect"))
+            .is_some()
+            || r.header.program.starts_with(b"radiusd")
+            || r.header.program.starts_with(b"freeradius")
+            || memchr::memmem::find(&r.raw[..r.raw.len().min(40)], b" : Auth: ")
+                .or_else(|| memchr::memmem::find(&r.raw[..r.raw.len().min(40)], b" : Info: "))
+                .is_some()
+    },
     parse,
     join: None,
 };
@@ -43,22 +52,48 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let text = &r.raw[from..];
     let Some(name) = after(text, b"[", b"]") else { return Parsed::Broken(Why::Missing("user")) };
     // A password may stand behind a slash: it is never kept.
-    let user = &name[..memchr::memchr(b'/', name).filter(|n| !name[..*n].is_empty() && !name.starts_with(b"host/")).unwrap_or(name.len())];
-    let Some(inside) = after(text, b"(from client ", b")") else { return Parsed::Broken(Why::Missing("client")) };
+    let user = &name[..memchr::memchr(b'/', name)
+        .filter(|n| !name[..*n].is_empty() && !name.starts_with(b"host/"))
+        .unwrap_or(name.len())];
+    let Some(inside) = after(text, b"(from client ", b")") else {
+        return Parsed::Broken(Why::Missing("client"));
+    };
     let client = word(inside).0;
     let station = after(inside, b" cli ", b" ").unwrap_or_default();
     let inner = memchr::memmem::find(inside, b"via TLS tunnel").is_some();
     let said = after(text, b"Login incorrect (", b")").unwrap_or_default();
     let reason = match outcome {
         Outcome::Success => Reason::None,
-        _ if memchr::memmem::find(said, b"No such user").is_some() || memchr::memmem::find(said, b"not found").is_some() => Reason::NoUser,
+        _ if memchr::memmem::find(said, b"No such user").is_some()
+            || memchr::memmem::find(said, b"not found").is_some() =>
+        {
+            Reason::NoUser
+        }
         _ => Reason::BadPassword,
     };
     if Ip::parse(station).is_some() {
-        return out.event(Act::Auth, outcome).at(at).service(Service::Radius).user(user).source(station).observer(client).reason(reason).flag(Flags::PRE_MFA).flag_if(inner, Flags::REPEATS).done();
+        return out
+            .event(Act::Auth, outcome)
+            .at(at)
+            .service(Service::Radius)
+            .user(user)
+            .source(station)
+            .observer(client)
+            .reason(reason)
+            .flag(Flags::PRE_MFA)
+            .flag_if(inner, Flags::REPEATS)
+            .done();
     }
     if inner {
         return Parsed::Irrelevant(Kind::Repeats);
     }
-    out.event(Act::Nac, outcome).at(at).service(Service::Wireless).user(user).mac(station).observer(client).method(Method::Dot1x).reason(reason).done()
+    out.event(Act::Nac, outcome)
+        .at(at)
+        .service(Service::Wireless)
+        .user(user)
+        .mac(station)
+        .observer(client)
+        .method(Method::Dot1x)
+        .reason(reason)
+        .done()
 }

@@ -25,7 +25,9 @@ pub static SOURCE: Source = Source {
 
 fn wanted(e: &WinEvent<'_>) -> bool {
     let by_channel = e.channel.eq_ignore_ascii_case(b"Security") || e.channel.eq_ignore_ascii_case(b"System");
-    let by_provider = e.provider.starts_with(b"Microsoft-Windows-Security-Auditing") || e.provider.starts_with(b"Microsoft-Windows-Eventlog") || e.provider.starts_with(b"Service Control Manager");
+    let by_provider = e.provider.starts_with(b"Microsoft-Windows-Security-Auditing")
+        || e.provider.starts_with(b"Microsoft-Windows-Eventlog")
+        || e.provider.starts_with(b"Service Control Manager");
     (by_channel || by_provider) && !matches!(e.id, 20249..=20300 | 6272..=6280 | 4778 | 4779)
 }
 
@@ -43,7 +45,13 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             }
             let package = e.get("AuthenticationPackageName");
             let ip = e.get("IpAddress");
-            let method = if package.starts_with(b"Kerberos") { Method::Kerberos } else if package.starts_with(b"NTLM") { Method::Ntlm } else { Method::Password };
+            let method = if package.starts_with(b"Kerberos") {
+                Method::Kerberos
+            } else if package.starts_with(b"NTLM") {
+                Method::Ntlm
+            } else {
+                Method::Password
+            };
             out.event(Act::Logon, Outcome::Success)
                 .at(at)
                 .service(service(kind))
@@ -80,7 +88,13 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             if machine {
                 return Parsed::Irrelevant(Kind::Machine);
             }
-            out.event(Act::Logoff, Outcome::Success).at(at).service(Service::Windows).domain_user(&e.get("TargetDomainName"), &target).host(host).observer(host).done()
+            out.event(Act::Logoff, Outcome::Success)
+                .at(at)
+                .service(Service::Windows)
+                .domain_user(&e.get("TargetDomainName"), &target)
+                .host(host)
+                .observer(host)
+                .done()
         }
         4648 => {
             // Explicit credentials: the subject uses the target account towards another host.
@@ -91,14 +105,31 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             if &*server == b"localhost" || server.is_empty() {
                 return Parsed::Irrelevant(Kind::OtherMessage);
             }
-            out.event(Act::Posture, Outcome::Unknown).at(at).service(Service::Windows).domain_user(&e.get("SubjectDomainName"), &e.get("SubjectUserName")).target(&target).host(&server).observer(host).source(&e.get("IpAddress")).done()
+            out.event(Act::Posture, Outcome::Unknown)
+                .at(at)
+                .service(Service::Windows)
+                .domain_user(&e.get("SubjectDomainName"), &e.get("SubjectUserName"))
+                .target(&target)
+                .host(&server)
+                .observer(host)
+                .source(&e.get("IpAddress"))
+                .done()
         }
         4672 => {
             let user = e.get("SubjectUserName");
             if user.ends_with(b"$") || service_name(&user) {
                 return Parsed::Irrelevant(Kind::Machine);
             }
-            out.event(Act::Account, Outcome::Success).at(at).service(Service::Windows).change(Change::PrivilegeUsed).domain_user(&e.get("SubjectDomainName"), &user).detail(first_privilege(&e.get("PrivilegeList"))).host(host).observer(host).flag(Flags::PRIVILEGED).done()
+            out.event(Act::Account, Outcome::Success)
+                .at(at)
+                .service(Service::Windows)
+                .change(Change::PrivilegeUsed)
+                .domain_user(&e.get("SubjectDomainName"), &user)
+                .detail(first_privilege(&e.get("PrivilegeList")))
+                .host(host)
+                .observer(host)
+                .flag(Flags::PRIVILEGED)
+                .done()
         }
         4768 | 4771 | 4776 => kerberos(r, &e, out),
         4769 => {
@@ -109,14 +140,30 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             let host_name = service_name.strip_suffix(b"$");
             let Some(reached) = host_name else { return Parsed::Irrelevant(Kind::RoutineUse) };
             // A ticket for a host is an intent to reach it; the host's own log says whether it did.
-            out.event(Act::Auth, if &*e.get("Status") == b"0x0" { Outcome::Success } else { Outcome::Failure }).at(at).service(Service::Directory).user(&target).source(&e.get("IpAddress")).host(reached).observer(host).method(Method::Kerberos).flag(Flags::NON_INTERACTIVE).done()
+            out.event(
+                Act::Auth,
+                if &*e.get("Status") == b"0x0" { Outcome::Success } else { Outcome::Failure },
+            )
+            .at(at)
+            .service(Service::Directory)
+            .user(&target)
+            .source(&e.get("IpAddress"))
+            .host(reached)
+            .observer(host)
+            .method(Method::Kerberos)
+            .flag(Flags::NON_INTERACTIVE)
+            .done()
         }
         4720 | 4722 | 4725 | 4726 | 4738 | 4767 | 4740 | 4723 | 4724 | 4781 => account(r, &e, out),
         4728 | 4732 | 4756 | 4729 | 4733 | 4757 => {
-            let change = if matches!(e.id, 4728 | 4732 | 4756) { Change::GroupAdded } else { Change::GroupRemoved };
+            let change =
+                if matches!(e.id, 4728 | 4732 | 4756) { Change::GroupAdded } else { Change::GroupRemoved };
             let member = e.get("MemberName");
             // `CN=Anna Smith,OU=…`: the name; a SID alone says less.
-            let name = member.strip_prefix(b"CN=").or_else(|| member.strip_prefix(b"cn=")).map(|m| &m[..memchr::memchr(b',', m).unwrap_or(m.len())]);
+            let name = member
+                .strip_prefix(b"CN=")
+                .or_else(|| member.strip_prefix(b"cn="))
+                .map(|m| &m[..memchr::memchr(b',', m).unwrap_or(m.len())]);
             let sid = e.get("MemberSid");
             let who = name.filter(|n| !n.is_empty()).unwrap_or(&sid);
             out.event(Act::Account, Outcome::Success)
@@ -133,18 +180,53 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         4697 | 7045 => {
             let name = if e.id == 7045 { e.get("ServiceName") } else { e.get("ServiceName") };
             let path = if e.id == 7045 { e.get("ImagePath") } else { e.get("ServiceFileName") };
-            out.event(Act::Account, Outcome::Success).at(at).service(Service::Host).change(Change::ServiceInstalled).domain_user(&e.get("SubjectDomainName"), &e.get("SubjectUserName")).target(&name).detail(&path).host(host).observer(host).done()
+            out.event(Act::Account, Outcome::Success)
+                .at(at)
+                .service(Service::Host)
+                .change(Change::ServiceInstalled)
+                .domain_user(&e.get("SubjectDomainName"), &e.get("SubjectUserName"))
+                .target(&name)
+                .detail(&path)
+                .host(host)
+                .observer(host)
+                .done()
         }
-        4698 => out.event(Act::Account, Outcome::Success).at(at).service(Service::Host).change(Change::TaskCreated).domain_user(&e.get("SubjectDomainName"), &e.get("SubjectUserName")).target(&e.get("TaskName")).host(host).observer(host).done(),
-        1102 | 104 => out.event(Act::Account, Outcome::Success).at(at).service(Service::Host).change(Change::LoggingStopped).domain_user(&e.get("SubjectDomainName"), &e.get("SubjectUserName")).host(host).observer(host).done(),
+        4698 => out
+            .event(Act::Account, Outcome::Success)
+            .at(at)
+            .service(Service::Host)
+            .change(Change::TaskCreated)
+            .domain_user(&e.get("SubjectDomainName"), &e.get("SubjectUserName"))
+            .target(&e.get("TaskName"))
+            .host(host)
+            .observer(host)
+            .done(),
+        1102 | 104 => out
+            .event(Act::Account, Outcome::Success)
+            .at(at)
+            .service(Service::Host)
+            .change(Change::LoggingStopped)
+            .domain_user(&e.get("SubjectDomainName"), &e.get("SubjectUserName"))
+            .host(host)
+            .observer(host)
+            .done(),
         4662 => {
             let properties = e.get("Properties");
             let user = e.get("SubjectUserName");
-            let replicates = memchr::memmem::find(&properties, b"1131f6aa-").or_else(|| memchr::memmem::find(&properties, b"1131f6ad-")).is_some();
+            let replicates = memchr::memmem::find(&properties, b"1131f6aa-")
+                .or_else(|| memchr::memmem::find(&properties, b"1131f6ad-"))
+                .is_some();
             if !replicates || user.ends_with(b"$") {
                 return Parsed::Irrelevant(Kind::RoutineUse);
             }
-            out.event(Act::Account, Outcome::Success).at(at).service(Service::Directory).change(Change::CredentialAccess).domain_user(&e.get("SubjectDomainName"), &user).detail(b"directory replication").observer(host).done()
+            out.event(Act::Account, Outcome::Success)
+                .at(at)
+                .service(Service::Directory)
+                .change(Change::CredentialAccess)
+                .domain_user(&e.get("SubjectDomainName"), &user)
+                .detail(b"directory replication")
+                .observer(host)
+                .done()
         }
         4688 => {
             let user = e.get("SubjectUserName");
@@ -153,7 +235,14 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             }
             let line = e.get("CommandLine");
             let command = if line.is_empty() { e.get("NewProcessName") } else { line };
-            out.event(Act::Exec, Outcome::Success).at(at).service(Service::Host).domain_user(&e.get("SubjectDomainName"), &user).detail(&command).host(host).observer(host).done()
+            out.event(Act::Exec, Outcome::Success)
+                .at(at)
+                .service(Service::Host)
+                .domain_user(&e.get("SubjectDomainName"), &user)
+                .detail(&command)
+                .host(host)
+                .observer(host)
+                .done()
         }
         5140 | 5145 => {
             let user = e.get("SubjectUserName");
@@ -161,15 +250,40 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             if user.ends_with(b"$") || memchr::memmem::find(&share, b"IPC$").is_some() {
                 return Parsed::Irrelevant(Kind::RoutineUse);
             }
-            out.event(Act::Flow, Outcome::Success).at(at).service(Service::Windows).domain_user(&e.get("SubjectDomainName"), &user).source(&e.get("IpAddress")).destination_port(445).host(host).observer(host).detail(&share).done()
+            out.event(Act::Flow, Outcome::Success)
+                .at(at)
+                .service(Service::Windows)
+                .domain_user(&e.get("SubjectDomainName"), &user)
+                .source(&e.get("IpAddress"))
+                .destination_port(445)
+                .host(host)
+                .observer(host)
+                .detail(&share)
+                .done()
         }
-        4825 => out.event(Act::Logon, Outcome::Failure).at(at).service(Service::Rdp).domain_user(&e.get("AccountDomain"), &e.get("AccountName")).source(&e.get("ClientAddress")).host(host).observer(host).reason(Reason::NotAllowed).done(),
+        4825 => out
+            .event(Act::Logon, Outcome::Failure)
+            .at(at)
+            .service(Service::Rdp)
+            .domain_user(&e.get("AccountDomain"), &e.get("AccountName"))
+            .source(&e.get("ClientAddress"))
+            .host(host)
+            .observer(host)
+            .reason(Reason::NotAllowed)
+            .done(),
         _ => {
             let user = e.get("SubjectUserName");
             if user.is_empty() || user.ends_with(b"$") || service_name(&user) {
                 return Parsed::Irrelevant(Kind::OtherMessage);
             }
-            out.event(Act::Posture, Outcome::Unknown).at(at).service(Service::Windows).domain_user(&e.get("SubjectDomainName"), &user).source(&e.get("IpAddress")).host(host).observer(host).done()
+            out.event(Act::Posture, Outcome::Unknown)
+                .at(at)
+                .service(Service::Windows)
+                .domain_user(&e.get("SubjectDomainName"), &user)
+                .source(&e.get("IpAddress"))
+                .host(host)
+                .observer(host)
+                .done()
         }
     }
 }
@@ -183,7 +297,9 @@ fn service(logon_type: u8) -> Service {
 
 /// Accounts that Windows itself runs as.
 fn service_name(user: &[u8]) -> bool {
-    matches!(user, b"SYSTEM" | b"LOCAL SERVICE" | b"NETWORK SERVICE" | b"ANONYMOUS LOGON") || user.starts_with(b"DWM-") || user.starts_with(b"UMFD-")
+    matches!(user, b"SYSTEM" | b"LOCAL SERVICE" | b"NETWORK SERVICE" | b"ANONYMOUS LOGON")
+        || user.starts_with(b"DWM-")
+        || user.starts_with(b"UMFD-")
 }
 
 /// Why a logon failed; `None` for codes that are no failed logon of a person (clock, domain, wrong type).
@@ -245,13 +361,30 @@ fn account(r: &Record<'_>, e: &WinEvent<'_>, out: &mut Emit<'_>) -> Parsed {
         4724 => Change::PasswordReset,
         _ => return Parsed::Irrelevant(Kind::RoutineUse),
     };
-    out.event(Act::Account, Outcome::Success).at(e.time(r)).service(Service::Directory).change(change).domain_user(&e.get("SubjectDomainName"), &e.get("SubjectUserName")).target(&target).observer(&e.computer).done()
+    out.event(Act::Account, Outcome::Success)
+        .at(e.time(r))
+        .service(Service::Directory)
+        .change(change)
+        .domain_user(&e.get("SubjectDomainName"), &e.get("SubjectUserName"))
+        .target(&target)
+        .observer(&e.computer)
+        .done()
 }
 
 fn privileged_group(group: &[u8]) -> bool {
     const GROUPS: [&[u8]; 12] = [
-        b"domain admins", b"enterprise admins", b"schema admins", b"administrators", b"account operators", b"backup operators",
-        b"server operators", b"print operators", b"dnsadmins", b"group policy creator owners", b"remote desktop users", b"organization management",
+        b"domain admins",
+        b"enterprise admins",
+        b"schema admins",
+        b"administrators",
+        b"account operators",
+        b"backup operators",
+        b"server operators",
+        b"print operators",
+        b"dnsadmins",
+        b"group policy creator owners",
+        b"remote desktop users",
+        b"organization management",
     ];
     GROUPS.iter().any(|g| group.eq_ignore_ascii_case(g))
 }

@@ -4,6 +4,4 @@ use crate::source::Source;
 
 pub mod netscaler;
 
-pub static SOURCES: &[&Source] = &[
-    &netscaler::SOURCE,
-];
+pub static SOURCES: &[&Source] = &[&netscaler::SOURCE];

@@ -17,7 +17,16 @@ pub static SOURCE: Source = Source {
     name: "netscaler",
     title: "Citrix NetScaler / ADC Gateway",
     row: Row::Citrix,
-    gives: &[Act::Auth, Act::SessionStart, Act::IpAssign, Act::SessionResume, Act::SessionEnd, Act::Admin, Act::Config, Act::Flow],
+    gives: &[
+        Act::Auth,
+        Act::SessionStart,
+        Act::IpAssign,
+        Act::SessionResume,
+        Act::SessionEnd,
+        Act::Admin,
+        Act::Config,
+        Act::Flow,
+    ],
     lacks: &[Field::Mfa, Field::Device],
     traps: &["date_order", "double_failure", "session_of_another"],
     enable: "set audit syslogParams -logLevel ALL; set aaa parameter -enableSessionStickiness; userDefinedAuditlog YES",
@@ -66,7 +75,15 @@ fn stamp(text: &[u8], r: &Record<'_>) -> Option<(EventTime, Certainty)> {
     } else {
         (first, second, first == second || header_day == Some((first, second)))
     };
-    let civil = Civil { year: i16::try_from(year).ok()?, month: u8::try_from(month).ok()?, day: u8::try_from(day).ok()?, hour: two(0)?, minute: two(3)?, second: two(6)?, micros: 0 };
+    let civil = Civil {
+        year: i16::try_from(year).ok()?,
+        month: u8::try_from(month).ok()?,
+        day: u8::try_from(day).ok()?,
+        hour: two(0)?,
+        minute: two(3)?,
+        second: two(6)?,
+        micros: 0,
+    };
     let zone = text.get(colon + 9..).map_or(&b""[..], |t| word(t).0);
     // The default order is MM/DD/YYYY; where nothing confirms it the time says so.
     let certainty = if sure { Certainty::Exact } else { Certainty::ZoneAssumed };
@@ -90,7 +107,14 @@ fn device<'a>(r: &Record<'a>) -> &'a [u8] {
     let mut words = head[..ppe].rsplit(|b| *b == b' ');
     words.next();
     match words.next() {
-        Some(w) if w.first().is_some_and(u8::is_ascii_alphanumeric) && w != b"GMT" && w != b"UTC" && !w.contains(&b'/') => &r.body[memchr::memmem::find(head, w).unwrap_or(0)..][..w.len()],
+        Some(w)
+            if w.first().is_some_and(u8::is_ascii_alphanumeric)
+                && w != b"GMT"
+                && w != b"UTC"
+                && !w.contains(&b'/') =>
+        {
+            &r.body[memchr::memmem::find(head, w).unwrap_or(0)..][..w.len()]
+        }
         _ => r.host(),
     }
 }
@@ -123,17 +147,35 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         (b"AAA", b"LOGIN_FAILED") => {
             let said = field(text, b"Failure_reason ");
             let locked = memchr::memmem::find(said, b"ocked").is_some();
-            out.event(Act::Auth, Outcome::Failure).at(at).service(Service::Ica).user(user).source(ip).reason(if locked { Reason::Locked } else { Reason::BadPassword }).client(field(text, b"Browser ")).observer(host).done()
+            out.event(Act::Auth, Outcome::Failure)
+                .at(at)
+                .service(Service::Ica)
+                .user(user)
+                .source(ip)
+                .reason(if locked { Reason::Locked } else { Reason::BadPassword })
+                .client(field(text, b"Browser "))
+                .observer(host)
+                .done()
         }
         (b"AAA", b"Message") => {
             let rejected = after(text, b"Authentication is rejected for ", b" ");
-            if rejected.is_some() { Parsed::Irrelevant(Kind::Repeats) } else { Parsed::Irrelevant(Kind::Housekeeping) }
+            if rejected.is_some() {
+                Parsed::Irrelevant(Kind::Repeats)
+            } else {
+                Parsed::Irrelevant(Kind::Housekeeping)
+            }
         }
-        (b"SSLVPN", b"LOGIN") => {
-            
-            
-            out.event(Act::SessionStart, Outcome::Success).at(at).service(Service::Ica).user(user).source(ip).sid(sid).group(group).client(field(text, b"Browser_type ")).observer(host).done()
-        }
+        (b"SSLVPN", b"LOGIN") => out
+            .event(Act::SessionStart, Outcome::Success)
+            .at(at)
+            .service(Service::Ica)
+            .user(user)
+            .source(ip)
+            .sid(sid)
+            .group(group)
+            .client(field(text, b"Browser_type "))
+            .observer(host)
+            .done(),
         (b"SSLVPN", b"LOGOUT") => {
             let method = field(text, b"LogoutMethod ");
             let reason = match method {
@@ -154,7 +196,14 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .observer(host)
                 .done()
         }
-        (b"SSLVPN", b"TCPCONNSTAT" | b"UDPFLOWSTAT" | b"HTTPREQUEST" | b"HTTP_RESOURCEACCESS_DENIED" | b"NONHTTP_RESOURCEACCESS_DENIED") => {
+        (
+            b"SSLVPN",
+            b"TCPCONNSTAT"
+            | b"UDPFLOWSTAT"
+            | b"HTTPREQUEST"
+            | b"HTTP_RESOURCEACCESS_DENIED"
+            | b"NONHTTP_RESOURCEACCESS_DENIED",
+        ) => {
             // Activity of a session: its address now, its intranet address, and what it reached.
             if user.is_empty() && sid.is_empty() {
                 return Parsed::Irrelevant(Kind::Transport);
@@ -163,13 +212,23 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             let tunnel = field(text, b"Nat_ip ");
             let source = word(field(text, b"- Source ")).0;
             let from = if portreeve_model::Ip::parse(ip).is_some() { ip } else { source };
-            let mut activity = out.event(Act::SessionResume, Outcome::Success).at(at).service(Service::Ica).user(user).source(from).sid(sid).group(group).observer(host);
+            let mut activity = out
+                .event(Act::SessionResume, Outcome::Success)
+                .at(at)
+                .service(Service::Ica)
+                .user(user)
+                .source(from)
+                .sid(sid)
+                .group(group)
+                .observer(host);
             if portreeve_model::Ip::parse(tunnel).is_some() {
                 activity = activity.tunnel(tunnel);
             }
             let done = activity.done();
             let destination = word(field(text, b"Destination ")).0;
-            if portreeve_model::Ip::parse(tunnel).is_some() && portreeve_model::Ip::parse(destination).is_some() {
+            if portreeve_model::Ip::parse(tunnel).is_some()
+                && portreeve_model::Ip::parse(destination).is_some()
+            {
                 return out
                     .event(Act::Flow, if denied { Outcome::Failure } else { Outcome::Success })
                     .at(at)
@@ -198,18 +257,30 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .done()
         }
         (b"SSLVPN", b"ICAEND_CONNSTAT") | (b"AAA", b"EXTRACTED_GROUPS") => Parsed::Irrelevant(Kind::Repeats),
-        (b"SSLVPN", b"CLISEC_CHECK" | b"CLISEC_EXP_EVAL") => out.event(Act::Posture, Outcome::Unknown).at(at).service(Service::Ica).user(user).source(ip).observer(host).done(),
+        (b"SSLVPN", b"CLISEC_CHECK" | b"CLISEC_EXP_EVAL") => out
+            .event(Act::Posture, Outcome::Unknown)
+            .at(at)
+            .service(Service::Ica)
+            .user(user)
+            .source(ip)
+            .observer(host)
+            .done(),
         (b"UI" | b"GUI" | b"API" | b"CLI", b"CMD_EXECUTED") => command(text, at, host, out),
         (b"SSLLOG", _) => Parsed::Irrelevant(Kind::Transport),
         (b"TCP" | b"EVENT" | b"SNMP" | b"ROUTING", _) => Parsed::Irrelevant(Kind::Housekeeping),
-        _ if !user.is_empty() || portreeve_model::Ip::parse(ip).is_some() => {
-            out.event(Act::Posture, Outcome::Unknown).at(at).service(Service::Ica).user(user).source(ip).sid(sid).observer(host).done()
-        }
+        _ if !user.is_empty() || portreeve_model::Ip::parse(ip).is_some() => out
+            .event(Act::Posture, Outcome::Unknown)
+            .at(at)
+            .service(Service::Ica)
+            .user(user)
+            .source(ip)
+            .sid(sid)
+            .observer(host)
+            .done(),
         _ if text.is_empty() => Parsed::Broken(Why::Missing("text")),
         _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }
-
 
 fn command(text: &[u8], at: Option<(EventTime, Certainty)>, host: &[u8], out: &mut Emit<'_>) -> Parsed {
     let command = field(text, b"Command ");
@@ -217,26 +288,50 @@ fn command(text: &[u8], at: Option<(EventTime, Certainty)>, host: &[u8], out: &m
     let outcome = if failed { Outcome::Failure } else { Outcome::Success };
     let (user, ip) = (field(text, b"User "), field(text, b"Remote_ip "));
     if command.starts_with(b"login") || memchr::memmem::find(command, b"login login").is_some() {
-        return out.event(Act::Admin, outcome).at(at).service(Service::Management).user(user).source(ip).observer(host).flag(Flags::PRIVILEGED).done();
+        return out
+            .event(Act::Admin, outcome)
+            .at(at)
+            .service(Service::Management)
+            .user(user)
+            .source(ip)
+            .observer(host)
+            .flag(Flags::PRIVILEGED)
+            .done();
     }
     let change = if command.starts_with(b"add system user") {
         Change::AdminCreated
     } else if command.starts_with(b"add aaa user") {
         Change::LocalUserCreated
-    } else if command.starts_with(b"bind vpn") || command.starts_with(b"unbind") || command.starts_with(b"set vpn") || command.starts_with(b"set aaa") {
+    } else if command.starts_with(b"bind vpn")
+        || command.starts_with(b"unbind")
+        || command.starts_with(b"set vpn")
+        || command.starts_with(b"set aaa")
+    {
         Change::PolicyChanged
-    } else if memchr::memmem::find(command, b"syslog").is_some() && (command.starts_with(b"rm") || command.starts_with(b"set")) {
+    } else if memchr::memmem::find(command, b"syslog").is_some()
+        && (command.starts_with(b"rm") || command.starts_with(b"set"))
+    {
         Change::LoggingStopped
     } else if command.starts_with(b"show") || command.starts_with(b"stat") || command.starts_with(b"logout") {
         return Parsed::Irrelevant(Kind::RoutineUse);
     } else {
         Change::ConfigChanged
     };
-    out.event(Act::Config, outcome).at(at).service(Service::Management).user(user).source(ip).detail(command).change(change).observer(host).flag(Flags::PRIVILEGED).done()
+    out.event(Act::Config, outcome)
+        .at(at)
+        .service(Service::Management)
+        .user(user)
+        .source(ip)
+        .detail(command)
+        .change(change)
+        .observer(host)
+        .flag(Flags::PRIVILEGED)
+        .done()
 }
 
 /// `HH:MM:SS`.
 fn clock_span(text: &[u8]) -> u32 {
-    let seconds = text.split(|b| *b == b':').take(3).fold(0u64, |n, p| n.saturating_mul(60).saturating_add(number(p)));
+    let seconds =
+        text.split(|b| *b == b':').take(3).fold(0u64, |n, p| n.saturating_mul(60).saturating_add(number(p)));
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }

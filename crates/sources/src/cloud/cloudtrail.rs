@@ -22,7 +22,11 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::TunnelIp, Field::Device, Field::SessionEnd],
     traps: &["mfa_used_no_under_saml", "hidden_user", "service_as_source"],
     enable: "a trail for all regions with management events; sign-in events are in us-east-1 and the regional endpoints",
-    claim: |r| r.shape == Shape::Json && memchr::memmem::find(&r.body[..r.body.len().min(4_000)], b"\"eventSource\"").is_some() && memchr::memmem::find(r.body, b"\"eventName\"").is_some(),
+    claim: |r| {
+        r.shape == Shape::Json
+            && memchr::memmem::find(&r.body[..r.body.len().min(4_000)], b"\"eventSource\"").is_some()
+            && memchr::memmem::find(r.body, b"\"eventName\"").is_some()
+    },
     parse,
     join: None,
 };
@@ -30,12 +34,36 @@ pub static SOURCE: Source = Source {
 const N: usize = 30;
 static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
-        "eventTime", "eventName", "eventSource", "sourceIPAddress", "userAgent", "errorCode", "errorMessage", "readOnly", "recipientAccountId", "awsRegion",
-        "userIdentity.type", "userIdentity.userName", "userIdentity.arn", "userIdentity.accessKeyId", "userIdentity.principalId",
-        "userIdentity.sessionContext.sessionIssuer.userName", "userIdentity.sessionContext.attributes.mfaAuthenticated", "userIdentity.invokedBy",
-        "additionalEventData.MFAUsed", "additionalEventData.SamlProviderArn", "responseElements.ConsoleLogin",
-        "requestParameters.userName", "requestParameters.roleName", "requestParameters.policyArn", "requestParameters.groupName",
-        "requestParameters", "requestParameters.accessKeyId", "eventType", "responseElements.accessKey.accessKeyId", "eventCategory",
+        "eventTime",
+        "eventName",
+        "eventSource",
+        "sourceIPAddress",
+        "userAgent",
+        "errorCode",
+        "errorMessage",
+        "readOnly",
+        "recipientAccountId",
+        "awsRegion",
+        "userIdentity.type",
+        "userIdentity.userName",
+        "userIdentity.arn",
+        "userIdentity.accessKeyId",
+        "userIdentity.principalId",
+        "userIdentity.sessionContext.sessionIssuer.userName",
+        "userIdentity.sessionContext.attributes.mfaAuthenticated",
+        "userIdentity.invokedBy",
+        "additionalEventData.MFAUsed",
+        "additionalEventData.SamlProviderArn",
+        "responseElements.ConsoleLogin",
+        "requestParameters.userName",
+        "requestParameters.roleName",
+        "requestParameters.policyArn",
+        "requestParameters.groupName",
+        "requestParameters",
+        "requestParameters.accessKeyId",
+        "eventType",
+        "responseElements.accessKey.accessKeyId",
+        "eventCategory",
     ])
 });
 
@@ -71,11 +99,26 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         Change::CredentialAccess => Act::Api,
         _ => Act::Account,
     };
-    let shell = matches!(name, b"StartSession" | b"SendCommand" | b"SendSSHPublicKey" | b"SendSerialConsoleSSHPublicKey" | b"ExecuteCommand" | b"ResumeSession");
+    let shell = matches!(
+        name,
+        b"StartSession"
+            | b"SendCommand"
+            | b"SendSSHPublicKey"
+            | b"SendSerialConsoleSSHPublicKey"
+            | b"ExecuteCommand"
+            | b"ResumeSession"
+    );
     let target = [v[21], v[22], v[24], v[26]].into_iter().find(|x| !x.is_missing()).unwrap_or_default();
     let right = if v[23].is_missing() { Value::Text(name) } else { v[23] };
     let outcome = if failed { Outcome::Failure } else { Outcome::Success };
-    let reason = if v[5].bytes().starts_with(b"AccessDenied") || v[5].bytes().ends_with(b"UnauthorizedOperation") { Reason::NotAllowed } else if failed { Reason::Other } else { Reason::None };
+    let reason =
+        if v[5].bytes().starts_with(b"AccessDenied") || v[5].bytes().ends_with(b"UnauthorizedOperation") {
+            Reason::NotAllowed
+        } else if failed {
+            Reason::Other
+        } else {
+            Reason::None
+        };
     let mfa = match v[16].truth() {
         Some(true) => Mfa::Yes,
         // A long-term key never passes one; a role's session was asked for by whoever assumed it.
@@ -114,7 +157,11 @@ fn user<'a>(v: &[Value<'a>; N]) -> Vec<u8> {
     // `arn:aws:sts::1:assumed-role/Role/session`: the session name is the person where a person assumed it.
     let arn = v[12].bytes();
     if let Some(session) = arn.rsplit(|b| *b == b'/').next().filter(|_| arn.contains(&b'/')) {
-        let machine = session.starts_with(b"i-") || session.iter().all(|b| b.is_ascii_digit()) || session.starts_with(b"botocore-session") || session.starts_with(b"aws-sdk") || session.starts_with(b"GitHubActions");
+        let machine = session.starts_with(b"i-")
+            || session.iter().all(|b| b.is_ascii_digit())
+            || session.starts_with(b"botocore-session")
+            || session.starts_with(b"aws-sdk")
+            || session.starts_with(b"GitHubActions");
         if !machine {
             return session.to_vec();
         }
@@ -123,16 +170,24 @@ fn user<'a>(v: &[Value<'a>; N]) -> Vec<u8> {
     v[14].text().into_owned()
 }
 
-fn console(v: &[Value<'_>; N], at: Option<(portreeve_model::EventTime, Certainty)>, user: &[u8], out: &mut Emit<'_>) -> Parsed {
+fn console(
+    v: &[Value<'_>; N],
+    at: Option<(portreeve_model::EventTime, Certainty)>,
+    user: &[u8],
+    out: &mut Emit<'_>,
+) -> Parsed {
     let kind = v[10].bytes();
     let ok = v[20].is(b"Success");
-    let federated = !v[19].is_missing() || kind == b"AssumedRole" || memchr::memmem::find(v[12].bytes(), b"AWSReservedSSO_").is_some();
+    let federated = !v[19].is_missing()
+        || kind == b"AssumedRole"
+        || memchr::memmem::find(v[12].bytes(), b"AWSReservedSSO_").is_some();
     let mfa = match (v[18].bytes().eq_ignore_ascii_case(b"yes"), federated) {
         (true, _) => Mfa::Yes,
         (false, true) => Mfa::Delegated,
         (false, false) => Mfa::No,
     };
-    let hidden = user == b"HIDDEN_DUE_TO_SECURITY_REASONS" || memchr::memmem::find(v[6].bytes(), b"No username found").is_some();
+    let hidden = user == b"HIDDEN_DUE_TO_SECURITY_REASONS"
+        || memchr::memmem::find(v[6].bytes(), b"No username found").is_some();
     let reason = match (ok, hidden) {
         (true, _) => Reason::None,
         (false, true) => Reason::NoUser,
@@ -157,16 +212,39 @@ fn change_of(name: &[u8], v: &[Value<'_>; N]) -> Change {
     match name {
         b"CreateUser" => Change::AccountCreated,
         b"DeleteUser" => Change::AccountDeleted,
-        b"CreateAccessKey" | b"CreateLoginProfile" | b"UploadSSHPublicKey" | b"CreateServiceSpecificCredential" | b"ImportKeyPair" => Change::KeyCreated,
+        b"CreateAccessKey"
+        | b"CreateLoginProfile"
+        | b"UploadSSHPublicKey"
+        | b"CreateServiceSpecificCredential"
+        | b"ImportKeyPair" => Change::KeyCreated,
         b"UpdateLoginProfile" => Change::PasswordReset,
         b"AddUserToGroup" => Change::GroupAdded,
-        b"AttachUserPolicy" | b"PutUserPolicy" | b"AttachRolePolicy" | b"PutRolePolicy" | b"AttachGroupPolicy" | b"PutGroupPolicy" | b"CreatePolicyVersion" | b"SetDefaultPolicyVersion" => Change::RoleGranted,
-        b"UpdateAssumeRolePolicy" | b"CreateSAMLProvider" | b"UpdateSAMLProvider" | b"CreateOpenIDConnectProvider" | b"UpdateAccountPasswordPolicy" => Change::PolicyChanged,
+        b"AttachUserPolicy"
+        | b"PutUserPolicy"
+        | b"AttachRolePolicy"
+        | b"PutRolePolicy"
+        | b"AttachGroupPolicy"
+        | b"PutGroupPolicy"
+        | b"CreatePolicyVersion"
+        | b"SetDefaultPolicyVersion" => Change::RoleGranted,
+        b"UpdateAssumeRolePolicy"
+        | b"CreateSAMLProvider"
+        | b"UpdateSAMLProvider"
+        | b"CreateOpenIDConnectProvider"
+        | b"UpdateAccountPasswordPolicy" => Change::PolicyChanged,
         b"DeactivateMFADevice" | b"DeleteVirtualMFADevice" => Change::FactorRemoved,
         b"EnableMFADevice" => Change::FactorEnrolled,
-        b"StopLogging" | b"DeleteTrail" | b"PutEventSelectors" | b"DeleteFlowLogs" | b"DisableGuardDuty" | b"DeleteDetector" | b"StopConfigurationRecorder" => Change::LoggingStopped,
+        b"StopLogging"
+        | b"DeleteTrail"
+        | b"PutEventSelectors"
+        | b"DeleteFlowLogs"
+        | b"DisableGuardDuty"
+        | b"DeleteDetector"
+        | b"StopConfigurationRecorder" => Change::LoggingStopped,
         b"AuthorizeSecurityGroupIngress" | b"CreateNetworkAclEntry" => {
-            let open = memchr::memmem::find(v[25].nested(), b"0.0.0.0/0").or_else(|| memchr::memmem::find(v[25].nested(), b"\"::/0\"")).is_some();
+            let open = memchr::memmem::find(v[25].nested(), b"0.0.0.0/0")
+                .or_else(|| memchr::memmem::find(v[25].nested(), b"\"::/0\""))
+                .is_some();
             if open { Change::Exposed } else { Change::None }
         }
         b"GetSecretValue" | b"GetPasswordData" | b"BatchGetSecretValue" => Change::CredentialAccess,

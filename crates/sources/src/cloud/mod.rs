@@ -4,6 +4,4 @@ use crate::source::Source;
 
 pub mod cloudtrail;
 
-pub static SOURCES: &[&Source] = &[
-    &cloudtrail::SOURCE,
-];
+pub static SOURCES: &[&Source] = &[&cloudtrail::SOURCE];

@@ -31,6 +31,8 @@ pub struct Clock {
     year: Option<i16>,
     /// Dated records of the run, or the file's own date: where a yearless stamp most likely belongs.
     near: Option<(EventTime, EventTime)>,
+    /// Records without any stamp are kept, at `EventTime::MIN`: for `parse`, which prints what is there.
+    untimed: bool,
 }
 
 impl Default for Clock {
@@ -42,7 +44,7 @@ impl Default for Clock {
 impl Clock {
     /// UTC assumed, nothing known about the year.
     pub fn utc() -> Clock {
-        Clock { zone: None, zone_declared: false, year: None, near: None }
+        Clock { zone: None, zone_declared: false, year: None, near: None, untimed: false }
     }
 
     pub fn with_zone(mut self, zone: TimeZone, declared: bool) -> Clock {
@@ -54,6 +56,16 @@ impl Clock {
     pub fn with_year(mut self, year: Option<i16>) -> Clock {
         self.year = year;
         self
+    }
+
+    /// Keeps records without a stamp instead of calling them broken.
+    pub fn keeping_untimed(mut self) -> Clock {
+        self.untimed = true;
+        self
+    }
+
+    pub(crate) fn keeps_untimed(&self) -> bool {
+        self.untimed
     }
 
     /// Yearless stamps belong into or next to this span.

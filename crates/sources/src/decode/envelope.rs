@@ -34,10 +34,30 @@ const NATIVE: [&[u8]; 12] = [
 const N: usize = 24;
 static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
-        "event.original", "@message", "_raw", "result._raw", "_source.event.original", "_source.message", "log.original", "message",
-        "log", "MESSAGE", "raw", "rawmessage", "line", "msg", "Message",
-        "winlog", "EventID", "eventType", "detail-type", "detail",
-        "@timestamp", "host.name", "host", "hostname",
+        "event.original",
+        "@message",
+        "_raw",
+        "result._raw",
+        "_source.event.original",
+        "_source.message",
+        "log.original",
+        "message",
+        "log",
+        "MESSAGE",
+        "raw",
+        "rawmessage",
+        "line",
+        "msg",
+        "Message",
+        "winlog",
+        "EventID",
+        "eventType",
+        "detail-type",
+        "detail",
+        "@timestamp",
+        "host.name",
+        "host",
+        "hostname",
     ])
 });
 
@@ -52,7 +72,9 @@ pub(crate) fn open(object: &[u8]) -> Option<Inner<'_>> {
     if !v[15].is_missing() || !v[16].is_missing() || !v[17].is_missing() {
         return None;
     }
-    if !v[18].is_missing() && let Value::Nested(detail) = v[19] {
+    if !v[18].is_missing()
+        && let Value::Nested(detail) = v[19]
+    {
         return Some(Inner { raw: Cow::Borrowed(detail), host: b"", time: None });
     }
     let text = v[..15].iter().find_map(|value| match value {
@@ -85,9 +107,16 @@ mod tests {
     fn envelopes_and_native_records() {
         assert_eq!(raw(r#"{"id":3,"message":"<38>Oct 23 a\tb"}"#).as_deref(), Some("<38>Oct 23 a\tb"));
         assert_eq!(raw(r#"{"log":"line\n","stream":"stdout"}"#).as_deref(), Some("line\n"));
-        assert_eq!(raw(r#"{"@timestamp":"2026-01-01T00:00:00Z","message":"parsed","event":{"original":"raw"}}"#).as_deref(), Some("raw"));
+        assert_eq!(
+            raw(r#"{"@timestamp":"2026-01-01T00:00:00Z","message":"parsed","event":{"original":"raw"}}"#)
+                .as_deref(),
+            Some("raw")
+        );
         assert_eq!(raw(r#"{"version":"0","detail-type":"AWS API Call via CloudTrail","detail":{"eventVersion":"1.08"}}"#).as_deref(), Some(r#"{"eventVersion":"1.08"}"#));
-        assert_eq!(raw(r#"{"@timestamp":"2026-01-01T00:00:00Z","winlog":{"event_id":4624},"message":"An account"}"#), None);
+        assert_eq!(
+            raw(r#"{"@timestamp":"2026-01-01T00:00:00Z","winlog":{"event_id":4624},"message":"An account"}"#),
+            None
+        );
         assert_eq!(raw(r#"{"eventVersion":"1.08","message":"x"}"#), None);
         assert_eq!(raw(r#"{"a":1}"#), None);
         assert_eq!(raw("{"), None);

@@ -9,7 +9,13 @@ use std::io::Read;
 pub const TEXT: usize = 4_096;
 
 /// The text of the wanted records of one stream, and the names of its archive entries.
-pub fn fetch(from: &mut dyn Read, size: Option<u64>, input: u32, wanted: &[RawRef], limits: &Limits) -> (BTreeMap<RawRef, String>, Vec<String>) {
+pub fn fetch(
+    from: &mut dyn Read,
+    size: Option<u64>,
+    input: u32,
+    wanted: &[RawRef],
+    limits: &Limits,
+) -> (BTreeMap<RawRef, String>, Vec<String>) {
     let mut left: BTreeMap<(u16, u32), RawRef> = wanted.iter().map(|r| ((r.entry(), r.line), *r)).collect();
     let mut found = BTreeMap::new();
     let outcome = read(from, size, input, limits, &mut |record| {

@@ -36,7 +36,13 @@ pub struct Joined {
 
 impl Joiner {
     /// Takes a piece; gives the whole once nothing is missing.
-    pub fn take(&mut self, source: &'static Source, fragment: Fragment, raw: &[u8], at: RawRef) -> Option<Joined> {
+    pub fn take(
+        &mut self,
+        source: &'static Source,
+        fragment: Fragment,
+        raw: &[u8],
+        at: RawRef,
+    ) -> Option<Joined> {
         let id = (source.name, fragment.key);
         if !self.open.contains_key(&id) {
             self.order.push_back(id);
@@ -44,14 +50,23 @@ impl Joiner {
                 self.give_up_oldest();
             }
         }
-        let open = self.open.entry(id).or_insert_with(|| Open { parts: BTreeMap::new(), bytes: 0, wanted: 0, at, source });
+        let open = self.open.entry(id).or_insert_with(|| Open {
+            parts: BTreeMap::new(),
+            bytes: 0,
+            wanted: 0,
+            at,
+            source,
+        });
         open.at = open.at.min(at);
         if fragment.parts > 0 {
             open.wanted = fragment.parts;
         } else if fragment.last {
             open.wanted = u32::try_from(open.parts.len() + 1).unwrap_or(u32::MAX);
         }
-        if open.parts.len() < PARTS && open.bytes + raw.len() <= BYTES && !open.parts.contains_key(&fragment.part) {
+        if open.parts.len() < PARTS
+            && open.bytes + raw.len() <= BYTES
+            && !open.parts.contains_key(&fragment.part)
+        {
             open.bytes += raw.len();
             open.parts.insert(fragment.part, raw.to_vec());
         }

@@ -23,7 +23,14 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { ratio: 250, free_bytes: 64 << 20, bytes: 64 << 30, depth: 4, entries: 50_000, record_bytes: 1 << 20 }
+        Limits {
+            ratio: 250,
+            free_bytes: 64 << 20,
+            bytes: 64 << 30,
+            depth: 4,
+            entries: 50_000,
+            record_bytes: 1 << 20,
+        }
     }
 }
 
@@ -54,7 +61,13 @@ impl Outcome {
 }
 
 /// Gives every record of a stream to `sink`, until it returns false. `size` is the stream's length, if known.
-pub fn read(from: &mut dyn Read, size: Option<u64>, input: u32, limits: &Limits, sink: &mut dyn FnMut(RawRecord<'_>) -> bool) -> Outcome {
+pub fn read(
+    from: &mut dyn Read,
+    size: Option<u64>,
+    input: u32,
+    limits: &Limits,
+    sink: &mut dyn FnMut(RawRecord<'_>) -> bool,
+) -> Outcome {
     let mut outcome = Outcome::default();
     let mut walk = Walk { input, limits, sink, size: size.unwrap_or(limits.bytes) };
     walk.stream(from, "", 0, &mut outcome);
@@ -72,40 +85,78 @@ impl Walk<'_> {
     fn stream(&mut self, from: &mut dyn Read, name: &str, depth: u32, outcome: &mut Outcome) {
         if let Err(error) = self.try_stream(from, name, depth, outcome) {
             let cut = matches!(error.kind(), io::ErrorKind::UnexpectedEof);
-            let text = if cut { "truncated or damaged: what could be read was read".to_owned() } else { error.to_string() };
+            let text = if cut {
+                "truncated or damaged: what could be read was read".to_owned()
+            } else {
+                error.to_string()
+            };
             outcome.problem(if name.is_empty() { text } else { format!("{name}: {text}") });
         }
     }
 
-    fn try_stream(&mut self, from: &mut dyn Read, name: &str, depth: u32, outcome: &mut Outcome) -> io::Result<()> {
+    fn try_stream(
+        &mut self,
+        from: &mut dyn Read,
+        name: &str,
+        depth: u32,
+        outcome: &mut Outcome,
+    ) -> io::Result<()> {
         let (head, mut whole) = unpack::peek(from, 1_024)?;
         let container = unpack::recognise(&head);
         if container != Container::Plain && container != Container::Evtx && depth >= self.limits.depth {
-            return Err(io::Error::other(format!("archives nested deeper than {}: not read", self.limits.depth)));
+            return Err(io::Error::other(format!(
+                "archives nested deeper than {}: not read",
+                self.limits.depth
+            )));
         }
         let (limits, size) = (self.limits, self.size);
         match container {
             Container::Plain => self.text(&mut whole, &head, outcome),
             Container::Evtx => self.evtx(&mut whole, outcome),
-            Container::Gzip => self.stream_inner(Bounded::new(flate2::read::MultiGzDecoder::new(whole), size, limits), name, depth, outcome),
-            Container::Bzip2 => self.stream_inner(Bounded::new(bzip2::read::MultiBzDecoder::new(whole), size, limits), name, depth, outcome),
-            Container::Xz => self.stream_inner(Bounded::new(lzma_rust2::XzReader::new(whole, true), size, limits), name, depth, outcome),
+            Container::Gzip => self.stream_inner(
+                Bounded::new(flate2::read::MultiGzDecoder::new(whole), size, limits),
+                name,
+                depth,
+                outcome,
+            ),
+            Container::Bzip2 => self.stream_inner(
+                Bounded::new(bzip2::read::MultiBzDecoder::new(whole), size, limits),
+                name,
+                depth,
+                outcome,
+            ),
+            Container::Xz => self.stream_inner(
+                Bounded::new(lzma_rust2::XzReader::new(whole, true), size, limits),
+                name,
+                depth,
+                outcome,
+            ),
             Container::Zstd => {
                 let decoder = zstd::stream::read::Decoder::new(whole)?;
                 self.stream_inner(Bounded::new(decoder, size, limits), name, depth, outcome)
             }
             Container::Zip => {
-                let mut inside = |entry: &str, from: &mut dyn Read, outcome: &mut Outcome| self.entry(entry, from, depth, outcome);
+                let mut inside = |entry: &str, from: &mut dyn Read, outcome: &mut Outcome| {
+                    self.entry(entry, from, depth, outcome)
+                };
                 unpack::zip(&mut whole, limits, outcome, &mut inside)
             }
             Container::Tar => {
-                let mut inside = |entry: &str, from: &mut dyn Read, outcome: &mut Outcome| self.entry(entry, from, depth, outcome);
+                let mut inside = |entry: &str, from: &mut dyn Read, outcome: &mut Outcome| {
+                    self.entry(entry, from, depth, outcome)
+                };
                 unpack::tar(&mut whole, limits, outcome, &mut inside)
             }
         }
     }
 
-    fn stream_inner(&mut self, mut from: impl Read, name: &str, depth: u32, outcome: &mut Outcome) -> io::Result<()> {
+    fn stream_inner(
+        &mut self,
+        mut from: impl Read,
+        name: &str,
+        depth: u32,
+        outcome: &mut Outcome,
+    ) -> io::Result<()> {
         self.try_stream(&mut from, name, depth + 1, outcome)
     }
 
@@ -121,7 +172,8 @@ impl Walk<'_> {
 
     fn text(&mut self, whole: &mut dyn Read, head: &[u8], outcome: &mut Outcome) -> io::Result<()> {
         if let Some(little) = utf16(head) {
-            let mut utf8 = Utf16 { from: whole, little, odd: None, high: None, out: Vec::new(), used: 0, done: false };
+            let mut utf8 =
+                Utf16 { from: whole, little, odd: None, high: None, out: Vec::new(), used: 0, done: false };
             let (head, mut whole) = unpack::peek(&mut utf8, 1_024)?;
             return self.split(&mut whole, &head, outcome);
         }
@@ -155,8 +207,10 @@ impl Walk<'_> {
         // The format is a file of chunks with offsets: it is read whole, within the limit.
         let mut bytes = Vec::new();
         whole.take(1 << 30).read_to_end(&mut bytes)?;
-        let settings = evtx::ParserSettings::default().separate_json_attributes(true).indent(false).num_threads(1);
-        let mut parser = evtx::EvtxParser::from_buffer(bytes).map_err(io::Error::other)?.with_configuration(settings);
+        let settings =
+            evtx::ParserSettings::default().separate_json_attributes(true).indent(false).num_threads(1);
+        let mut parser =
+            evtx::EvtxParser::from_buffer(bytes).map_err(io::Error::other)?.with_configuration(settings);
         let entry = u64::try_from(outcome.entries.len()).unwrap_or(0) << 48;
         let mut damaged = 0u32;
         for (n, record) in parser.records_json().enumerate() {
@@ -165,7 +219,11 @@ impl Walk<'_> {
                 continue;
             };
             let line = u32::try_from(n + 1).unwrap_or(u32::MAX);
-            let at = RawRef { input: self.input, line, offset: entry | (record.event_record_id & 0xffff_ffff_ffff) };
+            let at = RawRef {
+                input: self.input,
+                line,
+                offset: entry | (record.event_record_id & 0xffff_ffff_ffff),
+            };
             if !(self.sink)(RawRecord { bytes: record.data.as_bytes(), at, too_long: false }) {
                 outcome.stopped = true;
                 break;
@@ -190,7 +248,9 @@ fn layout(head: &[u8]) -> Layout {
     let line_end = memchr::memchr(b'\n', text);
     let first = line_end.map_or(text, |n| &text[..n]).trim_ascii_end();
     match text.first() {
-        Some(b'[') if first == b"[" || text[1..].trim_ascii_start().first() == Some(&b'{') => Layout::Json { wrapped: false },
+        Some(b'[') if first == b"[" || text[1..].trim_ascii_start().first() == Some(&b'{') => {
+            Layout::Json { wrapped: false }
+        }
         Some(b'{') => {
             if wraps_array(text) {
                 return Layout::Json { wrapped: true };
@@ -202,7 +262,9 @@ fn layout(head: &[u8]) -> Layout {
             }
         }
         Some(b'<') if text.starts_with(b"<?xml") || text.starts_with(b"<Events") => Layout::Xml,
-        Some(b'<') if text.starts_with(b"<Event") && line_end.is_some() && !first.ends_with(b"</Event>") => Layout::Xml,
+        Some(b'<') if text.starts_with(b"<Event") && line_end.is_some() && !first.ends_with(b"</Event>") => {
+            Layout::Xml
+        }
         _ => Layout::Lines,
     }
 }
@@ -211,9 +273,12 @@ fn layout(head: &[u8]) -> Layout {
 fn wraps_array(text: &[u8]) -> bool {
     let Some(rest) = text.strip_prefix(b"{") else { return false };
     let rest = rest.trim_ascii_start();
-    let names: [&[u8]; 6] = [b"\"Records\"", b"\"records\"", b"\"value\"", b"\"logEvents\"", b"\"events\"", b"\"Events\""];
+    let names: [&[u8]; 6] =
+        [b"\"Records\"", b"\"records\"", b"\"value\"", b"\"logEvents\"", b"\"events\"", b"\"Events\""];
     names.iter().any(|name| {
-        rest.strip_prefix(*name).and_then(|r| r.trim_ascii_start().strip_prefix(b":")).is_some_and(|r| r.trim_ascii_start().first() == Some(&b'['))
+        rest.strip_prefix(*name)
+            .and_then(|r| r.trim_ascii_start().strip_prefix(b":"))
+            .is_some_and(|r| r.trim_ascii_start().first() == Some(&b'['))
     })
 }
 
@@ -346,7 +411,15 @@ mod tests {
         zipped.start_file("b.log", zip::write::SimpleFileOptions::default()).expect("memory");
         zipped.write_all(text).expect("memory");
         let zipped = zipped.finish().expect("memory").into_inner();
-        for (name, bytes) in [("plain", text.to_vec()), ("gzip", gzip(text)), ("zstd", zstd), ("bzip2", bz.finish().expect("memory")), ("tar", tarball.clone()), ("tar.gz", gzip(&tarball)), ("zip", zipped)] {
+        for (name, bytes) in [
+            ("plain", text.to_vec()),
+            ("gzip", gzip(text)),
+            ("zstd", zstd),
+            ("bzip2", bz.finish().expect("memory")),
+            ("tar", tarball.clone()),
+            ("tar.gz", gzip(&tarball)),
+            ("zip", zipped),
+        ] {
             let (got, outcome) = records(&bytes);
             assert_eq!(got, ["one", "two"], "{name}: {:?}", outcome.problems);
         }
@@ -376,7 +449,8 @@ mod tests {
     #[test]
     fn utf16_text() {
         let text = "Zeile eins\r\nüß😀\r\n";
-        let little: Vec<u8> = [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        let little: Vec<u8> =
+            [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
         let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
         for bytes in [little, big] {
             assert_eq!(records(&bytes).0, ["Zeile eins\r", "üß😀\r"]);

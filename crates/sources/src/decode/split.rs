@@ -63,7 +63,8 @@ pub(crate) fn lines(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Re
                 let line = &buffer[start..nl];
                 let too_long = line.len() > limit;
                 let bytes = if too_long { &line[..limit.min(1_024)] } else { line };
-                if !is_blank(bytes) && !sink(Piece { bytes, number, offset: offset + start as u64, too_long }) {
+                if !is_blank(bytes) && !sink(Piece { bytes, number, offset: offset + start as u64, too_long })
+                {
                     return Ok(());
                 }
             }
@@ -100,7 +101,12 @@ pub(crate) fn json(mut from: impl Read, limit: usize, wrapped: bool, sink: Sink<
             // Cut off inside an element: one broken record, shown as it is.
             if !scan.held.is_empty() {
                 scan.number = scan.number.saturating_add(1);
-                sink(Piece { bytes: &scan.held, number: scan.number, offset: scan.start, too_long: scan.too_long });
+                sink(Piece {
+                    bytes: &scan.held,
+                    number: scan.number,
+                    offset: scan.start,
+                    too_long: scan.too_long,
+                });
             }
             return Ok(());
         }
@@ -176,7 +182,12 @@ impl JsonScan {
                         self.keep(&block[from..=i], limit);
                         self.holding = false;
                         self.number = self.number.saturating_add(1);
-                        let piece = Piece { bytes: &self.held, number: self.number, offset: self.start, too_long: self.too_long };
+                        let piece = Piece {
+                            bytes: &self.held,
+                            number: self.number,
+                            offset: self.start,
+                            too_long: self.too_long,
+                        };
                         let on = sink(piece);
                         self.held.clear();
                         self.too_long = false;
@@ -228,7 +239,9 @@ pub(crate) fn xml(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Resu
         held.extend_from_slice(&block[..n]);
         let mut start = 0;
         while let Some(end) = memchr::memmem::find(&held[start..], END).map(|p| start + p + END.len()) {
-            let from = memchr::memmem::find(&held[start..end], b"<Event ").or(memchr::memmem::find(&held[start..end], b"<Event>")).unwrap_or(0);
+            let from = memchr::memmem::find(&held[start..end], b"<Event ")
+                .or(memchr::memmem::find(&held[start..end], b"<Event>"))
+                .unwrap_or(0);
             number = number.saturating_add(1);
             let bytes = &held[start + from..end];
             if !sink(Piece { bytes, number, offset: offset + (start + from) as u64, too_long: false }) {
@@ -272,7 +285,11 @@ mod tests {
         }
     }
 
-    fn collect(bytes: &[u8], sizes: &[usize], how: impl Fn(Chunks<'_>, Sink<'_>) -> io::Result<()>) -> Vec<(u32, u64, bool, Vec<u8>)> {
+    fn collect(
+        bytes: &[u8],
+        sizes: &[usize],
+        how: impl Fn(Chunks<'_>, Sink<'_>) -> io::Result<()>,
+    ) -> Vec<(u32, u64, bool, Vec<u8>)> {
         let mut got = Vec::new();
         let from = Chunks { bytes, sizes: sizes.to_vec(), turn: 0 };
         how(from, &mut |p: Piece<'_>| {
@@ -303,17 +320,27 @@ mod tests {
     #[test]
     fn json_elements() {
         let elements = |text: &str, wrapped| {
-            collect(text.as_bytes(), &[5], |f, s| json(f, 1_000, wrapped, s)).into_iter().map(|g| String::from_utf8(g.3).expect("text")).collect::<Vec<_>>()
+            collect(text.as_bytes(), &[5], |f, s| json(f, 1_000, wrapped, s))
+                .into_iter()
+                .map(|g| String::from_utf8(g.3).expect("text"))
+                .collect::<Vec<_>>()
         };
-        assert_eq!(elements(r#"{"Records":[{"a":"]}"},{"b":[1,{"c":2}]}]}"#, true), [r#"{"a":"]}"}"#, r#"{"b":[1,{"c":2}]}"#]);
-        assert_eq!(elements("[\n {\"a\":1},\n {\"b\":\"\\\"\"}\n]", false), ["{\"a\":1}", "{\"b\":\"\\\"\"}"]);
+        assert_eq!(
+            elements(r#"{"Records":[{"a":"]}"},{"b":[1,{"c":2}]}]}"#, true),
+            [r#"{"a":"]}"}"#, r#"{"b":[1,{"c":2}]}"#]
+        );
+        assert_eq!(
+            elements("[\n {\"a\":1},\n {\"b\":\"\\\"\"}\n]", false),
+            ["{\"a\":1}", "{\"b\":\"\\\"\"}"]
+        );
         assert_eq!(elements("{\n \"a\":1\n}\n{\n \"b\":2\n}", false), ["{\n \"a\":1\n}", "{\n \"b\":2\n}"]);
         assert_eq!(elements(r#"[{"a":1},{"b":"#, false), [r#"{"a":1}"#, r#"{"b":"#]);
     }
 
     #[test]
     fn xml_events_over_lines() {
-        let text = "<?xml version=\"1.0\"?>\n<Events>\n<Event xmlns='x'>\n<a/>\n</Event>\n<Event>b</Event></Events>";
+        let text =
+            "<?xml version=\"1.0\"?>\n<Events>\n<Event xmlns='x'>\n<a/>\n</Event>\n<Event>b</Event></Events>";
         let got = collect(text.as_bytes(), &[7], |f, s| xml(f, 1_000, s));
         assert_eq!(got.len(), 2);
         assert_eq!(got[1].3, b"<Event>b</Event>");

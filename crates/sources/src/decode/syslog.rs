@@ -143,7 +143,9 @@ fn priority(text: &[u8]) -> Option<(u8, &[u8])> {
     };
     let inner = text.strip_prefix(b"<")?;
     let end = inner.iter().take(4).position(|b| *b == b'>')?;
-    let n = inner[..end].iter().try_fold(0u16, |n, b| b.is_ascii_digit().then(|| n * 10 + u16::from(b - b'0')))?;
+    let n = inner[..end]
+        .iter()
+        .try_fold(0u16, |n, b| b.is_ascii_digit().then(|| n * 10 + u16::from(b - b'0')))?;
     Some((u8::try_from(n).ok().filter(|n| *n <= 191)?, &inner[end + 1..]))
 }
 
@@ -201,7 +203,11 @@ mod tests {
     fn check(line: &str, host: &str, program: &str, body: &str, timed: bool) {
         let (h, b) = split(line.as_bytes());
         let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
-        assert_eq!((text(h.host), text(h.program), text(b), h.time.is_some()), (host.into(), program.into(), body.into(), timed), "{line}");
+        assert_eq!(
+            (text(h.host), text(h.program), text(b), h.time.is_some()),
+            (host.into(), program.into(), body.into(), timed),
+            "{line}"
+        );
     }
 
     #[test]
@@ -210,14 +216,44 @@ mod tests {
         check("Oct  3 07:21:42 gw1 sshd-session[77]: Accepted", "gw1", "sshd-session", "Accepted", true);
         check("Oct 23 07:21:42 sshd[77]: Accepted", "", "sshd", "Accepted", true);
         check("2026-10-23T07:21:42.5+02:00 gw1 sshd[77]: x", "gw1", "sshd", "x", true);
-        check("<166>Oct 26 2026 18:02:43 asa-1 : %ASA-6-302013: Built", "asa-1", "", "%ASA-6-302013: Built", true);
+        check(
+            "<166>Oct 26 2026 18:02:43 asa-1 : %ASA-6-302013: Built",
+            "asa-1",
+            "",
+            "%ASA-6-302013: Built",
+            true,
+        );
         check("<166>Oct 26 2026 18:02:43: %ASA-6-302013: Built", "", "", "%ASA-6-302013: Built", true);
-        check("<189>017567: sw-1: Oct  6 04:22:12.896 CEST: %AUTHMGR-5-START: Starting", "sw-1", "", "%AUTHMGR-5-START: Starting", true);
+        check(
+            "<189>017567: sw-1: Oct  6 04:22:12.896 CEST: %AUTHMGR-5-START: Starting",
+            "sw-1",
+            "",
+            "%AUTHMGR-5-START: Starting",
+            true,
+        );
         check("<189>29: *Mar  1 18:48:50.483 UTC: %SYS-5-CONFIG_I: x", "", "", "%SYS-5-CONFIG_I: x", true);
-        check("<14>Oct 27 10:48:19 pa-1 1,2026/10/27 16:18:19,01,TRAFFIC", "pa-1", "", "1,2026/10/27 16:18:19,01,TRAFFIC", true);
-        check("<34>1 2026-10-11T22:14:15.003Z gw1 sshd 77 ID47 [a@1 x=\"]\"] \u{feff}Accepted", "gw1", "sshd", "Accepted", true);
+        check(
+            "<14>Oct 27 10:48:19 pa-1 1,2026/10/27 16:18:19,01,TRAFFIC",
+            "pa-1",
+            "",
+            "1,2026/10/27 16:18:19,01,TRAFFIC",
+            true,
+        );
+        check(
+            "<34>1 2026-10-11T22:14:15.003Z gw1 sshd 77 ID47 [a@1 x=\"]\"] \u{feff}Accepted",
+            "gw1",
+            "sshd",
+            "Accepted",
+            true,
+        );
         check("<34>1 - gw1 app - - - msg", "gw1", "app", "msg", false);
-        check("<189>date=2026-10-26 time=01:09:12 devname=\"FGT\"", "", "", "date=2026-10-26 time=01:09:12 devname=\"FGT\"", false);
+        check(
+            "<189>date=2026-10-26 time=01:09:12 devname=\"FGT\"",
+            "",
+            "",
+            "date=2026-10-26 time=01:09:12 devname=\"FGT\"",
+            false,
+        );
         check("%ASA-6-302013: Built", "", "", "%ASA-6-302013: Built", false);
         check("no header here", "", "", "no header here", false);
         check("83 <38>Oct 23 07:21:42 gw1 sshd[77]: x", "gw1", "sshd", "x", true);

@@ -30,7 +30,10 @@ pub(crate) fn recognise(head: &[u8]) -> Container {
 }
 
 /// Reads the first bytes and gives the stream back whole.
-pub(crate) fn peek<R: Read>(mut from: R, want: usize) -> io::Result<(Vec<u8>, io::Chain<Cursor<Vec<u8>>, R>)> {
+pub(crate) fn peek<R: Read>(
+    mut from: R,
+    want: usize,
+) -> io::Result<(Vec<u8>, io::Chain<Cursor<Vec<u8>>, R>)> {
     let mut head = Vec::with_capacity(want);
     (&mut from).take(want as u64).read_to_end(&mut head)?;
     Ok((head.clone(), Cursor::new(head).chain(from)))
@@ -56,7 +59,10 @@ impl<R: Read> Read for Bounded<'_, R> {
         let n = self.inner.read(to)?;
         self.given += n as u64;
         if self.given > self.most {
-            let text = format!("unpacks to more than {} times its size, or {} bytes: not read further", self.limits.ratio, self.limits.bytes);
+            let text = format!(
+                "unpacks to more than {} times its size, or {} bytes: not read further",
+                self.limits.ratio, self.limits.bytes
+            );
             return Err(io::Error::other(text));
         }
         Ok(n)
@@ -66,7 +72,12 @@ impl<R: Read> Read for Bounded<'_, R> {
 /// What is done with each unpacked stream: entry name, stream.
 pub(crate) type Inside<'s> = &'s mut dyn FnMut(&str, &mut dyn Read, &mut Outcome) -> bool;
 
-pub(crate) fn zip(from: &mut dyn Read, limits: &Limits, outcome: &mut Outcome, inside: Inside<'_>) -> io::Result<()> {
+pub(crate) fn zip(
+    from: &mut dyn Read,
+    limits: &Limits,
+    outcome: &mut Outcome,
+    inside: Inside<'_>,
+) -> io::Result<()> {
     // The directory of a zip stands at its end: it is spooled to a file without a name.
     let mut spool = tempfile::tempfile()?;
     let mut packed = 0u64;
@@ -109,7 +120,12 @@ pub(crate) fn zip(from: &mut dyn Read, limits: &Limits, outcome: &mut Outcome, i
     Ok(())
 }
 
-pub(crate) fn tar(from: &mut dyn Read, limits: &Limits, outcome: &mut Outcome, inside: Inside<'_>) -> io::Result<()> {
+pub(crate) fn tar(
+    from: &mut dyn Read,
+    limits: &Limits,
+    outcome: &mut Outcome,
+    inside: Inside<'_>,
+) -> io::Result<()> {
     let mut archive = tar::Archive::new(from);
     for (n, entry) in archive.entries()?.enumerate() {
         if n >= limits.entries {

@@ -43,12 +43,17 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 b"CWD" => 2,
                 b"PROCTITLE" => 3,
                 b"EOE" => 63,
-                _ => 4 + u32::try_from(number(after(r.body, b"item=", b" ").unwrap_or_default())).unwrap_or(0).min(50),
+                _ => {
+                    4 + u32::try_from(number(after(r.body, b"item=", b" ").unwrap_or_default()))
+                        .unwrap_or(0)
+                        .min(50)
+                }
             };
             let key = content_key(id) ^ content_key(node).rotate_left(17);
             Parsed::Fragment(Fragment { key, part, parts: 0, last: kind == b"EOE" })
         }
-        b"USER_LOGIN" | b"USER_AUTH" | b"ADD_USER" | b"USER_MGMT" | b"ADD_GROUP" | b"USER_CMD" | b"USER_ACCT" | b"GRP_MGMT" | b"USER_CHAUTHTOK" => user_record(r, kind, at, out),
+        b"USER_LOGIN" | b"USER_AUTH" | b"ADD_USER" | b"USER_MGMT" | b"ADD_GROUP" | b"USER_CMD"
+        | b"USER_ACCT" | b"GRP_MGMT" | b"USER_CHAUTHTOK" => user_record(r, kind, at, out),
         _ => Parsed::Irrelevant(Kind::Housekeeping),
     }
 }
@@ -62,7 +67,9 @@ fn join(parts: &[(u32, &[u8])], out: &mut Vec<u8>) {
 }
 
 fn command(r: &Record<'_>, at: Option<(EventTime, Certainty)>, out: &mut Emit<'_>) -> Parsed {
-    let Some(execve) = memchr::memmem::find(r.body, b"type=EXECVE") else { return Parsed::Irrelevant(Kind::OtherMessage) };
+    let Some(execve) = memchr::memmem::find(r.body, b"type=EXECVE") else {
+        return Parsed::Irrelevant(Kind::OtherMessage);
+    };
     let syscall = &r.body[..execve];
     let auid = after(syscall, b" auid=", b" ").unwrap_or_default();
     // Nobody logged in: a service of the system.
@@ -73,7 +80,11 @@ fn command(r: &Record<'_>, at: Option<(EventTime, Certainty)>, out: &mut Emit<'_
     let uid = after(syscall, b" uid=", b" ").unwrap_or_default();
     let mut line = Vec::with_capacity(128);
     for (key, value) in pairs(&r.body[execve..]) {
-        if key == b"argc" || !key.first().is_some_and(|b| *b == b'a') || !key[1..].iter().all(u8::is_ascii_digit) || key.len() < 2 {
+        if key == b"argc"
+            || !key.first().is_some_and(|b| *b == b'a')
+            || !key[1..].iter().all(u8::is_ascii_digit)
+            || key.len() < 2
+        {
             if !line.is_empty() && key == b"type" {
                 break;
             }
@@ -87,7 +98,15 @@ fn command(r: &Record<'_>, at: Option<(EventTime, Certainty)>, out: &mut Emit<'_
     let user = if name.is_empty() { uid_name(auid) } else { name.to_vec() };
     let privileged = uid == b"0" && auid != b"0";
     let host = after(r.body, b"node=", b" ").unwrap_or_else(|| r.host());
-    out.event(Act::Exec, Outcome::Success).at(at).service(Service::Host).user(&user).detail(&line).host(host).observer(host).flag_if(privileged, Flags::PRIVILEGED).done()
+    out.event(Act::Exec, Outcome::Success)
+        .at(at)
+        .service(Service::Host)
+        .user(&user)
+        .detail(&line)
+        .host(host)
+        .observer(host)
+        .flag_if(privileged, Flags::PRIVILEGED)
+        .done()
 }
 
 /// Without enrichment only the number is known; root's is the same everywhere.
@@ -101,7 +120,9 @@ fn quoted(value: &[u8]) -> &[u8] {
 
 /// Arguments that are not quoted are hexadecimal.
 fn decode(value: &[u8]) -> Vec<u8> {
-    let hex = value.len() >= 2 && value.len() % 2 == 0 && value.iter().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_lowercase());
+    let hex = value.len() >= 2
+        && value.len() % 2 == 0
+        && value.iter().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_lowercase());
     if !hex || value.iter().all(u8::is_ascii_digit) {
         return value.to_vec();
     }
@@ -109,19 +130,49 @@ fn decode(value: &[u8]) -> Vec<u8> {
     value.chunks_exact(2).map(|p| digit(p[0]) << 4 | digit(p[1])).collect()
 }
 
-fn user_record(r: &Record<'_>, kind: &[u8], at: Option<(EventTime, Certainty)>, out: &mut Emit<'_>) -> Parsed {
-    let account = quoted(after(r.body, b"acct=", b" ").or_else(|| after(r.body, b"id=", b" ")).unwrap_or_default());
+fn user_record(
+    r: &Record<'_>,
+    kind: &[u8],
+    at: Option<(EventTime, Certainty)>,
+    out: &mut Emit<'_>,
+) -> Parsed {
+    let account =
+        quoted(after(r.body, b"acct=", b" ").or_else(|| after(r.body, b"id=", b" ")).unwrap_or_default());
     let address = after(r.body, b"addr=", b" ").unwrap_or_default();
     let ok = memchr::memmem::find(r.body, b"res=success").is_some();
     let outcome = if ok { Outcome::Success } else { Outcome::Failure };
     let host = r.host();
     match kind {
         // sshd, login and sudo say the same in the auth log, with more.
-        b"USER_LOGIN" | b"USER_AUTH" | b"USER_ACCT" => out.event(Act::Posture, outcome).at(at).service(Service::Host).user(account).source(address).host(host).observer(host).done(),
-        b"ADD_USER" => out.event(Act::Account, outcome).at(at).service(Service::Host).change(Change::AccountCreated).target(account).host(host).observer(host).done(),
+        b"USER_LOGIN" | b"USER_AUTH" | b"USER_ACCT" => out
+            .event(Act::Posture, outcome)
+            .at(at)
+            .service(Service::Host)
+            .user(account)
+            .source(address)
+            .host(host)
+            .observer(host)
+            .done(),
+        b"ADD_USER" => out
+            .event(Act::Account, outcome)
+            .at(at)
+            .service(Service::Host)
+            .change(Change::AccountCreated)
+            .target(account)
+            .host(host)
+            .observer(host)
+            .done(),
         b"USER_CMD" => {
             let line = decode(quoted(after(r.body, b"cmd=", b" ").unwrap_or_default()));
-            out.event(Act::Exec, outcome).at(at).service(Service::Host).detail(&line).user(quoted(after(r.body, b"AUID=", b" ").unwrap_or_default())).host(host).observer(host).flag(Flags::PRIVILEGED).done()
+            out.event(Act::Exec, outcome)
+                .at(at)
+                .service(Service::Host)
+                .detail(&line)
+                .user(quoted(after(r.body, b"AUID=", b" ").unwrap_or_default()))
+                .host(host)
+                .observer(host)
+                .flag(Flags::PRIVILEGED)
+                .done()
         }
         _ => Parsed::Irrelevant(Kind::OtherMessage),
     }

@@ -21,15 +21,32 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::TunnelIp],
     traps: &["two_severity_scales"],
     enable: "Falcon SIEM connector or Event Streams API: detection and authentication activity events",
-    claim: |r| r.shape == Shape::Json && memchr::memmem::find(&r.body[..r.body.len().min(600)], b"customerIDString").is_some(),
+    claim: |r| {
+        r.shape == Shape::Json
+            && memchr::memmem::find(&r.body[..r.body.len().min(600)], b"customerIDString").is_some()
+    },
     parse,
     join: None,
 };
 
 static PATHS: LazyLock<Paths<16>> = LazyLock::new(|| {
     Paths::new([
-        "metadata.eventType", "metadata.eventCreationTime", "event.ComputerName", "event.Hostname", "event.UserName", "event.DetectName", "event.Name",
-        "event.SeverityName", "event.DetectId", "event.CompositeId", "event.LocalIP", "event.CommandLine", "event.UserId", "event.UserIp", "event.OperationName", "event.Success",
+        "metadata.eventType",
+        "metadata.eventCreationTime",
+        "event.ComputerName",
+        "event.Hostname",
+        "event.UserName",
+        "event.DetectName",
+        "event.Name",
+        "event.SeverityName",
+        "event.DetectId",
+        "event.CompositeId",
+        "event.LocalIP",
+        "event.CommandLine",
+        "event.UserId",
+        "event.UserIp",
+        "event.OperationName",
+        "event.Success",
     ])
 });
 
@@ -37,11 +54,25 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Ok(v) = PATHS.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
     let at = clock::epoch(v[1].bytes()).map(|t| (t, Certainty::Exact));
     match v[0].bytes() {
-        b"DetectionSummaryEvent" | b"EppDetectionSummaryEvent" | b"IdpDetectionSummaryEvent" | b"XdrDetectionSummaryEvent" | b"MobileDetectionSummaryEvent" => {
+        b"DetectionSummaryEvent"
+        | b"EppDetectionSummaryEvent"
+        | b"IdpDetectionSummaryEvent"
+        | b"XdrDetectionSummaryEvent"
+        | b"MobileDetectionSummaryEvent" => {
             let host = if v[2].is_missing() { v[3] } else { v[2] };
             let title = if v[5].is_missing() { v[6] } else { v[5] };
             let id = if v[8].is_missing() { v[9] } else { v[8] };
-            out.event(Act::Alert, Outcome::Unknown).at(at).service(Service::Edr).sid(id.bytes()).host(&host.text()).device(&host.text()).user(&v[4].text()).detail(&title.text()).severity(severity(v[7].bytes())).source(v[10].bytes()).done()
+            out.event(Act::Alert, Outcome::Unknown)
+                .at(at)
+                .service(Service::Edr)
+                .sid(id.bytes())
+                .host(&host.text())
+                .device(&host.text())
+                .user(&v[4].text())
+                .detail(&title.text())
+                .severity(severity(v[7].bytes()))
+                .source(v[10].bytes())
+                .done()
         }
         b"AuthActivityAuditEvent" | b"UserActivityAuditEvent" => {
             let outcome = match v[15].truth() {
@@ -49,7 +80,13 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 Some(false) => Outcome::Failure,
                 None => Outcome::Unknown,
             };
-            out.event(Act::Posture, outcome).at(at).service(Service::Management).user(&v[12].text()).source(v[13].bytes()).detail(&v[14].text()).done()
+            out.event(Act::Posture, outcome)
+                .at(at)
+                .service(Service::Management)
+                .user(&v[12].text())
+                .source(v[13].bytes())
+                .detail(&v[14].text())
+                .done()
         }
         _ => Parsed::Irrelevant(Kind::OtherMessage),
     }

@@ -23,7 +23,10 @@ pub static SOURCE: Source = Source {
     claim: |r| {
         r.shape == Shape::Json && {
             let head = &r.body[..r.body.len().min(1_200)];
-            memchr::memmem::find(head, b"AdvancedHunting-").is_some() || (memchr::memmem::find(head, b"lertId").is_some() && memchr::memmem::find(head, b"everity").is_some()) || memchr::memmem::find(head, b"\"providerAlertId\"").is_some()
+            memchr::memmem::find(head, b"AdvancedHunting-").is_some()
+                || (memchr::memmem::find(head, b"lertId").is_some()
+                    && memchr::memmem::find(head, b"everity").is_some())
+                || memchr::memmem::find(head, b"\"providerAlertId\"").is_some()
         }
     },
     parse,
@@ -32,20 +35,45 @@ pub static SOURCE: Source = Source {
 
 static PATHS: LazyLock<Paths<24>> = LazyLock::new(|| {
     Paths::new([
-        "category", "properties.Timestamp", "properties.AlertId", "properties.Title", "properties.Severity", "properties.DeviceName",
-        "properties.AccountName", "properties.AccountDomain", "properties.RemoteIP", "properties.EntityType", "time",
-        "AlertId", "Title", "Severity", "DeviceName", "AccountName", "Timestamp",
-        "id", "title", "severity", "createdDateTime", "evidence", "properties.AdditionalFields", "properties.LocalIP",
+        "category",
+        "properties.Timestamp",
+        "properties.AlertId",
+        "properties.Title",
+        "properties.Severity",
+        "properties.DeviceName",
+        "properties.AccountName",
+        "properties.AccountDomain",
+        "properties.RemoteIP",
+        "properties.EntityType",
+        "time",
+        "AlertId",
+        "Title",
+        "Severity",
+        "DeviceName",
+        "AccountName",
+        "Timestamp",
+        "id",
+        "title",
+        "severity",
+        "createdDateTime",
+        "evidence",
+        "properties.AdditionalFields",
+        "properties.LocalIP",
     ])
 });
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Ok(v) = PATHS.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
     let category = v[0].bytes();
-    if category.starts_with(b"AdvancedHunting-") && !category.ends_with(b"AlertInfo") && !category.ends_with(b"AlertEvidence") {
+    if category.starts_with(b"AdvancedHunting-")
+        && !category.ends_with(b"AlertInfo")
+        && !category.ends_with(b"AlertEvidence")
+    {
         return Parsed::Irrelevant(Kind::OtherMessage);
     }
-    let first = |all: &[usize]| all.iter().map(|i| v[*i]).find(|x| !x.is_missing() && !x.bytes().is_empty()).unwrap_or_default();
+    let first = |all: &[usize]| {
+        all.iter().map(|i| v[*i]).find(|x| !x.is_missing() && !x.bytes().is_empty()).unwrap_or_default()
+    };
     let stamp = first(&[1, 16, 20, 10]).bytes();
     let at = match clock::iso(stamp) {
         Some((Stamp::Absolute(t), _)) => Some((t, Certainty::Exact)),

@@ -7,9 +7,4 @@ pub mod crowdstrike;
 pub mod defender;
 pub mod sysmon;
 
-pub static SOURCES: &[&Source] = &[
-    &auditd::SOURCE,
-    &crowdstrike::SOURCE,
-    &defender::SOURCE,
-    &sysmon::SOURCE,
-];
+pub static SOURCES: &[&Source] = &[&auditd::SOURCE, &crowdstrike::SOURCE, &defender::SOURCE, &sysmon::SOURCE];

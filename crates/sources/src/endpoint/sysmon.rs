@@ -17,7 +17,13 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::SourceIp],
     traps: &[],
     enable: "install Sysmon with a configuration that keeps event 1 (process) and 3 (network)",
-    claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| e.channel.starts_with(b"Microsoft-Windows-Sysmon") || e.provider.starts_with(b"Microsoft-Windows-Sysmon")),
+    claim: |r| {
+        is_event(r)
+            && WinEvent::of(r).is_some_and(|e| {
+                e.channel.starts_with(b"Microsoft-Windows-Sysmon")
+                    || e.provider.starts_with(b"Microsoft-Windows-Sysmon")
+            })
+    },
     parse,
     join: None,
 };
@@ -33,14 +39,29 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             }
             let line = e.get("CommandLine");
             let command = if line.is_empty() { e.get("Image") } else { line };
-            out.event(Act::Exec, Outcome::Success).at(e.time(r)).service(Service::Host).user(&user).detail(&command).host(&e.computer).observer(&e.computer).done()
+            out.event(Act::Exec, Outcome::Success)
+                .at(e.time(r))
+                .service(Service::Host)
+                .user(&user)
+                .detail(&command)
+                .host(&e.computer)
+                .observer(&e.computer)
+                .done()
         }
         3 => {
             let (src, dst) = (Ip::parse(&e.get("SourceIp")), Ip::parse(&e.get("DestinationIp")));
             if own || dst.is_public() {
                 return Parsed::Irrelevant(Kind::OutboundTraffic);
             }
-            out.event(Act::Flow, Outcome::Success).at(e.time(r)).service(Service::Host).user(&user).source_ip(src).destination_ip(dst).destination_port(u16::try_from(e.number("DestinationPort")).unwrap_or(0)).observer(&e.computer).done()
+            out.event(Act::Flow, Outcome::Success)
+                .at(e.time(r))
+                .service(Service::Host)
+                .user(&user)
+                .source_ip(src)
+                .destination_ip(dst)
+                .destination_port(u16::try_from(e.number("DestinationPort")).unwrap_or(0))
+                .observer(&e.computer)
+                .done()
         }
         _ => Parsed::Irrelevant(Kind::OtherMessage),
     }

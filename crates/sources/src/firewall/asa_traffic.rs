@@ -30,7 +30,29 @@ pub(crate) fn is_traffic(id: u32) -> bool {
 
 /// Ports at which remote access is tried.
 pub(crate) fn is_remote_port(port: u16) -> bool {
-    matches!(port, 22 | 23 | 135 | 139 | 443 | 445 | 500 | 1194 | 1433 | 1494 | 1723 | 2375 | 2598 | 3306 | 3389 | 4433 | 4443 | 4500 | 5432 | 5800 | 5900..=5910 | 5985 | 5986 | 6443 | 8443 | 10250 | 10443)
+    matches!(
+        port,
+        22 | 23
+            | 135
+            | 139
+            | 443
+            | 445
+            | 500
+            | 1194
+            | 1433
+            | 1494
+            | 1723
+            | 2375
+            | 2598
+            | 3306
+            | 3389
+            | 4433
+            | 4443
+            | 4500
+            | 5432
+            | 5800
+            | 5900..=5910 | 5985 | 5986 | 6443 | 8443 | 10250 | 10443
+    )
 }
 
 /// What a connection between these two is to the playbook.
@@ -59,7 +81,9 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     match id {
         302013 | 302015 => built(r, text, out),
         302014 | 302016 | 302021 | 302018 | 302304 | 609002 => Parsed::Irrelevant(Kind::Repeats),
-        106001 | 106006 | 106007 | 106014 | 106015 | 106023 | 106100 | 710003 | 710005 => denied(r, id, text, out),
+        106001 | 106006 | 106007 | 106014 | 106015 | 106023 | 106100 | 710003 | 710005 => {
+            denied(r, id, text, out)
+        }
         _ => Parsed::Irrelevant(Kind::Traffic),
     }
 }
@@ -72,21 +96,34 @@ fn built(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
         _ => return Parsed::Irrelevant(Kind::Traffic),
     };
     let Some(rest) = after(text, b" for ", b"") else { return Parsed::Broken(Why::Missing("addresses")) };
-    let Some(split) = memchr::memmem::find(rest, b" to ") else { return Parsed::Broken(Why::Missing("destination")) };
+    let Some(split) = memchr::memmem::find(rest, b" to ") else {
+        return Parsed::Broken(Why::Missing("destination"));
+    };
     let (left, right) = (&rest[..split], &rest[split + 4..]);
     // Outbound connections name the outer end first.
-    let ((src, sport), (dst, dport)) = if inbound { (endpoint(left), endpoint(right)) } else { (endpoint(right), endpoint(left)) };
+    let ((src, sport), (dst, dport)) =
+        if inbound { (endpoint(left), endpoint(right)) } else { (endpoint(right), endpoint(left)) };
     if let Some(kind) = worth(src, dst, dport, true) {
         return Parsed::Irrelevant(kind);
     }
     let user = after(left, b"(LOCAL\\", b")").unwrap_or_default();
-    out.event(Act::Flow, Outcome::Success).at(r.header_time()).service(Service::Firewall).source_ip(src).source_port(sport).destination_ip(dst).destination_port(dport).user(user).observer(r.host()).done()
+    out.event(Act::Flow, Outcome::Success)
+        .at(r.header_time())
+        .service(Service::Firewall)
+        .source_ip(src)
+        .source_port(sport)
+        .destination_ip(dst)
+        .destination_port(dport)
+        .user(user)
+        .observer(r.host())
+        .done()
 }
 
 fn denied(r: &Record<'_>, id: u32, text: &[u8], out: &mut Emit<'_>) -> Parsed {
     let ((src, sport), (dst, dport)) = match id {
         106023 => {
-            let (Some(src), Some(dst)) = (after(text, b" src ", b" dst "), after(text, b" dst ", b" ")) else {
+            let (Some(src), Some(dst)) = (after(text, b" src ", b" dst "), after(text, b" dst ", b" "))
+            else {
                 return Parsed::Broken(Why::Missing("addresses"));
             };
             (endpoint(src), endpoint(dst))
@@ -96,11 +133,15 @@ fn denied(r: &Record<'_>, id: u32, text: &[u8], out: &mut Emit<'_>) -> Parsed {
             if after(text, b" permitted ", b"").is_some() {
                 return Parsed::Irrelevant(Kind::Traffic);
             }
-            let Some(arrow) = memchr::memmem::find(text, b" -> ") else { return Parsed::Broken(Why::Missing("addresses")) };
+            let Some(arrow) = memchr::memmem::find(text, b" -> ") else {
+                return Parsed::Broken(Why::Missing("addresses"));
+            };
             (slashed(word_before(&text[..arrow])), slashed(word(&text[arrow + 4..]).0))
         }
         710003 | 710005 => {
-            let from = after(text, b" from ", b" ").or_else(|| after(text, b" by ACL from ", b" ")).unwrap_or_default();
+            let from = after(text, b" from ", b" ")
+                .or_else(|| after(text, b" by ACL from ", b" "))
+                .unwrap_or_default();
             let to = after(text, b" to ", b" ").unwrap_or_default();
             (endpoint(from), endpoint(to))
         }
@@ -117,7 +158,16 @@ fn denied(r: &Record<'_>, id: u32, text: &[u8], out: &mut Emit<'_>) -> Parsed {
         return Parsed::Irrelevant(kind);
     }
     let times = after(text, b"hit-cnt ", b" ").map_or(0, |t| u16::try_from(number(t)).unwrap_or(u16::MAX));
-    out.event(Act::Flow, Outcome::Failure).at(r.header_time()).service(Service::Firewall).source_ip(src).source_port(sport).destination_ip(dst).destination_port(dport).repeat(times).observer(r.host()).done()
+    out.event(Act::Flow, Outcome::Failure)
+        .at(r.header_time())
+        .service(Service::Firewall)
+        .source_ip(src)
+        .source_port(sport)
+        .destination_ip(dst)
+        .destination_port(dport)
+        .repeat(times)
+        .observer(r.host())
+        .done()
 }
 
 fn word_before(text: &[u8]) -> &[u8] {

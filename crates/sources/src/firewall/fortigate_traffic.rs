@@ -42,5 +42,15 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         return Parsed::Irrelevant(Kind::Traffic);
     }
     let sport = u16::try_from(number(f.srcport)).unwrap_or(0);
-    out.event(Act::Flow, outcome).at(f.when(r)).service(Service::Firewall).source_ip(src).source_port(sport).destination_ip(dst).destination_port(dport).user(f.user).bytes(number(f.sent), number(f.received)).observer(f.observer(r)).done()
+    out.event(Act::Flow, outcome)
+        .at(f.when(r))
+        .service(Service::Firewall)
+        .source_ip(src)
+        .source_port(sport)
+        .destination_ip(dst)
+        .destination_port(dport)
+        .user(f.user)
+        .bytes(number(f.sent), number(f.received))
+        .observer(f.observer(r))
+        .done()
 }

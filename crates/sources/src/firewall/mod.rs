@@ -6,8 +6,4 @@ pub mod asa_traffic;
 pub mod fortigate_traffic;
 pub mod pan_traffic;
 
-pub static SOURCES: &[&Source] = &[
-    &asa_traffic::SOURCE,
-    &fortigate_traffic::SOURCE,
-    &pan_traffic::SOURCE,
-];
+pub static SOURCES: &[&Source] = &[&asa_traffic::SOURCE, &fortigate_traffic::SOURCE, &pan_traffic::SOURCE];

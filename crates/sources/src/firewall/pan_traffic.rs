@@ -20,7 +20,23 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::Device, Field::Zone],
     traps: &["system_login"],
     enable: "log forwarding profiles on the security policies; system and configuration logs to syslog",
-    claim: |r| matches!(kind(r), Some(b"TRAFFIC" | b"THREAT" | b"SYSTEM" | b"CONFIG" | b"USERID" | b"HIPMATCH" | b"AUTHENTICATION" | b"DECRYPTION" | b"AUDIT" | b"CORRELATION")),
+    claim: |r| {
+        matches!(
+            kind(r),
+            Some(
+                b"TRAFFIC"
+                    | b"THREAT"
+                    | b"SYSTEM"
+                    | b"CONFIG"
+                    | b"USERID"
+                    | b"HIPMATCH"
+                    | b"AUTHENTICATION"
+                    | b"DECRYPTION"
+                    | b"AUDIT"
+                    | b"CORRELATION"
+            )
+        )
+    },
     parse,
     join: None,
 };
@@ -36,7 +52,16 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             // 7 source, 8 destination, 12 user, 24 source port, 25 destination port, 30 action.
             let (src, dst) = (Ip::parse(c[7]), Ip::parse(c[8]));
             let dport = u16::try_from(number(c[25])).unwrap_or(0);
-            let failed = matches!(c[30], b"deny" | b"drop" | b"drop-icmp" | b"reset-both" | b"reset-client" | b"reset-server" | b"block-ip");
+            let failed = matches!(
+                c[30],
+                b"deny"
+                    | b"drop"
+                    | b"drop-icmp"
+                    | b"reset-both"
+                    | b"reset-client"
+                    | b"reset-server"
+                    | b"block-ip"
+            );
             if c[3] == b"TRAFFIC" && c[4] == b"start" {
                 return Parsed::Irrelevant(Kind::Repeats);
             }
@@ -51,30 +76,99 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 return Parsed::Irrelevant(Kind::OutboundTraffic);
             }
             let outcome = if failed { Outcome::Failure } else { Outcome::Success };
-            out.event(Act::Flow, outcome).at(time(r, &c[..n], 6)).service(Service::Firewall).source_ip(src).source_port(u16::try_from(number(c[24])).unwrap_or(0)).destination_ip(dst).destination_port(dport).user(c[12]).observer(r.host()).done()
+            out.event(Act::Flow, outcome)
+                .at(time(r, &c[..n], 6))
+                .service(Service::Firewall)
+                .source_ip(src)
+                .source_port(u16::try_from(number(c[24])).unwrap_or(0))
+                .destination_ip(dst)
+                .destination_port(dport)
+                .user(c[12])
+                .observer(r.host())
+                .done()
         }
         b"SYSTEM" => {
             // 4 subtype, 8 event id, 14 description.
             let text = c[14];
-            let user = after(text, b"User name: ", b",").or_else(|| after(text, b"user '", b"'")).or_else(|| after(text, b"User ", b" ")).unwrap_or_default();
-            let from = after(text, b"Login from: ", b",").or_else(|| after(text, b"From: ", b".")).or_else(|| after(text, b"from ", b" ")).unwrap_or_default();
-            let ok = memchr::memmem::find(text, b"succe").is_some() || memchr::memmem::find(text, b"logged in").is_some();
+            let user = after(text, b"User name: ", b",")
+                .or_else(|| after(text, b"user '", b"'"))
+                .or_else(|| after(text, b"User ", b" "))
+                .unwrap_or_default();
+            let from = after(text, b"Login from: ", b",")
+                .or_else(|| after(text, b"From: ", b" "))
+                .or_else(|| after(text, b"from ", b" "))
+                .unwrap_or_default();
+            let ok = memchr::memmem::find(text, b"succe").is_some()
+                || memchr::memmem::find(text, b"logged in").is_some();
             let failed = memchr::memmem::find(text, b"fail").is_some();
-            let outcome = if failed { Outcome::Failure } else if ok { Outcome::Success } else { Outcome::Unknown };
+            let outcome = if failed {
+                Outcome::Failure
+            } else if ok {
+                Outcome::Success
+            } else {
+                Outcome::Unknown
+            };
             let at = time(r, &c[..n], 6);
             match c[4] {
-                b"globalprotect" => out.event(if ok && !failed { Act::SessionStart } else { Act::Auth }, outcome).at(at).service(Service::Vpn).user(user).source(from).observer(r.host()).done(),
-                b"auth" => out.event(Act::Auth, outcome).at(at).service(Service::Vpn).user(user).source(from.strip_suffix(b".").unwrap_or(from)).reason(if failed { Reason::BadPassword } else { Reason::None }).observer(r.host()).flag(Flags::PRE_MFA).done(),
-                b"general" if memchr::memmem::find(text, b"logged in via").is_some() => out.event(Act::Admin, Outcome::Success).at(at).service(Service::Management).user(user).source(from).observer(r.host()).flag(Flags::PRIVILEGED).done(),
+                b"globalprotect" => out
+                    .event(if ok && !failed { Act::SessionStart } else { Act::Auth }, outcome)
+                    .at(at)
+                    .service(Service::Vpn)
+                    .user(user)
+                    .source(from)
+                    .observer(r.host())
+                    .done(),
+                b"auth" => out
+                    .event(Act::Auth, outcome)
+                    .at(at)
+                    .service(Service::Vpn)
+                    .user(user)
+                    .source(from.strip_suffix(b".").unwrap_or(from))
+                    .reason(if failed { Reason::BadPassword } else { Reason::None })
+                    .observer(r.host())
+                    .flag(Flags::PRE_MFA)
+                    .done(),
+                b"general" if memchr::memmem::find(text, b"logged in via").is_some() => out
+                    .event(Act::Admin, Outcome::Success)
+                    .at(at)
+                    .service(Service::Management)
+                    .user(user)
+                    .source(from)
+                    .observer(r.host())
+                    .flag(Flags::PRIVILEGED)
+                    .done(),
                 _ if user.is_empty() => Parsed::Irrelevant(Kind::Housekeeping),
-                _ => out.event(Act::Posture, Outcome::Unknown).at(at).service(Service::Management).user(user).source(from).observer(r.host()).done(),
+                _ => out
+                    .event(Act::Posture, Outcome::Unknown)
+                    .at(at)
+                    .service(Service::Management)
+                    .user(user)
+                    .source(from)
+                    .observer(r.host())
+                    .done(),
             }
         }
         b"CONFIG" => {
             // 7 host, 9 command, 10 administrator, 11 client, 12 result.
-            out.event(Act::Config, Outcome::Success).at(time(r, &c[..n], 6)).service(Service::Management).user(c[10]).source(c[7]).client(c[11]).detail(c[9]).observer(r.host()).flag(Flags::PRIVILEGED).done()
+            out.event(Act::Config, Outcome::Success)
+                .at(time(r, &c[..n], 6))
+                .service(Service::Management)
+                .user(c[10])
+                .source(c[7])
+                .client(c[11])
+                .detail(c[9])
+                .observer(r.host())
+                .flag(Flags::PRIVILEGED)
+                .done()
         }
-        b"USERID" => out.event(Act::Posture, Outcome::Unknown).at(time(r, &c[..n], 6)).service(Service::Firewall).source(c[8]).user(c[9]).observer(r.host()).done(),
+        b"USERID" => out
+            .event(Act::Posture, Outcome::Unknown)
+            .at(time(r, &c[..n], 6))
+            .service(Service::Firewall)
+            .source(c[8])
+            .user(c[9])
+            .observer(r.host())
+            .done(),
         _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }

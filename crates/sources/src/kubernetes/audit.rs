@@ -22,16 +22,40 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::TunnelIp, Field::Device, Field::SessionEnd],
     traps: &["exec_as_get", "stages_count_once", "proxy_chain", "anonymous_health"],
     enable: "kube-apiserver --audit-policy-file with at least Metadata for all, Request for pods/exec, secrets and rbac",
-    claim: |r| r.shape == Shape::Json && memchr::memmem::find(&r.body[..r.body.len().min(300)], b"audit.k8s.io/").is_some(),
+    claim: |r| {
+        r.shape == Shape::Json
+            && memchr::memmem::find(&r.body[..r.body.len().min(300)], b"audit.k8s.io/").is_some()
+    },
     parse,
     join: None,
 };
 
 static PATHS: LazyLock<Paths<24>> = LazyLock::new(|| {
     Paths::new([
-        "stage", "verb", "requestURI", "user.username", "sourceIPs", "userAgent", "objectRef.resource", "objectRef.subresource", "objectRef.namespace", "objectRef.name",
-        "responseStatus.code", "requestReceivedTimestamp", "stageTimestamp", r"annotations.authorization\.k8s\.io/decision", "auditID", "impersonatedUser.username",
-        "requestObject", "user.groups", "user.extra", "timestamp", "metadata.creationTimestamp", "ObjectRef.resource", "ObjectRef.subresource", "objectRef.apiGroup",
+        "stage",
+        "verb",
+        "requestURI",
+        "user.username",
+        "sourceIPs",
+        "userAgent",
+        "objectRef.resource",
+        "objectRef.subresource",
+        "objectRef.namespace",
+        "objectRef.name",
+        "responseStatus.code",
+        "requestReceivedTimestamp",
+        "stageTimestamp",
+        r"annotations.authorization\.k8s\.io/decision",
+        "auditID",
+        "impersonatedUser.username",
+        "requestObject",
+        "user.groups",
+        "user.extra",
+        "timestamp",
+        "metadata.creationTimestamp",
+        "ObjectRef.resource",
+        "ObjectRef.subresource",
+        "objectRef.apiGroup",
     ])
 });
 
@@ -41,11 +65,20 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if matches!(stage, b"RequestReceived" | b"ResponseStarted") {
         return Parsed::Irrelevant(Kind::Repeats);
     }
-    if user.starts_with(b"system:node:") || user.starts_with(b"system:kube-") || user == b"system:apiserver" || user.starts_with(b"eks:") || user.starts_with(b"aks") && user.contains(&b':') {
+    if user.starts_with(b"system:node:")
+        || user.starts_with(b"system:kube-")
+        || user == b"system:apiserver"
+        || user.starts_with(b"eks:")
+        || user.starts_with(b"aks") && user.contains(&b':')
+    {
         return Parsed::Irrelevant(Kind::Machine);
     }
-    let anonymous = user == b"system:anonymous" || memchr::memmem::find(v[17].nested(), b"system:unauthenticated").is_some();
-    let health = [&b"/healthz"[..], b"/livez", b"/readyz", b"/version", b"/.well-known/", b"/openid/", b"/metrics"].iter().any(|p| uri.starts_with(p));
+    let anonymous = user == b"system:anonymous"
+        || memchr::memmem::find(v[17].nested(), b"system:unauthenticated").is_some();
+    let health =
+        [&b"/healthz"[..], b"/livez", b"/readyz", b"/version", b"/.well-known/", b"/openid/", b"/metrics"]
+            .iter()
+            .any(|p| uri.starts_with(p));
     if anonymous && (health || uri.starts_with(b"/api/v1/namespaces/kube-public/configmaps/cluster-info")) {
         return Parsed::Irrelevant(Kind::RoutineUse);
     }
@@ -54,10 +87,17 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let resource = if v[6].is_missing() { v[21].bytes() } else { v[6].bytes() };
     let sub = if v[7].is_missing() { v[22].bytes() } else { v[7].bytes() };
     let service_account = user.starts_with(b"system:serviceaccount:");
-    let shell = matches!(sub, b"exec" | b"attach" | b"portforward") || sub == b"proxy" && resource == b"nodes";
+    let shell =
+        matches!(sub, b"exec" | b"attach" | b"portforward") || sub == b"proxy" && resource == b"nodes";
     let writes = matches!(verb, b"create" | b"update" | b"patch" | b"delete" | b"deletecollection");
     let secret = resource == b"secrets" && matches!(verb, b"get" | b"list" | b"watch");
-    if service_account && source.is_private() && !shell && !(secret && !writes) && resource != b"clusterrolebindings" && resource != b"rolebindings" {
+    if service_account
+        && source.is_private()
+        && !shell
+        && !(secret && !writes)
+        && resource != b"clusterrolebindings"
+        && resource != b"rolebindings"
+    {
         return Parsed::Irrelevant(Kind::Machine);
     }
     let code = crate::decode::kv::number(v[10].bytes());
@@ -79,7 +119,13 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     };
     let object = v[16].nested();
     let has = |needle: &[u8]| memchr::memmem::find(object, needle).is_some();
-    let privileged = resource == b"pods" && verb == b"create" && sub.is_empty() && (has(b"\"privileged\":true") || has(b"\"hostPath\"") || has(b"\"hostNetwork\":true") || has(b"\"hostPID\":true"));
+    let privileged = resource == b"pods"
+        && verb == b"create"
+        && sub.is_empty()
+        && (has(b"\"privileged\":true")
+            || has(b"\"hostPath\"")
+            || has(b"\"hostNetwork\":true")
+            || has(b"\"hostPID\":true"));
     let mut detail = Vec::with_capacity(48);
     for part in [verb, b" ", resource, if sub.is_empty() { b"" } else { b"/" }, sub] {
         detail.extend_from_slice(part);
@@ -93,7 +139,13 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         target.push(b'/');
         target.extend_from_slice(name);
     }
-    let method = if anonymous { Method::Anonymous } else if service_account { Method::ServiceAccount } else { Method::Token };
+    let method = if anonymous {
+        Method::Anonymous
+    } else if service_account {
+        Method::ServiceAccount
+    } else {
+        Method::Token
+    };
     let act = if binds { Act::Account } else { Act::Api };
     out.event(act, outcome)
         .at(at)

@@ -4,6 +4,4 @@ use crate::source::Source;
 
 pub mod audit;
 
-pub static SOURCES: &[&Source] = &[
-    &audit::SOURCE,
-];
+pub static SOURCES: &[&Source] = &[&audit::SOURCE];

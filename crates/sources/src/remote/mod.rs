@@ -6,8 +6,4 @@ pub mod openssh;
 pub mod rd_gateway;
 pub mod rdp;
 
-pub static SOURCES: &[&Source] = &[
-    &openssh::SOURCE,
-    &rd_gateway::SOURCE,
-    &rdp::SOURCE,
-];
+pub static SOURCES: &[&Source] = &[&openssh::SOURCE, &rd_gateway::SOURCE, &rdp::SOURCE];

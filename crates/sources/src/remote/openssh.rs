@@ -4,7 +4,7 @@
 //! address stands behind the *last* ` from `; PAM repeats each failure; rsyslog writes `message repeated n times`;
 //! connections that never sent a password are no attempts.
 
-use crate::decode::kv::{number, word};
+use crate::decode::kv::{after, number, word};
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Row, Source, Why};
@@ -25,13 +25,34 @@ pub static SOURCE: Source = Source {
 
 /// A line without syslog header.
 fn bare(r: &Record<'_>) -> bool {
-    r.header.program.is_empty()
-        && (r.body.starts_with(b"Accepted ") || r.body.starts_with(b"Failed ") || r.body.starts_with(b"Invalid user "))
-        && memchr::memmem::find(r.body, b" port ").is_some()
+    const STARTS: [&[u8]; 12] = [
+        b"Accepted ",
+        b"Failed ",
+        b"Invalid user ",
+        b"pam_unix(sshd:",
+        b"pam_sss(sshd:",
+        b"Connection closed by ",
+        b"Connection reset by ",
+        b"Disconnected from ",
+        b"Received disconnect from ",
+        b"Disconnecting ",
+        b"error: maximum authentication attempts exceeded for ",
+        b"Did not receive identification string from ",
+    ];
+    let text = r.body.trim_ascii_start();
+    if !r.header.program.is_empty() || !text.first().is_some_and(u8::is_ascii_alphabetic) {
+        return false;
+    }
+    STARTS.iter().any(|s| text.starts_with(s))
+        && (memchr::memmem::find(text, b" port ").is_some()
+            || memchr::memmem::find(text, b"sshd:").is_some()
+            || text.starts_with(b"Accepted ")
+            || text.starts_with(b"Did not"))
+        || text.starts_with(b"User ") && memchr::memmem::find(text, b" not allowed because").is_some()
 }
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
-    let mut text = r.body;
+    let mut text = r.body.trim_ascii();
     let mut repeat = 0;
     if let Some(rest) = text.strip_prefix(b"message repeated ") {
         repeat = u16::try_from(number(rest)).unwrap_or(u16::MAX);
@@ -50,28 +71,104 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     }
     if let Some(rest) = text.strip_prefix(b"Invalid user ") {
         // The failed password that follows names it again; alone it is the only sign of an attempt by key.
-        let Some((user, address)) = user_and_address(rest) else { return Parsed::Broken(Why::Missing("address")) };
-        return out.event(Act::Posture, Outcome::Unknown).at(r.header_time()).service(Service::Ssh).user(user).source(address).host(r.host()).reason(Reason::NoUser).done();
+        let Some((user, address)) = user_and_address(rest) else {
+            return Parsed::Broken(Why::Missing("address"));
+        };
+        return out
+            .event(Act::Posture, Outcome::Unknown)
+            .at(r.header_time())
+            .service(Service::Ssh)
+            .user(user)
+            .source(word(address).0)
+            .host(r.host())
+            .reason(Reason::NoUser)
+            .done();
     }
     if let Some(rest) = text.strip_prefix(b"User ")
         && let Some(n) = memchr::memmem::find(rest, b" not allowed because")
         && let Some((user, address)) = user_and_address(&rest[..n])
     {
-        return out.event(Act::Logon, Outcome::Failure).at(r.header_time()).service(Service::Ssh).user(user).source(address).host(r.host()).reason(Reason::NotAllowed).done();
+        return out
+            .event(Act::Logon, Outcome::Failure)
+            .at(r.header_time())
+            .service(Service::Ssh)
+            .user(user)
+            .source(word(address).0)
+            .host(r.host())
+            .reason(Reason::NotAllowed)
+            .done();
     }
     if let Some(rest) = text.strip_prefix(b"error: maximum authentication attempts exceeded for ") {
         let rest = rest.strip_prefix(b"invalid user ").unwrap_or(rest);
-        let Some((user, address)) = user_and_address(rest) else { return Parsed::Broken(Why::Missing("address")) };
-        return out.event(Act::Posture, Outcome::Unknown).at(r.header_time()).service(Service::Ssh).user(user).source(address).host(r.host()).done();
+        let Some((user, address)) = user_and_address(rest) else {
+            return Parsed::Broken(Why::Missing("address"));
+        };
+        return out
+            .event(Act::Posture, Outcome::Unknown)
+            .at(r.header_time())
+            .service(Service::Ssh)
+            .user(user)
+            .source(word(address).0)
+            .host(r.host())
+            .done();
     }
-    if text.starts_with(b"pam_unix(") || text.starts_with(b"PAM ") || text.starts_with(b"pam_") {
-        return Parsed::Irrelevant(Kind::Repeats);
+    if text.starts_with(b"pam_") || text.starts_with(b"PAM ") {
+        return pam(r, text, out);
+    }
+    if let Some(rest) = text
+        .strip_prefix(b"Connection closed by ")
+        .or_else(|| text.strip_prefix(b"Connection reset by "))
+        .or_else(|| text.strip_prefix(b"Received disconnect from "))
+        .or_else(|| text.strip_prefix(b"Did not receive identification string from "))
+    {
+        // Ends of connections; those before a login name who tried.
+        let user =
+            [&b"invalid user "[..], b"authenticating user "].iter().find_map(|p| rest.strip_prefix(*p));
+        let (user, address) = user.map_or((&b""[..], rest), word);
+        return out
+            .event(Act::Posture, Outcome::Unknown)
+            .at(r.header_time())
+            .service(Service::Ssh)
+            .user(user)
+            .source(word(address).0.strip_suffix(b":").unwrap_or(word(address).0))
+            .host(r.host())
+            .done();
     }
     if let Some(rest) = text.strip_prefix(b"Disconnected from user ") {
         let (user, rest) = word(rest);
-        return out.event(Act::Logoff, Outcome::Success).at(r.header_time()).service(Service::Ssh).user(user).source(word(rest).0).host(r.host()).done();
+        return out
+            .event(Act::Logoff, Outcome::Success)
+            .at(r.header_time())
+            .service(Service::Ssh)
+            .user(user)
+            .source(word(rest).0)
+            .host(r.host())
+            .done();
     }
     Parsed::Irrelevant(Kind::Transport)
+}
+
+/// PAM says again what sshd says; the record only tells who and from where, and counts for nothing.
+fn pam(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
+    let user = after(text, b" user=", b" ")
+        .or_else(|| after(text, b"for user ", b" "))
+        .map(|u| u.split(|b| *b == b'(').next().unwrap_or_default());
+    let source = after(text, b"rhost=", b" ");
+    if user.is_none() && source.is_none() {
+        return Parsed::Irrelevant(Kind::Repeats);
+    }
+    let outcome = if memchr::memmem::find(text, b"authentication failure").is_some() {
+        Outcome::Failure
+    } else {
+        Outcome::Unknown
+    };
+    out.event(Act::Posture, outcome)
+        .at(r.header_time())
+        .service(Service::Ssh)
+        .user(user.unwrap_or_default())
+        .source(source.unwrap_or_default())
+        .host(r.host())
+        .done()
 }
 
 /// `password for [invalid user ]anna from 192.0.2.5 port 22 ssh2[: ED25519 SHA256:…]`.
@@ -79,7 +176,9 @@ fn login(r: &Record<'_>, rest: &[u8], outcome: Outcome, repeat: u16, out: &mut E
     let (method, rest) = word(rest);
     let Some(rest) = rest.strip_prefix(b"for ") else { return Parsed::Irrelevant(Kind::OtherMessage) };
     let unknown = rest.strip_prefix(b"invalid user ");
-    let Some((user, tail)) = user_and_address(unknown.unwrap_or(rest)) else { return Parsed::Broken(Why::Missing("address")) };
+    let Some((user, tail)) = user_and_address(unknown.unwrap_or(rest)) else {
+        return Parsed::Broken(Why::Missing("address"));
+    };
     let (address, tail) = word(tail);
     if portreeve_model::Ip::parse(address).is_none() && address != b"UNKNOWN" {
         return Parsed::Broken(Why::Invalid("address"));
@@ -98,7 +197,19 @@ fn login(r: &Record<'_>, rest: &[u8], outcome: Outcome, repeat: u16, out: &mut E
         (_, true) => Reason::NoUser,
         (_, false) => Reason::BadPassword,
     };
-    out.event(Act::Logon, outcome).at(r.header_time()).service(Service::Ssh).user(user).source(address).source_port(port).host(r.host()).observer(r.host()).method(method).sid(fingerprint).reason(reason).repeat(repeat).done()
+    out.event(Act::Logon, outcome)
+        .at(r.header_time())
+        .service(Service::Ssh)
+        .user(user)
+        .source(address)
+        .source_port(port)
+        .host(r.host())
+        .observer(r.host())
+        .method(method)
+        .sid(fingerprint)
+        .reason(reason)
+        .repeat(repeat)
+        .done()
 }
 
 /// The user before, and what follows, the last ` from ` that an address stands behind.

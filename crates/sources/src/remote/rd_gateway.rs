@@ -17,7 +17,13 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::TunnelIp, Field::Device],
     traps: &["two_legs"],
     enable: "on by default: Microsoft-Windows-TerminalServices-Gateway/Operational",
-    claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| e.channel.starts_with(b"Microsoft-Windows-TerminalServices-Gateway") || e.provider.starts_with(b"Microsoft-Windows-TerminalServices-Gateway")),
+    claim: |r| {
+        is_event(r)
+            && WinEvent::of(r).is_some_and(|e| {
+                e.channel.starts_with(b"Microsoft-Windows-TerminalServices-Gateway")
+                    || e.provider.starts_with(b"Microsoft-Windows-TerminalServices-Gateway")
+            })
+    },
     parse,
     join: None,
 };
@@ -28,7 +34,16 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let (user, ip) = (e.get("Username"), e.get("IpAddress"));
     match e.id {
         200 | 300 => Parsed::Irrelevant(Kind::Pending),
-        201 | 301 => out.event(Act::Auth, Outcome::Failure).at(at).service(Service::RdGateway).user(&user).source(&ip).observer(host).host(&e.get("Resource")).reason(Reason::Policy).done(),
+        201 | 301 => out
+            .event(Act::Auth, Outcome::Failure)
+            .at(at)
+            .service(Service::RdGateway)
+            .user(&user)
+            .source(&ip)
+            .observer(host)
+            .host(&e.get("Resource"))
+            .reason(Reason::Policy)
+            .done(),
         302 => {
             let failed = e.number("ErrorCode") != 0;
             if &*e.get("ConnectionProtocol") == b"UDP" {
@@ -36,14 +51,30 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             }
             let act = if failed { Act::Auth } else { Act::SessionStart };
             let outcome = if failed { Outcome::Failure } else { Outcome::Success };
-            out.event(act, outcome).at(at).service(Service::RdGateway).user(&user).source(&ip).observer(host).host(&e.get("Resource")).done()
+            out.event(act, outcome)
+                .at(at)
+                .service(Service::RdGateway)
+                .user(&user)
+                .source(&ip)
+                .observer(host)
+                .host(&e.get("Resource"))
+                .done()
         }
         303 => {
             if &*e.get("ConnectionProtocol") == b"UDP" {
                 return Parsed::Irrelevant(Kind::Repeats);
             }
             let seconds = u32::try_from(e.number("SessionDuration")).unwrap_or(0);
-            out.event(Act::SessionEnd, Outcome::Success).at(at).service(Service::RdGateway).user(&user).source(&ip).observer(host).duration_s(seconds).bytes(e.number("BytesReceived"), e.number("BytesTransfered")).reason(Reason::Logout).done()
+            out.event(Act::SessionEnd, Outcome::Success)
+                .at(at)
+                .service(Service::RdGateway)
+                .user(&user)
+                .source(&ip)
+                .observer(host)
+                .duration_s(seconds)
+                .bytes(e.number("BytesReceived"), e.number("BytesTransfered"))
+                .reason(Reason::Logout)
+                .done()
         }
         _ => Parsed::Irrelevant(Kind::Housekeeping),
     }

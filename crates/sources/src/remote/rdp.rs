@@ -17,7 +17,14 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::TunnelIp],
     traps: &["connection_is_no_logon"],
     enable: "on by default: TerminalServices-LocalSessionManager/Operational and -RemoteConnectionManager/Operational; audit Other Logon/Logoff Events for 4778",
-    claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| e.channel.starts_with(b"Microsoft-Windows-TerminalServices-LocalSession") || e.channel.starts_with(b"Microsoft-Windows-TerminalServices-RemoteConn") || matches!(e.id, 4778 | 4779)),
+    claim: |r| {
+        is_event(r)
+            && WinEvent::of(r).is_some_and(|e| {
+                e.channel.starts_with(b"Microsoft-Windows-TerminalServices-LocalSession")
+                    || e.channel.starts_with(b"Microsoft-Windows-TerminalServices-RemoteConn")
+                    || matches!(e.id, 4778 | 4779)
+            })
+    },
     parse,
     join: None,
 };
@@ -31,12 +38,54 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             if &*ip == b"LOCAL" {
                 return Parsed::Irrelevant(Kind::RoutineUse);
             }
-            out.event(Act::Logon, Outcome::Success).at(at).service(Service::Rdp).user(&e.get("User")).source(&ip).host(host).observer(host).logon_type(10).done()
+            out.event(Act::Logon, Outcome::Success)
+                .at(at)
+                .service(Service::Rdp)
+                .user(&e.get("User"))
+                .source(&ip)
+                .host(host)
+                .observer(host)
+                .logon_type(10)
+                .done()
         }
-        23 | 24 => out.event(Act::Logoff, Outcome::Success).at(at).service(Service::Rdp).user(&e.get("User")).source(&e.get("Address")).host(host).observer(host).done(),
-        1149 => out.event(Act::Posture, Outcome::Unknown).at(at).service(Service::Rdp).domain_user(&e.get("Param2"), &e.get("Param1")).source(&e.get("Param3")).host(host).observer(host).done(),
-        4778 => out.event(Act::Logon, Outcome::Success).at(at).service(Service::Rdp).domain_user(&e.get("AccountDomain"), &e.get("AccountName")).source(&e.get("ClientAddress")).device(&e.get("ClientName")).host(host).observer(host).logon_type(10).done(),
-        4779 => out.event(Act::Logoff, Outcome::Success).at(at).service(Service::Rdp).domain_user(&e.get("AccountDomain"), &e.get("AccountName")).source(&e.get("ClientAddress")).host(host).observer(host).done(),
+        23 | 24 => out
+            .event(Act::Logoff, Outcome::Success)
+            .at(at)
+            .service(Service::Rdp)
+            .user(&e.get("User"))
+            .source(&e.get("Address"))
+            .host(host)
+            .observer(host)
+            .done(),
+        1149 => out
+            .event(Act::Posture, Outcome::Unknown)
+            .at(at)
+            .service(Service::Rdp)
+            .domain_user(&e.get("Param2"), &e.get("Param1"))
+            .source(&e.get("Param3"))
+            .host(host)
+            .observer(host)
+            .done(),
+        4778 => out
+            .event(Act::Logon, Outcome::Success)
+            .at(at)
+            .service(Service::Rdp)
+            .domain_user(&e.get("AccountDomain"), &e.get("AccountName"))
+            .source(&e.get("ClientAddress"))
+            .device(&e.get("ClientName"))
+            .host(host)
+            .observer(host)
+            .logon_type(10)
+            .done(),
+        4779 => out
+            .event(Act::Logoff, Outcome::Success)
+            .at(at)
+            .service(Service::Rdp)
+            .domain_user(&e.get("AccountDomain"), &e.get("AccountName"))
+            .source(&e.get("ClientAddress"))
+            .host(host)
+            .observer(host)
+            .done(),
         _ => Parsed::Irrelevant(Kind::Housekeeping),
     }
 }

@@ -18,8 +18,13 @@ pub static SOURCE: Source = Source {
     traps: &["vlan_without_person"],
     enable: "logging trap notifications; authentication logging verbose; login on-success log; archive log config",
     claim: |r| {
-        r.body.first() == Some(&b'%') && !r.body.starts_with(b"%ASA") && !r.body.starts_with(b"%FTD") && !r.body.starts_with(b"%PIX") && memchr::memchr(b':', &r.body[..r.body.len().min(80)]).is_some()
-            || memchr::memmem::find(&r.body[..r.body.len().min(80)], b": %").is_some() && memchr::memmem::find(r.body, b"%ASA-").is_none()
+        r.body.first() == Some(&b'%')
+            && !r.body.starts_with(b"%ASA")
+            && !r.body.starts_with(b"%FTD")
+            && !r.body.starts_with(b"%PIX")
+            && memchr::memchr(b':', &r.body[..r.body.len().min(80)]).is_some()
+            || memchr::memmem::find(&r.body[..r.body.len().min(80)], b": %").is_some()
+                && memchr::memmem::find(r.body, b"%ASA-").is_none()
     },
     parse,
     join: None,
@@ -29,44 +34,99 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let start = memchr::memchr(b'%', r.body).unwrap_or(0);
     let body = &r.body[start..];
     let Some(colon) = memchr::memchr(b':', body) else { return Parsed::NotMine };
-    let (mnemonic, text) = (&body[1..colon], body[colon + 1..].trim_ascii());
+    let (mnemonic, text) =
+        (body[..colon].strip_prefix(b"%").unwrap_or(&body[..colon]), body[colon + 1..].trim_ascii());
     let (at, host) = (r.header_time(), r.host());
-    let mac = after(text, b"(", b")").filter(|m| portreeve_model::event::Mac::parse(m).is_some()).unwrap_or_default();
-    let port = after(text, b"on Interface ", b" ").or_else(|| after(text, b"to Interface ", b" ")).unwrap_or_default();
+    let mac = after(text, b"(", b")")
+        .filter(|m| portreeve_model::event::Mac::parse(m).is_some())
+        .unwrap_or_default();
+    let port = after(text, b"on Interface ", b" ")
+        .or_else(|| after(text, b"to Interface ", b" "))
+        .unwrap_or_default();
     let sid = after(text, b"AuditSessionID ", b" ").unwrap_or_default();
     let has = |needle: &[u8]| memchr::memmem::find(mnemonic, needle).is_some();
     if has(b"AUTHMGR") || has(b"DOT1X") || has(b"MAB-") || has(b"SESSION_MGR") {
         if has(b"START") {
             return Parsed::Irrelevant(Kind::Pending);
         }
-        let method = if has(b"MAB") || memchr::memmem::find(text, b"'mab'").is_some() { Method::Mab } else { Method::Dot1x };
+        let method = if has(b"MAB") || memchr::memmem::find(text, b"'mab'").is_some() {
+            Method::Mab
+        } else {
+            Method::Dot1x
+        };
         let user = after(text, b"Username: ", b" ").unwrap_or_default();
         if has(b"VLANASSIGN") {
             let vlan = after(text, b"VLAN ", b" ").map_or(0, |t| u16::try_from(number(t)).unwrap_or(0));
-            return out.event(Act::Nac, Outcome::Success).at(at).service(Service::Wired).vlan(vlan).observer(host).detail(port).sid(sid).done();
+            return out
+                .event(Act::Nac, Outcome::Success)
+                .at(at)
+                .service(Service::Wired)
+                .vlan(vlan)
+                .observer(host)
+                .detail(port)
+                .sid(sid)
+                .done();
         }
         let failed = has(b"FAIL") || has(b"SECURITY_VIOLATION");
         if has(b"SUCCESS") || failed {
             let outcome = if failed { Outcome::Failure } else { Outcome::Success };
-            return out.event(Act::Nac, outcome).at(at).service(Service::Wired).user(user).mac(mac).observer(host).detail(port).sid(sid).method(method).done();
+            return out
+                .event(Act::Nac, outcome)
+                .at(at)
+                .service(Service::Wired)
+                .user(user)
+                .mac(mac)
+                .observer(host)
+                .detail(port)
+                .sid(sid)
+                .method(method)
+                .done();
         }
         return Parsed::Irrelevant(Kind::Pending);
     }
     if has(b"SEC_LOGIN") {
         // `Login Success [user: anna] [Source: 10.0.0.5] [localport: 22]`
         let outcome = if has(b"LOGIN_SUCCESS") { Outcome::Success } else { Outcome::Failure };
-        return out.event(Act::Admin, outcome).at(at).service(Service::Management).user(after(text, b"[user: ", b"]").unwrap_or_default()).source(after(text, b"[Source: ", b"]").unwrap_or_default()).observer(host).done();
+        return out
+            .event(Act::Admin, outcome)
+            .at(at)
+            .service(Service::Management)
+            .user(after(text, b"[user: ", b"]").unwrap_or_default())
+            .source(after(text, b"[Source: ", b"]").unwrap_or_default())
+            .observer(host)
+            .done();
     }
     if has(b"CONFIG_I") || has(b"CFGLOG_LOGGEDCMD") || has(b"VSHD_SYSLOG_CONFIG_I") {
         let user = after(text, b"by ", b" ").or_else(|| after(text, b"User:", b" ")).unwrap_or_default();
         let from = after(text, b"(", b")").unwrap_or_default();
         let command = after(text, b"logged command:", b"").unwrap_or_default();
-        let weak = memchr::memmem::find(command, b"no dot1x").is_some() || memchr::memmem::find(command, b"force-authorized").is_some();
-        return out.event(Act::Config, Outcome::Success).at(at).service(Service::Management).user(user).source(from).detail(command).change(if weak { Change::PolicyChanged } else { Change::ConfigChanged }).observer(host).flag(Flags::PRIVILEGED).done();
+        let weak = memchr::memmem::find(command, b"no dot1x").is_some()
+            || memchr::memmem::find(command, b"force-authorized").is_some();
+        return out
+            .event(Act::Config, Outcome::Success)
+            .at(at)
+            .service(Service::Management)
+            .user(user)
+            .source(from)
+            .detail(command)
+            .change(if weak { Change::PolicyChanged } else { Change::ConfigChanged })
+            .observer(host)
+            .flag(Flags::PRIVILEGED)
+            .done();
     }
     if has(b"PSECURE_VIOLATION") || has(b"DHCP_SNOOPING") || has(b"SW_DAI") || has(b"MACFLAP") {
-        let address = text.split(|b| *b == b' ').find(|w| portreeve_model::event::Mac::parse(w.strip_suffix(b",").unwrap_or(w)).is_some()).unwrap_or_default();
-        return out.event(Act::Nac, Outcome::Failure).at(at).service(Service::Wired).mac(address.strip_suffix(b",").unwrap_or(address)).observer(host).detail(word(after(text, b"port ", b" ").unwrap_or_default()).0).done();
+        let address = text
+            .split(|b| *b == b' ')
+            .find(|w| portreeve_model::event::Mac::parse(w.strip_suffix(b",").unwrap_or(w)).is_some())
+            .unwrap_or_default();
+        return out
+            .event(Act::Nac, Outcome::Failure)
+            .at(at)
+            .service(Service::Wired)
+            .mac(address.strip_suffix(b",").unwrap_or(address))
+            .observer(host)
+            .detail(word(after(text, b"port ", b" ").unwrap_or_default()).0)
+            .done();
     }
     Parsed::Irrelevant(Kind::OtherMessage)
 }

@@ -16,7 +16,12 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::User, Field::Mfa, Field::Year, Field::Zone],
     traps: &["steps_are_no_lease"],
     enable: "log-facility in dhcpd.conf; log-dhcp in dnsmasq.conf",
-    claim: |r| matches!(r.header.program, b"dhcpd" | b"dnsmasq-dhcp" | b"dhcpd6") || r.body.starts_with(b"DHCPACK") || r.body.starts_with(b"DHCPREQUEST") || r.body.starts_with(b"DHCPDISCOVER"),
+    claim: |r| {
+        matches!(r.header.program, b"dhcpd" | b"dnsmasq-dhcp" | b"dhcpd6")
+            || r.body.starts_with(b"DHCPACK")
+            || r.body.starts_with(b"DHCPREQUEST")
+            || r.body.starts_with(b"DHCPDISCOVER")
+    },
     parse,
     join: None,
 };
@@ -28,7 +33,15 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         let (ip, rest) = word(rest);
         let mac = word(rest.strip_prefix(b"to ").unwrap_or(rest)).0;
         let device = between(rest, b"(", b")").unwrap_or_default();
-        return out.event(Act::Lease, Outcome::Success).at(r.header_time()).service(Service::Dhcp).tunnel(ip).mac(mac).device(device).observer(r.host()).done();
+        return out
+            .event(Act::Lease, Outcome::Success)
+            .at(r.header_time())
+            .service(Service::Dhcp)
+            .tunnel(ip)
+            .mac(mac)
+            .device(device)
+            .observer(r.host())
+            .done();
     }
     if text.starts_with(b"DHCPACK(") {
         let (ip, rest) = word(word(text).1);
@@ -36,7 +49,19 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         if mac.is_empty() {
             return Parsed::Broken(Why::Missing("hardware address"));
         }
-        return out.event(Act::Lease, Outcome::Success).at(r.header_time()).service(Service::Dhcp).tunnel(ip).mac(mac).device(word(rest).0).observer(r.host()).done();
+        return out
+            .event(Act::Lease, Outcome::Success)
+            .at(r.header_time())
+            .service(Service::Dhcp)
+            .tunnel(ip)
+            .mac(mac)
+            .device(word(rest).0)
+            .observer(r.host())
+            .done();
     }
-    if text.starts_with(b"DHCP") { Parsed::Irrelevant(Kind::Pending) } else { Parsed::Irrelevant(Kind::Housekeeping) }
+    if text.starts_with(b"DHCP") {
+        Parsed::Irrelevant(Kind::Pending)
+    } else {
+        Parsed::Irrelevant(Kind::Housekeeping)
+    }
 }

@@ -6,8 +6,4 @@ pub mod ios_dot1x;
 pub mod isc_dhcp;
 pub mod windows_dhcp;
 
-pub static SOURCES: &[&Source] = &[
-    &ios_dot1x::SOURCE,
-    &isc_dhcp::SOURCE,
-    &windows_dhcp::SOURCE,
-];
+pub static SOURCES: &[&Source] = &[&ios_dot1x::SOURCE, &isc_dhcp::SOURCE, &windows_dhcp::SOURCE];

@@ -24,7 +24,16 @@ pub static SOURCE: Source = Source {
 };
 
 fn header(text: &[u8]) -> bool {
-    const LINES: [&[u8]; 8] = [b"Microsoft DHCP Service Activity Log", b"Event ID  Meaning", b"ID,Date,Time,Description", b"QResult:", b"Event ID\tMeaning", b"Microsoft Windows DHCP", b"Microsoft DHCPv6 Service", b"0\tThe log was started"];
+    const LINES: [&[u8]; 8] = [
+        b"Microsoft DHCP Service Activity Log",
+        b"Event ID  Meaning",
+        b"ID,Date,Time,Description",
+        b"QResult:",
+        b"Event ID\tMeaning",
+        b"Microsoft Windows DHCP",
+        b"Microsoft DHCPv6 Service",
+        b"0\tThe log was started",
+    ];
     let text = text.trim_ascii();
     if LINES.iter().any(|l| text.starts_with(l)) {
         return true;
@@ -47,7 +56,15 @@ fn stamp(body: &[u8]) -> Option<Civil> {
     }
     let two = |t: &[u8], at: usize| u8::try_from(number(&t[at..at + 2])).ok();
     let year = 2_000 + i16::from(two(date, 6)?);
-    Some(Civil { year, month: two(date, 0)?, day: two(date, 3)?, hour: two(time, 0)?, minute: two(time, 3)?, second: two(time, 6)?, micros: 0 })
+    Some(Civil {
+        year,
+        month: two(date, 0)?,
+        day: two(date, 3)?,
+        hour: two(time, 0)?,
+        minute: two(time, 3)?,
+        second: two(time, 6)?,
+        micros: 0,
+    })
 }
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
@@ -57,7 +74,15 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let rest: Vec<&[u8]> = fields.skip(2).take(4).collect();
     let [_, ip, name, mac] = rest.as_slice() else { return Parsed::Broken(Why::Missing("columns")) };
     match id {
-        10 | 11 => out.event(Act::Lease, Outcome::Success).at(r.clock.resolve(civil)).service(Service::Dhcp).tunnel(ip).mac(mac).device(name).observer(r.host()).done(),
+        10 | 11 => out
+            .event(Act::Lease, Outcome::Success)
+            .at(r.clock.resolve(civil))
+            .service(Service::Dhcp)
+            .tunnel(ip)
+            .mac(mac)
+            .device(name)
+            .observer(r.host())
+            .done(),
         _ => Parsed::Irrelevant(Kind::Housekeeping),
     }
 }

@@ -15,7 +15,16 @@ pub static SOURCE: Source = Source {
     name: "cisco_asa",
     title: "Cisco ASA / FTD (VPN, AAA, administration)",
     row: Row::Vpn,
-    gives: &[Act::Auth, Act::SessionStart, Act::IpAssign, Act::SessionResume, Act::SessionEnd, Act::Admin, Act::Config, Act::Account],
+    gives: &[
+        Act::Auth,
+        Act::SessionStart,
+        Act::IpAssign,
+        Act::SessionResume,
+        Act::SessionEnd,
+        Act::Admin,
+        Act::Config,
+        Act::Account,
+    ],
     lacks: &[Field::Mfa, Field::Zone],
     traps: &["masked_user", "authorization_is_no_login", "transport_lines", "resumed_elsewhere"],
     enable: "logging enable; logging trap informational; no logging hide username; logging timestamp",
@@ -27,9 +36,14 @@ pub static SOURCE: Source = Source {
 /// Number and text of a `%ASA-6-113039: …` message, whatever the severity or product letters.
 pub(crate) fn message<'a>(r: &Record<'a>) -> Option<(u32, &'a [u8])> {
     let body = r.body;
-    let at = if body.first() == Some(&b'%') { 0 } else { memchr::memchr(b'%', &body[..body.len().min(120)])? };
+    let at =
+        if body.first() == Some(&b'%') { 0 } else { memchr::memchr(b'%', &body[..body.len().min(120)])? };
     let text = &body[at..];
-    let rest = text.strip_prefix(b"%ASA-").or_else(|| text.strip_prefix(b"%FTD-")).or_else(|| text.strip_prefix(b"%ASAv-")).or_else(|| text.strip_prefix(b"%PIX-"))?;
+    let rest = text
+        .strip_prefix(b"%ASA-")
+        .or_else(|| text.strip_prefix(b"%FTD-"))
+        .or_else(|| text.strip_prefix(b"%ASAv-"))
+        .or_else(|| text.strip_prefix(b"%PIX-"))?;
     // `%ASA-6-113039:`, `%ASA--6-113039:`, `%ASA-vpn-6-113039:`.
     let colon = memchr::memchr(b':', &rest[..rest.len().min(40)])?;
     let digits = rest[..colon].rsplit(|b| *b == b'-').next()?;
@@ -55,7 +69,11 @@ fn assigned<'a>(text: &'a [u8], label: &[u8]) -> &'a [u8] {
     let rest = rest.trim_ascii_start();
     let Some(rest) = rest.strip_prefix(b"=") else { return b"" };
     let rest = rest.trim_ascii_start();
-    let end = memchr::memmem::find(rest, b" : ").into_iter().chain(memchr::memmem::find(rest, b", ")).min().unwrap_or(rest.len());
+    let end = memchr::memmem::find(rest, b" : ")
+        .into_iter()
+        .chain(memchr::memmem::find(rest, b", "))
+        .min()
+        .unwrap_or(rest.len());
     rest[..end].trim_ascii()
 }
 
@@ -68,7 +86,14 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             if after(text, b"AAA user authentication Successful", b"").is_none() {
                 return Parsed::Irrelevant(Kind::Repeats);
             }
-            out.event(Act::Auth, Outcome::Success).at(time).service(Service::Vpn).user(assigned(text, b": user ")).source(assigned(text, b"user IP ")).observer(host).flag(Flags::PRE_MFA).done()
+            out.event(Act::Auth, Outcome::Success)
+                .at(time)
+                .service(Service::Vpn)
+                .user(assigned(text, b": user "))
+                .source(assigned(text, b"user IP "))
+                .observer(host)
+                .flag(Flags::PRE_MFA)
+                .done()
         }
         113005 | 113015 => {
             let local = id == 113015;
@@ -83,11 +108,33 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .flag_if(local, Flags::LOCAL_ACCOUNT)
                 .done()
         }
-        113012 => out.event(Act::Auth, Outcome::Success).at(time).service(Service::Vpn).user(assigned(text, b": user ")).observer(host).flag(Flags::LOCAL_ACCOUNT).flag(Flags::PRE_MFA).done(),
-        113006 => out.event(Act::Account, Outcome::Success).at(time).service(Service::Vpn).change(Change::AccountLocked).target(labelled(text, b"User ")).observer(host).done(),
+        113012 => out
+            .event(Act::Auth, Outcome::Success)
+            .at(time)
+            .service(Service::Vpn)
+            .user(assigned(text, b": user "))
+            .observer(host)
+            .flag(Flags::LOCAL_ACCOUNT)
+            .flag(Flags::PRE_MFA)
+            .done(),
+        113006 => out
+            .event(Act::Account, Outcome::Success)
+            .at(time)
+            .service(Service::Vpn)
+            .change(Change::AccountLocked)
+            .target(labelled(text, b"User "))
+            .observer(host)
+            .done(),
         113039 | 716001 => {
             // WebVPN start of the same login repeats the AnyConnect parent session.
-            out.event(Act::SessionStart, Outcome::Success).at(time).service(Service::Vpn).group(labelled(text, b"Group ")).user(labelled(text, b"User ")).source(labelled(text, b" IP ")).observer(host).done()
+            out.event(Act::SessionStart, Outcome::Success)
+                .at(time)
+                .service(Service::Vpn)
+                .group(labelled(text, b"Group "))
+                .user(labelled(text, b"User "))
+                .source(labelled(text, b" IP "))
+                .observer(host)
+                .done()
         }
         716038 => Parsed::Irrelevant(Kind::Repeats),
         716039 => {
@@ -108,18 +155,49 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             if tunnel.is_empty() {
                 return Parsed::Irrelevant(Kind::Repeats);
             }
-            out.event(Act::IpAssign, Outcome::Success).at(time).service(Service::Vpn).group(labelled(text, b"Group ")).user(labelled(text, b"User ")).source(labelled(text, b" IP ")).tunnel(tunnel).observer(host).done()
+            out.event(Act::IpAssign, Outcome::Success)
+                .at(time)
+                .service(Service::Vpn)
+                .group(labelled(text, b"Group "))
+                .user(labelled(text, b"User "))
+                .source(labelled(text, b" IP "))
+                .tunnel(tunnel)
+                .observer(host)
+                .done()
         }
-        109201 => out.event(Act::IpAssign, Outcome::Success).at(time).service(Service::Vpn).user(after(text, b"User=", b",").unwrap_or_default()).tunnel(after(text, b"Assigned IP=", b",").unwrap_or_default()).observer(host).done(),
+        109201 => out
+            .event(Act::IpAssign, Outcome::Success)
+            .at(time)
+            .service(Service::Vpn)
+            .user(after(text, b"User=", b",").unwrap_or_default())
+            .tunnel(after(text, b"Assigned IP=", b",").unwrap_or_default())
+            .observer(host)
+            .done(),
         722055 => {
             // Client type and version of a session: a further record of the same stay.
             let client = after(text, b"Client Type:", b"").unwrap_or_default();
-            out.event(Act::Posture, Outcome::Unknown).at(time).service(Service::Vpn).group(labelled(text, b"Group ")).user(labelled(text, b"User ")).source(labelled(text, b" IP ")).client(client).observer(host).done()
+            out.event(Act::Posture, Outcome::Unknown)
+                .at(time)
+                .service(Service::Vpn)
+                .group(labelled(text, b"Group "))
+                .user(labelled(text, b"User "))
+                .source(labelled(text, b" IP "))
+                .client(client)
+                .observer(host)
+                .done()
         }
         716059 => {
-            let to = after(text, b"resumed connection from IP", b"").map(|t| labelled(t, b"")).unwrap_or_default();
+            let to =
+                after(text, b"resumed connection from IP", b"").map(|t| labelled(t, b"")).unwrap_or_default();
             let ip = if to.is_empty() { labelled(text, b" IP ") } else { to };
-            out.event(Act::SessionResume, Outcome::Success).at(time).service(Service::Vpn).group(labelled(text, b"Group ")).user(labelled(text, b"User ")).source(ip.strip_suffix(b".").unwrap_or(ip)).observer(host).done()
+            out.event(Act::SessionResume, Outcome::Success)
+                .at(time)
+                .service(Service::Vpn)
+                .group(labelled(text, b"Group "))
+                .user(labelled(text, b"User "))
+                .source(ip.strip_suffix(b".").unwrap_or(ip))
+                .observer(host)
+                .done()
         }
         113019 => {
             let user = assigned(text, b"Username ");
@@ -133,7 +211,10 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .source(assigned(text, b", IP "))
                 .observer(host)
                 .duration_s(duration(after(text, b"Duration: ", b",").unwrap_or_default()))
-                .bytes(number(after(text, b"Bytes rcv: ", b",").unwrap_or_default()), number(after(text, b"Bytes xmt: ", b",").unwrap_or_default()))
+                .bytes(
+                    number(after(text, b"Bytes rcv: ", b",").unwrap_or_default()),
+                    number(after(text, b"Bytes xmt: ", b",").unwrap_or_default()),
+                )
                 .reason(end_reason(after(text, b"Reason: ", b"").unwrap_or_default()))
                 .done()
         }
@@ -159,16 +240,29 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             out.event(Act::Admin, Outcome::Success)
                 .at(time)
                 .service(Service::Management)
-                .source(after(text, b"IP address: ", b",").or_else(|| after(text, b"IP = ", b",")).unwrap_or_default())
+                .source(
+                    after(text, b"IP address: ", b",")
+                        .or_else(|| after(text, b"IP = ", b","))
+                        .unwrap_or_default(),
+                )
                 .user(after(text, b"Uname: ", b" ").unwrap_or_default())
                 .observer(host)
                 .flag(Flags::PRIVILEGED)
                 .done()
         }
-        611102 => out.event(Act::Admin, Outcome::Failure).at(time).service(Service::Management).source(after(text, b"IP address: ", b",").unwrap_or_default()).user(after(text, b"Uname: ", b" ").unwrap_or_default()).observer(host).done(),
+        611102 => out
+            .event(Act::Admin, Outcome::Failure)
+            .at(time)
+            .service(Service::Management)
+            .source(after(text, b"IP address: ", b",").unwrap_or_default())
+            .user(after(text, b"Uname: ", b" ").unwrap_or_default())
+            .observer(host)
+            .done(),
         111008 | 111010 => {
             // `User 'anna', running 'CLI' from IP 10.0.0.5, executed 'write memory'`.
-            let command = after(text, b"executed '", b"'").or_else(|| after(text, b"executed the '", b"'")).unwrap_or_default();
+            let command = after(text, b"executed '", b"'")
+                .or_else(|| after(text, b"executed the '", b"'"))
+                .unwrap_or_default();
             out.event(Act::Config, Outcome::Success)
                 .at(time)
                 .service(Service::Management)
@@ -186,17 +280,42 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 502102 => Change::AccountDeleted,
                 _ => Change::RoleGranted,
             };
-            out.event(Act::Account, Outcome::Success).at(time).service(Service::Management).change(change).target(after(text, b"Uname: ", b" ").unwrap_or_default()).observer(host).done()
+            out.event(Act::Account, Outcome::Success)
+                .at(time)
+                .service(Service::Management)
+                .change(change)
+                .target(after(text, b"Uname: ", b" ").unwrap_or_default())
+                .observer(host)
+                .done()
         }
         113008 | 113009 | 113003 | 113011 | 113028 => Parsed::Irrelevant(Kind::Pending),
-        722022 | 722023 | 722033 | 722032 | 722034 | 722037 | 722011 | 722041 | 716058 | 725001..=725017 | 737000..=737040 | 771002 => Parsed::Irrelevant(Kind::Transport),
+        722022
+        | 722023
+        | 722033
+        | 722032
+        | 722034
+        | 722037
+        | 722011
+        | 722041
+        | 716058
+        | 725001..=725017
+        | 737000..=737040
+        | 771002 => Parsed::Irrelevant(Kind::Transport),
         713119 | 713049 | 113042 => Parsed::Irrelevant(Kind::Transport),
         _ => {
             // Anything else that names a user and an address still tells who was where.
             let (user, ip) = (labelled(text, b"User "), labelled(text, b" IP "));
             let ip_ok = portreeve_model::Ip::parse(ip).is_some();
             if !user.is_empty() && ip_ok {
-                return out.event(Act::Posture, Outcome::Unknown).at(time).service(Service::Vpn).user(user).source(ip).group(labelled(text, b"Group ")).observer(host).done();
+                return out
+                    .event(Act::Posture, Outcome::Unknown)
+                    .at(time)
+                    .service(Service::Vpn)
+                    .user(user)
+                    .source(ip)
+                    .group(labelled(text, b"Group "))
+                    .observer(host)
+                    .done();
             }
             Parsed::Irrelevant(Kind::OtherMessage)
         }

@@ -17,7 +17,15 @@ pub static SOURCE: Source = Source {
     name: "fortigate",
     title: "FortiGate (VPN, administration, configuration)",
     row: Row::Vpn,
-    gives: &[Act::Auth, Act::SessionStart, Act::IpAssign, Act::SessionEnd, Act::Admin, Act::Config, Act::Account],
+    gives: &[
+        Act::Auth,
+        Act::SessionStart,
+        Act::IpAssign,
+        Act::SessionEnd,
+        Act::Admin,
+        Act::Config,
+        Act::Account,
+    ],
     lacks: &[Field::Mfa],
     traps: &["ssl_login_fail_39426", "new_connection_is_no_login", "statistics", "cef"],
     enable: "config log syslogd setting; set status enable; set format default (or cef); event logging for vpn, system and user",
@@ -30,10 +38,13 @@ pub(crate) fn is_fortigate(r: &Record<'_>) -> bool {
     match r.shape {
         Shape::Text => {
             let head = &r.body[..r.body.len().min(400)];
-            (memchr::memmem::find(head, b"devid=").is_some() && memchr::memmem::find(head, b"logid=").is_some())
+            (memchr::memmem::find(head, b"devid=").is_some()
+                && memchr::memmem::find(head, b"logid=").is_some())
                 || memchr::memmem::find(head, b"|Fortigate|").is_some()
         }
-        Shape::Cef => memchr::memmem::find(&r.body[..r.body.len().min(60)], b"|Fortinet|Fortigate|").is_some(),
+        Shape::Cef => {
+            memchr::memmem::find(&r.body[..r.body.len().min(60)], b"|Fortinet|Fortigate|").is_some()
+        }
         _ => false,
     }
 }
@@ -41,8 +52,12 @@ pub(crate) fn is_fortigate(r: &Record<'_>) -> bool {
 pub(crate) fn is_traffic(r: &Record<'_>) -> bool {
     let head = &r.body[..r.body.len().min(500)];
     match r.shape {
-        Shape::Text => memchr::memmem::find(head, b"type=\"traffic\"").or_else(|| memchr::memmem::find(head, b"type=traffic")).is_some(),
-        _ => memchr::memmem::find(head, b"|traffic:").or_else(|| memchr::memmem::find(head, b"cat=traffic")).is_some(),
+        Shape::Text => memchr::memmem::find(head, b"type=\"traffic\"")
+            .or_else(|| memchr::memmem::find(head, b"type=traffic"))
+            .is_some(),
+        _ => memchr::memmem::find(head, b"|traffic:")
+            .or_else(|| memchr::memmem::find(head, b"cat=traffic"))
+            .is_some(),
     }
 }
 
@@ -88,13 +103,19 @@ pub(crate) struct Fields<'a> {
 
 pub(crate) fn fields<'a>(r: &Record<'a>) -> Fields<'a> {
     let mut f = Fields::default();
-    if r.shape == Shape::Cef || memchr::memmem::find(&r.body[..r.body.len().min(200)], b"|Fortigate|").is_some() {
+    if r.shape == Shape::Cef
+        || memchr::memmem::find(&r.body[..r.body.len().min(200)], b"|Fortigate|").is_some()
+    {
         if let Some((head, extension)) = kv::cef(r.body) {
             let mut name = head[5].split(|b| *b == b':');
             f.kind = name.next().unwrap_or_default();
             f.subtype = name.next().map_or(&b""[..], |s| kv::word(s).0);
             for (key, value) in kv::cef_pairs(extension) {
-                let key = key.strip_prefix(b"FTNTFGT").or_else(|| key.strip_prefix(b"FortinetFortiGate")).or_else(|| key.strip_prefix(b"ad.")).unwrap_or(key);
+                let key = key
+                    .strip_prefix(b"FTNTFGT")
+                    .or_else(|| key.strip_prefix(b"FortinetFortiGate"))
+                    .or_else(|| key.strip_prefix(b"ad."))
+                    .unwrap_or(key);
                 let key = match key {
                     b"duser" | b"suser" => &b"user"[..],
                     b"src" => b"srcip",
@@ -200,27 +221,53 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let source = if f.remip.is_empty() { f.srcip } else { f.remip };
     match (f.subtype, f.action) {
         (b"vpn", b"tunnel-up") => {
-            let tunnel = if f.tunnelip.is_empty() || f.tunnelip == b"(null)" { f.assignip } else { f.tunnelip };
+            let tunnel =
+                if f.tunnelip.is_empty() || f.tunnelip == b"(null)" { f.assignip } else { f.tunnelip };
             let user = if f.xauthuser.is_empty() || f.xauthuser == b"N/A" { f.user } else { f.xauthuser };
-            let act = if tunnel.is_empty() || f.tunneltype == b"ssl-web" { Act::SessionStart } else { Act::IpAssign };
+            let act = if tunnel.is_empty() || f.tunneltype == b"ssl-web" {
+                Act::SessionStart
+            } else {
+                Act::IpAssign
+            };
             base(out.event(act, Outcome::Success), r, &f).user(user).source(source).tunnel(tunnel).done()
         }
-        (b"vpn", b"ssl-login-fail") => base(out.event(Act::Auth, Outcome::Failure), r, &f).user(f.user).source(source).reason(reason(f.reason)).done(),
+        (b"vpn", b"ssl-login-fail") => base(out.event(Act::Auth, Outcome::Failure), r, &f)
+            .user(f.user)
+            .source(source)
+            .reason(reason(f.reason))
+            .done(),
         (b"vpn", b"tunnel-down") => {
             let user = if f.xauthuser.is_empty() || f.xauthuser == b"N/A" { f.user } else { f.xauthuser };
             let (sent, received) = (kv::number(f.sent), kv::number(f.received));
             let seconds = u32::try_from(kv::number(f.duration)).unwrap_or(u32::MAX);
             let tunnel = if f.tunnelip == b"(null)" { &b""[..] } else { f.tunnelip };
-            base(out.event(Act::SessionEnd, Outcome::Success), r, &f).user(user).source(source).tunnel(tunnel).duration_s(seconds).bytes(received, sent).reason(end_reason(f.reason)).done()
+            base(out.event(Act::SessionEnd, Outcome::Success), r, &f)
+                .user(user)
+                .source(source)
+                .tunnel(tunnel)
+                .duration_s(seconds)
+                .bytes(received, sent)
+                .reason(end_reason(f.reason))
+                .done()
         }
-        (b"vpn", b"ssl-new-con" | b"tunnel-stats" | b"ssl-alert" | b"install_sa" | b"dpd" | b"ssl-exit-error" | b"ssl-exit-fail" | b"phase2-up" | b"phase2-down" | b"delete_ipsec_sa" | b"delete_phase1_sa") => Parsed::Irrelevant(Kind::Transport),
+        (
+            b"vpn",
+            b"ssl-new-con" | b"tunnel-stats" | b"ssl-alert" | b"install_sa" | b"dpd" | b"ssl-exit-error"
+            | b"ssl-exit-fail" | b"phase2-up" | b"phase2-down" | b"delete_ipsec_sa" | b"delete_phase1_sa",
+        ) => Parsed::Irrelevant(Kind::Transport),
         (b"vpn", b"negotiate") if f.status == b"failure" || f.status == b"negotiate_error" => {
             let user = if f.xauthuser == b"N/A" { f.user } else { f.xauthuser };
-            base(out.event(Act::Auth, Outcome::Failure), r, &f).user(user).source(source).reason(Reason::Other).done()
+            base(out.event(Act::Auth, Outcome::Failure), r, &f)
+                .user(user)
+                .source(source)
+                .reason(Reason::Other)
+                .done()
         }
-        (b"vpn", _) => {
-            base(out.event(Act::Posture, Outcome::Unknown), r, &f).user(f.user).source(source).detail(f.action).done()
-        }
+        (b"vpn", _) => base(out.event(Act::Posture, Outcome::Unknown), r, &f)
+            .user(f.user)
+            .source(source)
+            .detail(f.action)
+            .done(),
         (b"system", b"login") => admin(r, &f, out),
         (b"system", _) if !f.cfgpath.is_empty() => config(r, &f, out),
         (b"system", b"logout") => Parsed::Irrelevant(Kind::OtherMessage),
@@ -235,13 +282,29 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 return Parsed::Irrelevant(Kind::OtherMessage);
             }
             let act = if f.kind == b"utm" { Act::Flow } else { Act::Posture };
-            out.event(act, Outcome::Unknown).at(f.when(r)).service(Service::Firewall).user(f.user).source(source).destination(f.dstip).destination_port(u16::try_from(kv::number(f.dstport)).unwrap_or(0)).detail(f.action).observer(f.observer(r)).done()
+            out.event(act, Outcome::Unknown)
+                .at(f.when(r))
+                .service(Service::Firewall)
+                .user(f.user)
+                .source(source)
+                .destination(f.dstip)
+                .destination_port(u16::try_from(kv::number(f.dstport)).unwrap_or(0))
+                .detail(f.action)
+                .observer(f.observer(r))
+                .done()
         }
     }
 }
 
 fn base<'e>(event: EventBuilder<'e>, r: &Record<'_>, f: &Fields<'_>) -> EventBuilder<'e> {
-    event.at(f.when(r)).service(Service::Vpn).group(f.group).device(f.fctuid).sid(f.tunnelid).client(f.agent).observer(f.observer(r))
+    event
+        .at(f.when(r))
+        .service(Service::Vpn)
+        .group(f.group)
+        .device(f.fctuid)
+        .sid(f.tunnelid)
+        .client(f.agent)
+        .observer(f.observer(r))
 }
 
 fn admin(r: &Record<'_>, f: &Fields<'_>, out: &mut Emit<'_>) -> Parsed {
@@ -270,12 +333,29 @@ fn config(r: &Record<'_>, f: &Fields<'_>, out: &mut Emit<'_>) -> Parsed {
         b"system.admin" => Change::RoleGranted,
         b"user.local" if added => Change::LocalUserCreated,
         b"user.group" | b"user.peer" => Change::GroupAdded,
-        b"firewall.policy" | b"vpn.ssl.settings" | b"vpn.ssl.web.portal" | b"vpn.ipsec.phase1-interface" | b"user.radius" | b"user.ldap" | b"user.saml" => Change::PolicyChanged,
+        b"firewall.policy"
+        | b"vpn.ssl.settings"
+        | b"vpn.ssl.web.portal"
+        | b"vpn.ipsec.phase1-interface"
+        | b"user.radius"
+        | b"user.ldap"
+        | b"user.saml" => Change::PolicyChanged,
         p if p.starts_with(b"log.") => Change::LoggingStopped,
         _ => Change::ConfigChanged,
     };
     let ui_ip = kv::between(f.ui, b"(", b")").unwrap_or_default();
-    out.event(Act::Config, Outcome::Success).at(f.when(r)).service(Service::Management).change(change).user(f.user).source(ui_ip).target(f.cfgobj).detail(f.cfgpath).group(f.cfgattr).observer(f.observer(r)).flag(Flags::PRIVILEGED).done()
+    out.event(Act::Config, Outcome::Success)
+        .at(f.when(r))
+        .service(Service::Management)
+        .change(change)
+        .user(f.user)
+        .source(ui_ip)
+        .target(f.cfgobj)
+        .detail(f.cfgpath)
+        .group(f.cfgattr)
+        .observer(f.observer(r))
+        .flag(Flags::PRIVILEGED)
+        .done()
 }
 
 fn outcome(status: &[u8]) -> Outcome {

@@ -64,7 +64,8 @@ pub(crate) fn columns<'a>(r: &Record<'a>, to: &mut [&'a [u8]]) -> usize {
 /// The row's own time: its high-resolution stamp if there is one, else the generated time in the file's zone.
 pub(crate) fn time(r: &Record<'_>, columns: &[&[u8]], generated: usize) -> Option<(EventTime, Certainty)> {
     for field in columns.iter().rev() {
-        if field.len() >= 24 && field.get(10) == Some(&b'T')
+        if field.len() >= 24
+            && field.get(10) == Some(&b'T')
             && let Some((Stamp::Absolute(t), _)) = clock::iso(field)
         {
             return Some((t, Certainty::Exact));
@@ -94,13 +95,36 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let device = if c[14].is_empty() { c[19] } else { c[14] };
     let observer = observer(&c[..n]).unwrap_or_else(|| r.host());
     let (act, outcome) = match (event, stage) {
-        (b"gateway-connected" | b"gateway-tunnel", b"connected" | b"tunnel") if ok => (Act::IpAssign, Outcome::Success),
-        (b"gateway-auth" | b"gw-auth" | b"gateway-register", _) => (if ok { Act::SessionStart } else { Act::Auth }, if ok { Outcome::Success } else { Outcome::Failure }),
+        (b"gateway-connected" | b"gateway-tunnel", b"connected" | b"tunnel") if ok => {
+            (Act::IpAssign, Outcome::Success)
+        }
+        (b"gateway-auth" | b"gw-auth" | b"gateway-register", _) => (
+            if ok { Act::SessionStart } else { Act::Auth },
+            if ok { Outcome::Success } else { Outcome::Failure },
+        ),
         (b"portal-auth", _) => (Act::Auth, if ok { Outcome::Success } else { Outcome::Failure }),
         (b"gateway-logout", _) | (_, b"logout") => (Act::SessionEnd, Outcome::Success),
         (b"gateway-prelogin" | b"portal-prelogin", _) => return Parsed::Irrelevant(Kind::Pending),
-        (b"gateway-tunnel-latency" | b"gateway-config-release" | b"gateway-switch-to-ssl" | b"portal-getconfig" | b"gateway-getconfig" | b"gateway-setup-ssl", _) if ok => {
-            return out.event(Act::Posture, Outcome::Unknown).at(at).service(Service::Vpn).user(user).source(source).device(device).group(c[33]).observer(observer).flag_if(machine, Flags::MACHINE).done();
+        (
+            b"gateway-tunnel-latency"
+            | b"gateway-config-release"
+            | b"gateway-switch-to-ssl"
+            | b"portal-getconfig"
+            | b"gateway-getconfig"
+            | b"gateway-setup-ssl",
+            _,
+        ) if ok => {
+            return out
+                .event(Act::Posture, Outcome::Unknown)
+                .at(at)
+                .service(Service::Vpn)
+                .user(user)
+                .source(source)
+                .device(device)
+                .group(c[33])
+                .observer(observer)
+                .flag_if(machine, Flags::MACHINE)
+                .done();
         }
         (_, b"login") => (Act::Auth, if ok { Outcome::Success } else { Outcome::Failure }),
         _ => (Act::Posture, Outcome::Unknown),
@@ -138,7 +162,11 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
 /// The firewall's name stands near the end of newer rows.
 fn observer<'a>(columns: &[&'a [u8]]) -> Option<&'a [u8]> {
     let name = *columns.get(columns.len().checked_sub(2)?)?;
-    (columns.len() > 40 && name.len() > 2 && name.iter().any(u8::is_ascii_alphabetic) && !name.contains(&b':')).then_some(name)
+    (columns.len() > 40
+        && name.len() > 2
+        && name.iter().any(u8::is_ascii_alphabetic)
+        && !name.contains(&b':'))
+    .then_some(name)
 }
 
 fn reason(text: &[u8]) -> Reason {

@@ -7,9 +7,5 @@ pub mod fortigate;
 pub mod globalprotect;
 pub mod openvpn;
 
-pub static SOURCES: &[&Source] = &[
-    &cisco_asa::SOURCE,
-    &fortigate::SOURCE,
-    &globalprotect::SOURCE,
-    &openvpn::SOURCE,
-];
+pub static SOURCES: &[&Source] =
+    &[&cisco_asa::SOURCE, &fortigate::SOURCE, &globalprotect::SOURCE, &openvpn::SOURCE];

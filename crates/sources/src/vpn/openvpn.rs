@@ -75,7 +75,8 @@ fn claim(r: &Record<'_>) -> bool {
         b"SIGUSR1[soft",
         b"Connection reset, restarting",
     ];
-    STARTS.iter().any(|s| message.starts_with(s)) || memchr::memmem::find(message, b"] Peer Connection Initiated with").is_some()
+    STARTS.iter().any(|s| message.starts_with(s))
+        || memchr::memmem::find(message, b"] Peer Connection Initiated with").is_some()
 }
 
 /// `anna/192.0.2.5:4711 ` or `192.0.2.5:4711 ` at the front: name and address of the peer.
@@ -101,23 +102,58 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         if slash.is_some() {
             return Parsed::Irrelevant(Kind::Repeats);
         }
-        return out.event(Act::Auth, Outcome::Success).at(time).service(Service::Vpn).user(&message[quoted(message)]).source(address).observer(host).flag(Flags::PRE_MFA).done();
+        return out
+            .event(Act::Auth, Outcome::Success)
+            .at(time)
+            .service(Service::Vpn)
+            .user(&message[quoted(message)])
+            .source(address)
+            .observer(host)
+            .flag(Flags::PRE_MFA)
+            .done();
     }
     if message.starts_with(b"TLS: Username/Password authentication deferred") {
         return Parsed::Irrelevant(Kind::Pending);
     }
-    if message.starts_with(b"TLS Auth Error: Auth Username/Password verification failed") || memchr::memmem::find(message, b"AUTH_FAILED").is_some() {
+    if message.starts_with(b"TLS Auth Error: Auth Username/Password verification failed")
+        || memchr::memmem::find(message, b"AUTH_FAILED").is_some()
+    {
         let repeats = !message.starts_with(b"TLS Auth Error");
-        return out.event(Act::Auth, Outcome::Failure).at(time).service(Service::Vpn).user(name).source(address).reason(Reason::BadPassword).observer(host).flag_if(repeats, Flags::REPEATS).done();
+        return out
+            .event(Act::Auth, Outcome::Failure)
+            .at(time)
+            .service(Service::Vpn)
+            .user(name)
+            .source(address)
+            .reason(Reason::BadPassword)
+            .observer(host)
+            .flag_if(repeats, Flags::REPEATS)
+            .done();
     }
     if let Some(rest) = message.strip_prefix(b"VERIFY ERROR: ") {
         let cn = after(rest, b"CN=", b",").unwrap_or_default();
-        return out.event(Act::Auth, Outcome::Failure).at(time).service(Service::Vpn).user(cn).source(address).reason(Reason::Certificate).observer(host).done();
+        return out
+            .event(Act::Auth, Outcome::Failure)
+            .at(time)
+            .service(Service::Vpn)
+            .user(cn)
+            .source(address)
+            .reason(Reason::Certificate)
+            .observer(host)
+            .done();
     }
     if let Some(n) = memchr::memmem::find(message, b"] Peer Connection Initiated with [AF_INET") {
         let user = message[..n].strip_prefix(b"[").unwrap_or_default();
-        let from = after(&message[n..], b"[AF_INET", b"").and_then(|t| after(t, b"]", b" ")).unwrap_or_default();
-        return out.event(Act::SessionStart, Outcome::Success).at(time).service(Service::Vpn).user(user).source(from).observer(host).done();
+        let from =
+            after(&message[n..], b"[AF_INET", b"").and_then(|t| after(t, b"]", b" ")).unwrap_or_default();
+        return out
+            .event(Act::SessionStart, Outcome::Success)
+            .at(time)
+            .service(Service::Vpn)
+            .user(user)
+            .source(from)
+            .observer(host)
+            .done();
     }
     if let Some(rest) = message.strip_prefix(b"MULTI: Learn: ") {
         // `10.8.0.6 -> anna/192.0.2.5:4711`
@@ -125,9 +161,19 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         let who = rest.strip_prefix(b"-> ").unwrap_or_default();
         let slash = memchr::memchr(b'/', who);
         let (user, from) = slash.map_or((name, who), |n| (&who[..n], &who[n + 1..]));
-        return out.event(Act::IpAssign, Outcome::Success).at(time).service(Service::Vpn).user(user).source(from).tunnel(tunnel).observer(host).done();
+        return out
+            .event(Act::IpAssign, Outcome::Success)
+            .at(time)
+            .service(Service::Vpn)
+            .user(user)
+            .source(from)
+            .tunnel(tunnel)
+            .observer(host)
+            .done();
     }
-    if memchr::memmem::find(message, b"client-instance exiting").is_some() || memchr::memmem::find(message, b"client-instance restarting").is_some() {
+    if memchr::memmem::find(message, b"client-instance exiting").is_some()
+        || memchr::memmem::find(message, b"client-instance restarting").is_some()
+    {
         if name.is_empty() {
             return Parsed::Irrelevant(Kind::Transport);
         }
@@ -138,9 +184,18 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         } else {
             Reason::Other
         };
-        return out.event(Act::SessionEnd, Outcome::Success).at(time).service(Service::Vpn).user(name).source(address).reason(reason).observer(host).done();
+        return out
+            .event(Act::SessionEnd, Outcome::Success)
+            .at(time)
+            .service(Service::Vpn)
+            .user(name)
+            .source(address)
+            .reason(reason)
+            .observer(host)
+            .done();
     }
-    if message.starts_with(b"TLS Error") || message.starts_with(b"TLS: ") || message.starts_with(b"VERIFY OK") {
+    if message.starts_with(b"TLS Error") || message.starts_with(b"TLS: ") || message.starts_with(b"VERIFY OK")
+    {
         return Parsed::Irrelevant(Kind::Transport);
     }
     Parsed::Irrelevant(Kind::Housekeeping)

@@ -14,10 +14,28 @@ use std::sync::LazyLock;
 const HEADS: usize = 22;
 static HEAD: LazyLock<Paths<HEADS>> = LazyLock::new(|| {
     Paths::new([
-        "winlog.event_id", "winlog.channel", "winlog.computer_name", "@timestamp", "winlog.event_data", "winlog.user_data", "winlog.provider_name",
-        "EventID", "Channel", "Hostname", "EventTime", "SourceName",
-        "Event.System.EventID", "Event.System.Channel", "Event.System.Computer", "Event.System.TimeCreated_attributes.SystemTime", "Event.EventData", "Event.UserData",
-        "Computer", "TimeGenerated", "TimeCreated", "Event.System.Provider_attributes.Name",
+        "winlog.event_id",
+        "winlog.channel",
+        "winlog.computer_name",
+        "@timestamp",
+        "winlog.event_data",
+        "winlog.user_data",
+        "winlog.provider_name",
+        "EventID",
+        "Channel",
+        "Hostname",
+        "EventTime",
+        "SourceName",
+        "Event.System.EventID",
+        "Event.System.Channel",
+        "Event.System.Computer",
+        "Event.System.TimeCreated_attributes.SystemTime",
+        "Event.EventData",
+        "Event.UserData",
+        "Computer",
+        "TimeGenerated",
+        "TimeCreated",
+        "Event.System.Provider_attributes.Name",
     ])
 });
 
@@ -95,16 +113,41 @@ impl<'a> WinEvent<'a> {
         };
         if let Some(id) = id_of(v[0]) {
             let data = if v[4].nested().is_empty() { v[5].nested() } else { v[4].nested() };
-            return Some(WinEvent { id, channel: v[1].text(), provider: v[6].text(), computer: v[2].text(), stamp: v[3].bytes(), body: Body::Json(data) });
+            return Some(WinEvent {
+                id,
+                channel: v[1].text(),
+                provider: v[6].text(),
+                computer: v[2].text(),
+                stamp: v[3].bytes(),
+                body: Body::Json(data),
+            });
         }
         if let Some(id) = id_of(v[12]) {
             let data = if v[16].nested().is_empty() { v[17].nested() } else { v[16].nested() };
-            return Some(WinEvent { id, channel: v[13].text(), provider: v[21].text(), computer: v[14].text(), stamp: v[15].bytes(), body: Body::Json(data) });
+            return Some(WinEvent {
+                id,
+                channel: v[13].text(),
+                provider: v[21].text(),
+                computer: v[14].text(),
+                stamp: v[15].bytes(),
+                body: Body::Json(data),
+            });
         }
         let id = id_of(v[7])?;
         let computer = if v[9].is_missing() { v[18].text() } else { v[9].text() };
-        let stamp = [v[10], v[19], v[20], v[3]].into_iter().map(Value::bytes).find(|b| !b.is_empty()).unwrap_or_default();
-        Some(WinEvent { id, channel: v[8].text(), provider: v[11].text(), computer, stamp, body: Body::Json(text) })
+        let stamp = [v[10], v[19], v[20], v[3]]
+            .into_iter()
+            .map(Value::bytes)
+            .find(|b| !b.is_empty())
+            .unwrap_or_default();
+        Some(WinEvent {
+            id,
+            channel: v[8].text(),
+            provider: v[11].text(),
+            computer,
+            stamp,
+            body: Body::Json(text),
+        })
     }
 
     pub(crate) fn time(&self, r: &Record<'_>) -> Option<(EventTime, Certainty)> {
@@ -186,7 +229,11 @@ fn json_field<'a>(object: &'a [u8], name: &[u8]) -> Cow<'a, [u8]> {
         }
         let end = rest.iter().position(|b| matches!(b, b',' | b'}' | b']' | b' ')).unwrap_or(rest.len());
         let bare = &rest[..end];
-        return Cow::Borrowed(if bare == b"null" || bare.starts_with(b"{") || bare.starts_with(b"[") { b"" } else { bare });
+        return Cow::Borrowed(if bare == b"null" || bare.starts_with(b"{") || bare.starts_with(b"[") {
+            b""
+        } else {
+            bare
+        });
     }
     Cow::Borrowed(b"")
 }
@@ -207,7 +254,9 @@ fn unescape_xml(text: &[u8]) -> Cow<'_, [u8]> {
             b"gt" => Some('>'),
             b"quot" => Some('"'),
             b"apos" => Some('\''),
-            [b'#', b'x' | b'X', hex @ ..] => u32::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok().and_then(char::from_u32),
+            [b'#', b'x' | b'X', hex @ ..] => {
+                u32::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok().and_then(char::from_u32)
+            }
             [b'#', dec @ ..] => char::from_u32(u32::try_from(crate::decode::kv::number(dec)).ok()?),
             _ => None,
         });
@@ -237,16 +286,28 @@ mod tests {
         let r = Record::bare(text.as_bytes(), &clock);
         assert!(is_event(&r), "{text}");
         let e = WinEvent::of(&r).expect("an event");
-        assert_eq!((e.id, &*e.computer, &*e.get("TargetUserName"), e.number("LogonType")), (4624, &b"WEB01"[..], &b"an&na"[..], 3), "{text}");
+        assert_eq!(
+            (e.id, &*e.computer, &*e.get("TargetUserName"), e.number("LogonType")),
+            (4624, &b"WEB01"[..], &b"an&na"[..], 3),
+            "{text}"
+        );
         assert!(e.get("Nothing").is_empty());
         assert_eq!(e.time(&r).expect("a time").0.to_string(), "2026-03-04T05:06:07Z");
     }
 
     #[test]
     fn every_shape() {
-        check("<Event xmlns='x'><System><Provider Name='P'/><EventID>4624</EventID><TimeCreated SystemTime='2026-03-04T05:06:07.000000000Z'/><Channel>Security</Channel><Computer>WEB01</Computer></System><EventData><Data Name='TargetUserName'>an&amp;na</Data><Data Name='LogonType'>3</Data></EventData></Event>");
-        check(r#"{"@timestamp":"2026-03-04T05:06:07.000Z","winlog":{"channel":"Security","computer_name":"WEB01","event_id":"4624","event_data":{"TargetUserName":"an\u0026na","LogonType":"3"}}}"#);
-        check(r#"{"EventTime":"2026-03-04 05:06:07","Hostname":"WEB01","EventID":4624,"Channel":"Security","TargetUserName":"an&na","LogonType":"3"}"#);
-        check(r#"{"Event":{"System":{"EventID":4624,"Channel":"Security","Computer":"WEB01","TimeCreated_attributes":{"SystemTime":"2026-03-04T05:06:07Z"}},"EventData":{"TargetUserName":"an&na","LogonType":3}}}"#);
+        check(
+            "<Event xmlns='x'><System><Provider Name='P'/><EventID>4624</EventID><TimeCreated SystemTime='2026-03-04T05:06:07.000000000Z'/><Channel>Security</Channel><Computer>WEB01</Computer></System><EventData><Data Name='TargetUserName'>an&amp;na</Data><Data Name='LogonType'>3</Data></EventData></Event>",
+        );
+        check(
+            r#"{"@timestamp":"2026-03-04T05:06:07.000Z","winlog":{"channel":"Security","computer_name":"WEB01","event_id":"4624","event_data":{"TargetUserName":"an\u0026na","LogonType":"3"}}}"#,
+        );
+        check(
+            r#"{"EventTime":"2026-03-04 05:06:07","Hostname":"WEB01","EventID":4624,"Channel":"Security","TargetUserName":"an&na","LogonType":"3"}"#,
+        );
+        check(
+            r#"{"Event":{"System":{"EventID":4624,"Channel":"Security","Computer":"WEB01","TimeCreated_attributes":{"SystemTime":"2026-03-04T05:06:07Z"}},"EventData":{"TargetUserName":"an&na","LogonType":3}}}"#,
+        );
     }
 }

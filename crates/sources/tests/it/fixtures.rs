@@ -27,7 +27,8 @@ pub(crate) fn folders() -> Vec<(String, String, PathBuf)> {
 }
 
 pub(crate) fn entries(dir: &Path) -> Vec<PathBuf> {
-    let mut all: Vec<PathBuf> = std::fs::read_dir(dir).expect("a directory").map(|e| e.expect("an entry").path()).collect();
+    let mut all: Vec<PathBuf> =
+        std::fs::read_dir(dir).expect("a directory").map(|e| e.expect("an entry").path()).collect();
     all.sort();
     all
 }
@@ -46,7 +47,9 @@ fn one(event: &Event, names: &SymbolTable) -> String {
     put("src", &event.src_ip.to_string());
     put("tun", &event.tun_ip.to_string());
     put("dst", &event.dst_ip.to_string());
-    for (key, n) in [("sport", event.src_port), ("dport", event.dst_port), ("vlan", event.vlan), ("x", event.repeat)] {
+    for (key, n) in
+        [("sport", event.src_port), ("dport", event.dst_port), ("vlan", event.vlan), ("x", event.repeat)]
+    {
         if n != 0 {
             put(key, &n.to_string());
         }
@@ -70,7 +73,12 @@ fn one(event: &Event, names: &SymbolTable) -> String {
         put("mac", &event.mac.to_string());
     }
     put("country", event.country.text());
-    for (key, n) in [("severity", u64::from(event.severity)), ("seconds", u64::from(event.duration_s)), ("in", event.bytes_in), ("out", event.bytes_out)] {
+    for (key, n) in [
+        ("severity", u64::from(event.severity)),
+        ("seconds", u64::from(event.duration_s)),
+        ("in", event.bytes_in),
+        ("out", event.bytes_out),
+    ] {
         if n != 0 {
             put(key, &n.to_string());
         }
@@ -85,7 +93,8 @@ fn one(event: &Event, names: &SymbolTable) -> String {
 
 /// Text of a snapshot.
 fn snapshot(path: &Path, wanted: &str) -> String {
-    let clock = Clock::utc().near(EventTime::from_civil(2026, 1, 1, 0, 0, 0, 0), EventTime::from_civil(2026, 12, 31, 0, 0, 0, 0));
+    let clock = Clock::utc()
+        .near(EventTime::from_civil(2026, 1, 1, 0, 0, 0, 0), EventTime::from_civil(2026, 12, 31, 0, 0, 0, 0));
     let names = SymbolTable::new();
     let mut interner = Interner::new(names.clone());
     let (mut text, mut events) = (String::new(), Vec::new());
@@ -98,7 +107,9 @@ fn snapshot(path: &Path, wanted: &str) -> String {
         let record = frame::frame(raw.bytes, raw.at, &clock, &mut scratch);
         let source = recogniser.recognise(&record);
         let parsed = match source {
-            Some(source) => (source.parse)(&record, &mut Emit::new(&mut interner, &mut events, source, &record)),
+            Some(source) => {
+                (source.parse)(&record, &mut Emit::new(&mut interner, &mut events, source, &record))
+            }
             None => Parsed::NotMine,
         };
         let line = raw.at.line;
@@ -122,7 +133,12 @@ fn snapshot(path: &Path, wanted: &str) -> String {
             }
         }
         for event in events.drain(..) {
-            assert_eq!(&*names.text(event.source), wanted, "{}:{line} is read by another source", path.display());
+            assert_eq!(
+                &*names.text(event.source),
+                wanted,
+                "{}:{line} is read by another source",
+                path.display()
+            );
             writeln!(text, "{line}: {}", one(&event, &names)).expect("memory");
         }
         true
@@ -146,7 +162,9 @@ fn snapshot(path: &Path, wanted: &str) -> String {
 fn fixtures() {
     let mut checked = 0;
     for (_, source, folder) in folders() {
-        for path in entries(&folder).into_iter().filter(|p| p.extension().is_some_and(|e| e != "snap" && e != "new")) {
+        for path in
+            entries(&folder).into_iter().filter(|p| p.extension().is_some_and(|e| e != "snap" && e != "new"))
+        {
             let name = path.file_name().expect("a name").to_string_lossy().into_owned();
             let text = snapshot(&path, &source);
             insta::with_settings!({snapshot_path => &folder, prepend_module_to_snapshot => false, omit_expression => true}, {

@@ -24,7 +24,10 @@ fn every_source(bytes: &[u8]) {
 fn seeds() -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for (_, _, folder) in crate::fixtures::folders() {
-        for path in crate::fixtures::entries(&folder).into_iter().filter(|p| p.extension().is_some_and(|e| e != "snap")) {
+        for path in crate::fixtures::entries(&folder)
+            .into_iter()
+            .filter(|p| p.extension().is_some_and(|e| e != "snap"))
+        {
             let bytes = std::fs::read(path).expect("readable");
             all.extend(bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(<[u8]>::to_vec));
         }

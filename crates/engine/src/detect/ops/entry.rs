@@ -23,7 +23,10 @@ pub(crate) fn networks(s: &Subject<'_>) -> Option<String> {
     // Nor does a phone's line, which is routed through its home country wherever the phone is.
     let known = |p: &Place| matches!(p.class, NetworkClass::Own | NetworkClass::Relay);
     let phone = |p: &Place| p.class == NetworkClass::Mobile;
-    if known(&first) || known(&there) || (phone(&first) || phone(&there)) && !rented(&first) && !rented(&there) {
+    if known(&first)
+        || known(&there)
+        || (phone(&first) || phone(&there)) && !rented(&first) && !rented(&there)
+    {
         return None;
     }
     let name = |p: &Place| {

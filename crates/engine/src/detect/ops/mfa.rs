@@ -164,7 +164,11 @@ fn by_policy_or_habit(s: &Subject<'_>) -> Assessment {
     let session = s.session;
     // Keys and tokens are used without a person; who got them passed a factor elsewhere, or did not.
     if matches!(session.service, Service::CloudApi | Service::Kubernetes) {
-        let mut unknown = Assessment::new(State::Unknown, "a key or token was used; whether a factor stood before it is not in this log", "");
+        let mut unknown = Assessment::new(
+            State::Unknown,
+            "a key or token was used; whether a factor stood before it is not in this log",
+            "",
+        );
         unknown.needs = Some("the sign-in log of the identity provider behind it".to_owned());
         return unknown;
     }

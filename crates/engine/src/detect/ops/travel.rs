@@ -73,7 +73,10 @@ pub(super) fn impossible(s: &Subject<'_>, min_kmh: u32, min_km: u32) -> Verdict 
         } else {
             other.start.since(s.session.start)
         };
-        if !comparable(s.session, other) || gap > 2 * DAY_US || other.place.asn == s.place().asn && s.place().asn != 0 {
+        if !comparable(s.session, other)
+            || gap > 2 * DAY_US
+            || other.place.asn == s.place().asn && s.place().asn != 0
+        {
             continue;
         }
         let Some(km) = distance_km(s.session, other) else { continue };
@@ -102,7 +105,9 @@ pub(super) fn overlap(s: &Subject<'_>, min_km: u32, at_least_us: i64) -> Verdict
     for other in placed(s) {
         let from = s.session.start.max(other.start);
         let to = s.session.end_or_last().min(other.end_or_last());
-        let Some(km) = distance_km(s.session, other).filter(|_| comparable(s.session, other)) else { continue };
+        let Some(km) = distance_km(s.session, other).filter(|_| comparable(s.session, other)) else {
+            continue;
+        };
         if to.since(from) >= at_least_us && km >= min_km as f32 {
             let facts = vec![
                 ("overlap", span(to.since(from))),
@@ -120,17 +125,26 @@ pub(super) fn overlap(s: &Subject<'_>, min_km: u32, at_least_us: i64) -> Verdict
 
 /// Another tunnel of the account stands at the same time, from another network that is not a phone's.
 pub(super) fn concurrent(s: &Subject<'_>, at_least_us: i64) -> Verdict {
-    let gateway = |x: &Session| matches!(x.service, Service::Vpn | Service::Ica | Service::RdGateway | Service::Ztna);
+    let gateway =
+        |x: &Session| matches!(x.service, Service::Vpn | Service::Ica | Service::RdGateway | Service::Ztna);
     if !gateway(s.session) || s.novelty() < PlaceNovelty::NewNetwork {
         return Verdict::Silent;
     }
-    let fixed = |x: &Session| !matches!(x.place.class, NetworkClass::Mobile | NetworkClass::Own | NetworkClass::Private);
+    let fixed = |x: &Session| {
+        !matches!(x.place.class, NetworkClass::Mobile | NetworkClass::Own | NetworkClass::Private)
+    };
     for other in s.dossier.sessions.iter().filter(|o| o.index != s.session.index && o.entered && gateway(o)) {
-        let together = s.session.end_or_last().min(other.end_or_last()).since(s.session.start.max(other.start));
+        let together =
+            s.session.end_or_last().min(other.end_or_last()).since(s.session.start.max(other.start));
         let apart = other.place.asn != s.place().asn && other.place.asn != 0 && s.place().asn != 0;
         if together >= at_least_us && apart && fixed(s.session) && fixed(other) {
-            let facts = vec![("overlap", span(together)), ("other_ip", other.ip().to_string()), ("other_network", s.text(other.place.as_name))];
-            let evidence = s.session.evidence.first().into_iter().chain(other.evidence.first()).copied().collect();
+            let facts = vec![
+                ("overlap", span(together)),
+                ("other_ip", other.ip().to_string()),
+                ("other_network", s.text(other.place.as_name)),
+            ];
+            let evidence =
+                s.session.evidence.first().into_iter().chain(other.evidence.first()).copied().collect();
             return Verdict::Fires(Finding::with(facts, evidence));
         }
     }

@@ -1,0 +1,329 @@
+//! What any record says by the names of its fields: who, from where, when. For `portreeve parse`, where a record of
+//! no known kind, or one that no question of the playbook needs, should still come out with what it plainly says.
+//! A hunt never uses it: evidence needs a source whose meaning is known.
+
+use crate::decode::clock::{self, Stamp};
+use crate::decode::kv;
+use crate::emit::Emit;
+use crate::record::{Record, Shape};
+use crate::source::{Kind, Parsed, Row, Source};
+use portreeve_model::Ip;
+use portreeve_model::event::{Act, Outcome};
+use portreeve_model::time::{Certainty, EventTime};
+
+/// Stands for no product; in no list.
+pub static PLAIN: Source = Source {
+    name: "plain",
+    title: "Any record, by the names of its fields",
+    row: Row::Authentication,
+    gives: &[Act::Posture],
+    lacks: &[],
+    traps: &[],
+    enable: "",
+    claim: |_| true,
+    parse: read,
+    join: None,
+};
+
+/// Names of fields, most telling first, in lower case and without `_`, `-`, blanks and dots.
+const USER: &[&str] = &[
+    "targetusername",
+    "userprincipalname",
+    "username",
+    "srcuser",
+    "sourceuser",
+    "sourceusername",
+    "subjectusername",
+    "userid",
+    "login",
+    "accountname",
+    "duser",
+    "suser",
+    "usrname",
+    "user",
+    "uname",
+    "useremail",
+    "principalemail",
+    "actoremail",
+    "admin",
+    "account",
+    "actor",
+    "by",
+    "authorizingcommonname",
+    "unauthuser",
+];
+const ADDRESS: &[&str] = &[
+    "srcip",
+    "sourceip",
+    "sourceipaddress",
+    "sourceaddress",
+    "srcaddr",
+    "srcaddress",
+    "clientip",
+    "clientipaddress",
+    "remip",
+    "remoteip",
+    "remoteipaddress",
+    "remoteaddress",
+    "calleripaddress",
+    "callerip",
+    "ipaddress",
+    "actoripaddress",
+    "actorip",
+    "useripaddress",
+    "clientaddress",
+    "src",
+    "sourceips",
+    "aip",
+    "framedipaddress",
+    "nasipaddress",
+    "deviceipaddress",
+    "client",
+    "ip",
+    "from",
+    "machineip",
+    "loginip",
+    "localip",
+];
+const TIME: &[&str] = &[
+    "@timestamp",
+    "timestamp",
+    "eventtime",
+    "timegenerated",
+    "creationtime",
+    "createddatetime",
+    "activitydatetime",
+    "published",
+    "time",
+    "date",
+    "datetime",
+    "isotimestamp",
+    "utctime",
+    "rt",
+    "start",
+    "createdat",
+    "eventdate",
+    "requestreceivedtimestamp",
+];
+
+#[derive(Default)]
+struct Found {
+    user: Option<(usize, String)>,
+    address: Option<(usize, Ip)>,
+    time: Option<(usize, EventTime)>,
+    outcome: Outcome,
+}
+
+impl Found {
+    fn take(&mut self, key: &str, value: &str) {
+        let key: String = key
+            .chars()
+            .filter(|c| !matches!(c, '_' | '-' | ' ' | '.'))
+            .flat_map(char::to_lowercase)
+            .collect();
+        let key = key.as_str();
+        let value = value.trim().trim_matches('"');
+        if value.is_empty() {
+            return;
+        }
+        let rank = |list: &[&str]| list.iter().position(|n| *n == key);
+        if let Some(rank) = rank(USER)
+            && self.user.as_ref().is_none_or(|(r, _)| rank < *r)
+            && !matches!(value, "-" | "N/A" | "null" | "unknown")
+        {
+            self.user = Some((rank, value.to_owned()));
+        }
+        if let Some(rank) = rank(ADDRESS)
+            && self.address.is_none_or(|(r, _)| rank < r)
+        {
+            let (ip, _) = Ip::parse_with_port(value.split(',').next().unwrap_or_default().trim().as_bytes());
+            if ip.is_some() {
+                self.address = Some((rank, ip));
+            }
+        }
+        if let Some(rank) = rank(TIME)
+            && self.time.is_none_or(|(r, _)| rank < r)
+            && let Some(at) = stamp(value)
+        {
+            self.time = Some((rank, at));
+        }
+        if matches!(
+            key,
+            "outcome" | "result" | "status" | "resultstatus" | "eventoutcome" | "eventtype" | "action"
+        ) {
+            let value = value.to_ascii_lowercase();
+            if ["fail", "denied", "reject", "invalid", "error"].iter().any(|w| value.contains(w)) {
+                self.outcome = Outcome::Failure;
+            } else if ["succe", "allowed", "accepted", "granted", "login_ok"]
+                .iter()
+                .any(|w| value.contains(w))
+                && self.outcome == Outcome::Unknown
+            {
+                self.outcome = Outcome::Success;
+            }
+        }
+    }
+
+    fn tree(&mut self, key: &str, value: &serde_json::Value) {
+        match value {
+            serde_json::Value::Object(map) => {
+                for (k, v) in map {
+                    // `user: {name: …}` and `source: {ip: …}` say it in two steps.
+                    let joined = match (key.to_ascii_lowercase().as_str(), k.to_ascii_lowercase().as_str()) {
+                        ("user" | "actor" | "account", "name" | "email" | "username" | "login") => "username",
+                        ("source" | "client" | "src" | "access_device", "ip" | "address" | "ipaddress") => {
+                            "srcip"
+                        }
+                        _ => k.as_str(),
+                    };
+                    self.tree(joined, v);
+                }
+            }
+            serde_json::Value::Array(all) => all.iter().take(16).for_each(|v| self.tree(key, v)),
+            serde_json::Value::String(text) => self.take(key, text),
+            serde_json::Value::Number(n) => self.take(key, &n.to_string()),
+            _ => {}
+        }
+    }
+}
+
+fn stamp(value: &str) -> Option<EventTime> {
+    match clock::iso(value.as_bytes()) {
+        Some((Stamp::Absolute(t), _)) => Some(t),
+        Some((Stamp::Local(civil), _)) => clock::Clock::with_offset(civil, 0),
+        None => clock::epoch(value.as_bytes()),
+    }
+}
+
+/// The plain words of a message: `from 192.0.2.1`, `for user anna`, `User 'anna'`.
+fn words(text: &[u8], found: &mut Found) {
+    for marker in [
+        &b" from IP "[..],
+        b" from ",
+        b"From: ",
+        b"(client ip : ",
+        b"Source: ",
+        b" src ",
+        b"IP <",
+        b"client ",
+        b"ClientIP ",
+        b"Client_ip ",
+        b"Source ",
+    ] {
+        if found.address.is_some() {
+            break;
+        }
+        if let Some(rest) = kv::after(text, marker, b"") {
+            let token = rest
+                .split(|b| matches!(b, b' ' | b'/' | b',' | b'>' | b')' | b';' | b'\'' | b'"'))
+                .next()
+                .unwrap_or_default();
+            // `outside:192.0.2.1`: the interface stands before.
+            let bare = token.rsplit(|b| *b == b':').next().filter(|t| t.contains(&b'.')).unwrap_or(token);
+            let ip = [token, bare]
+                .iter()
+                .map(|t| Ip::parse_with_port(t.strip_suffix(b".").unwrap_or(t)).0)
+                .find(|ip| ip.is_some());
+            if let Some(ip) = ip {
+                found.address = Some((99, ip));
+            }
+        }
+    }
+    for (marker, end) in [
+        (&b"User <"[..], &b">"[..]),
+        (b"User '", b"'"),
+        (b"user '", b"'"),
+        (b"user \"", b"\""),
+        (b"Uname: ", b","),
+        (b"Username = ", b","),
+        (b"Username: ", b" "),
+        (b"user: ", b" "),
+        (b"for user ", b" "),
+        (b"by user ", b" "),
+        (b"User ", b" "),
+        (b"user ", b" "),
+        (b"user = ", b" "),
+    ] {
+        if found.user.is_some() {
+            break;
+        }
+        if let Some(name) = kv::after(text, marker, end).filter(|n| !n.is_empty() && n.len() < 80) {
+            let name = String::from_utf8_lossy(name);
+            let name =
+                name.trim_matches(|c: char| matches!(c, ',' | '\'' | '"' | '.' | ';' | ':' | ']' | '['));
+            if !name.is_empty()
+                && !matches!(
+                    name,
+                    "has" | "was" | "is" | "authentication" | "logged" | "from" | "for" | "name" | "account"
+                )
+            {
+                found.user = Some((99, name.to_owned()));
+            }
+        }
+    }
+}
+
+fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
+    let mut found = Found::default();
+    let mut header = r.header_time();
+    match r.shape {
+        Shape::Json => {
+            if let Ok(tree) = serde_json::from_slice::<serde_json::Value>(r.body) {
+                found.tree("", &tree);
+            }
+        }
+        Shape::Cef => {
+            if let Some((_, extension)) = kv::cef(r.body) {
+                for (key, value) in kv::cef_pairs(extension) {
+                    found.take(
+                        &String::from_utf8_lossy(key),
+                        &String::from_utf8_lossy(&kv::cef_unescape(value)),
+                    );
+                }
+            }
+        }
+        Shape::Leef => {
+            if let Some((_, separator, attributes)) = kv::leef(r.body) {
+                for (key, value) in kv::leef_pairs(attributes, separator) {
+                    found.take(&String::from_utf8_lossy(key), &String::from_utf8_lossy(value));
+                }
+            }
+        }
+        _ => {
+            let (mut date, mut time) = (String::new(), String::new());
+            for (key, value) in kv::pairs(r.body) {
+                let (key, value) = (String::from_utf8_lossy(key), String::from_utf8_lossy(value));
+                match &*key {
+                    "date" => date = value.into_owned(),
+                    "time" => time = value.into_owned(),
+                    _ => found.take(&key, &value),
+                }
+            }
+            if !date.is_empty() {
+                found.take("time", &format!("{date} {time}"));
+            }
+            if header.is_none()
+                && let Some((s, _)) = clock::iso(r.body).or_else(|| clock::bsd(r.body))
+            {
+                header = match s {
+                    Stamp::Absolute(t) => Some((t, Certainty::Exact)),
+                    Stamp::Local(civil) => r.clock.resolve(civil),
+                };
+            }
+            words(r.body, &mut found);
+        }
+    }
+    let at = header.or_else(|| found.time.map(|(_, t)| (t, Certainty::Exact)));
+    if at.is_none() && found.user.is_none() && found.address.is_none() {
+        return Parsed::Irrelevant(Kind::OtherMessage);
+    }
+    let user = found.user.map(|(_, u)| u).unwrap_or_default();
+    let ip = found.address.map_or(Ip::default(), |(_, ip)| ip);
+    out.event(Act::Posture, found.outcome)
+        .at(at)
+        .user(user.as_bytes())
+        .source_ip(ip)
+        .host(r.host())
+        .observer(r.host())
+        .done()
+}
