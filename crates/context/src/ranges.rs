@@ -60,10 +60,6 @@ impl<T> Ranges<T> {
         (ip <= *last).then(|| &self.payload[*payload])
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.payload.is_empty()
-    }
-
     pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
         self.payload.iter()
     }

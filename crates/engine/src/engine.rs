@@ -1,7 +1,9 @@
 //! Takes events in total order and routes each to the dossiers that it concerns.
 
 use crate::fold::attribution::{Attribution, Reached};
-use crate::fold::infrastructure::{Attempt, GatewayChange, Infrastructure, SeenKind, push_bounded};
+use crate::fold::infrastructure::{
+    Attempt, GatewayChange, HostAlert, Infrastructure, SeenKind, push_bounded,
+};
 use crate::fold::principal::{ChangeSeen, Dossier, MfaEvent, NacSeen, OUTSIDE_SESSIONS};
 use crate::memo::{Map, Memo};
 use crate::session::{Deed, DeedKind, Protocol, Session, Touch};
@@ -708,7 +710,10 @@ impl<'c> Engine<'c> {
         if host.is_some() {
             let all = self.infrastructure.host_alerts.entry(host).or_default();
             if all.len() < 256 {
-                all.push(event.clone());
+                let person = account
+                    .filter(|a| matches!(a.kind, AccountKind::Person | AccountKind::AdminOfPerson))
+                    .map_or(Sym::NONE, |a| a.name);
+                all.push(HostAlert { person, event: event.clone() });
             }
         }
         if let Some(account) = account {

@@ -12,13 +12,13 @@ const STRAY_EVENTS: u64 = 3;
 
 /// Events per day, UTC.
 #[derive(Clone, Default, Debug)]
-pub struct Days {
+pub(crate) struct Days {
     counts: BTreeMap<i32, u64>,
     last: Option<(i32, u64)>,
 }
 
 impl Days {
-    pub fn note(&mut self, time: EventTime) {
+    pub(crate) fn note(&mut self, time: EventTime) {
         let day = time.day();
         match &mut self.last {
             Some((d, n)) if *d == day => *n += 1,
@@ -35,7 +35,7 @@ impl Days {
         }
     }
 
-    pub fn add(&mut self, mut other: Days) {
+    pub(crate) fn add(&mut self, mut other: Days) {
         other.settle();
         self.settle();
         for (day, n) in other.counts {
@@ -44,7 +44,7 @@ impl Days {
     }
 
     /// First and last moment that count.
-    pub fn bounds(&mut self) -> (EventTime, EventTime) {
+    pub(crate) fn bounds(&mut self) -> (EventTime, EventTime) {
         self.settle();
         let all: u64 = self.counts.values().sum();
         let stray = |n: u64| n <= STRAY_EVENTS.max(all * STRAY_PERMILLE / 1_000) && n * 2 < all;
@@ -73,7 +73,7 @@ impl Days {
         }
     }
 
-    pub fn number(&mut self) -> u32 {
+    pub(crate) fn number(&mut self) -> u32 {
         self.settle();
         u32::try_from(self.counts.len()).unwrap_or(u32::MAX)
     }

@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, PoisonError};
 
 /// Events of one run: about 4 MiB in memory.
-pub const RUN: usize = 16_384;
+pub(crate) const RUN: usize = 16_384;
 /// Runs kept in memory before they go to disk: about 24 MiB.
 const RUNS_IN_MEMORY: usize = 6;
 /// What one spilled run reads ahead while merging.
@@ -18,7 +18,7 @@ const READ_AHEAD: usize = 32 * 1_024;
 const FAN_IN: usize = 128;
 
 /// Collects runs of all workers.
-pub struct Runs {
+pub(crate) struct Runs {
     state: Mutex<State>,
 }
 
@@ -42,7 +42,7 @@ impl Default for Runs {
 
 impl Runs {
     /// Takes a run in any order and leaves the vector empty with its room.
-    pub fn add(&self, events: &mut Vec<Event>) -> io::Result<()> {
+    pub(crate) fn add(&self, events: &mut Vec<Event>) -> io::Result<()> {
         if events.is_empty() {
             return Ok(());
         }
@@ -64,7 +64,7 @@ impl Runs {
     }
 
     /// Every event in total order. Duplicates are still in it, side by side.
-    pub fn merge(self) -> io::Result<Merge> {
+    pub(crate) fn merge(self) -> io::Result<Merge> {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut sources: Vec<Source> =
             state.memory.into_iter().map(|run| Source::Memory(run.into_iter())).collect();
@@ -91,7 +91,7 @@ fn encode(events: &[Event]) -> Vec<u8> {
 }
 
 /// Total order, then where the record stands, so that equal records stay in one order too.
-pub fn order(a: &Event, b: &Event) -> std::cmp::Ordering {
+pub(crate) fn order(a: &Event, b: &Event) -> std::cmp::Ordering {
     a.order().cmp(&b.order()).then_with(|| a.raw.cmp(&b.raw))
 }
 
@@ -194,7 +194,7 @@ impl Ord for Head {
 }
 
 /// Iterates over all runs in total order.
-pub struct Merge {
+pub(crate) struct Merge {
     sources: Vec<Source>,
     heap: BinaryHeap<Reverse<Head>>,
 }

@@ -95,7 +95,7 @@ fn title(view: &CaseView<'_>) -> String {
     let mut strongest: Vec<&Signal> = view.draft.signals.iter().filter(|s| s.points.0 > 0).collect();
     strongest.sort_by_key(|s| (view.detection(s).rule.is_none(), std::cmp::Reverse(s.points), s.detection));
     let what = strongest.first().map_or("Unusual access", |s| view.detection(s).title.as_str());
-    let from = if main.ip().is_some() { format!(" from {}", main.ip()) } else { String::new() };
+    let from = if main.ip().is_some() { format!(", from {}", main.ip()) } else { String::new() };
     format!("{}: {what}{from}", view.text(view.draft.principal))
 }
 

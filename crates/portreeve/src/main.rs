@@ -32,7 +32,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Hunt(hunt::Hunt),
+    Hunt(Box<hunt::Hunt>),
     Parse(parse::Parse),
     Explain(explain::Explain),
     Sources(sources::Sources),

@@ -10,6 +10,16 @@ pub(crate) static FORMAT: Format = Format { name: "html", file: "report.html", w
 /// The land outline, see `assets/README.md`.
 const WORLD: &str = include_str!("../assets/world.path");
 
+// The macro makes public items of the function.
+#[allow(unreachable_pub)]
+mod filters {
+    /// An RFC 3339 time in UTC for the eye: to the second, `2026-03-06 12:57:22`.
+    #[askama::filter_fn]
+    pub(super) fn brief(time: impl std::fmt::Display, _: &dyn askama::Values) -> askama::Result<String> {
+        Ok(time.to_string().chars().take(19).map(|c| if c == 'T' { ' ' } else { c }).collect())
+    }
+}
+
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Page<'a> {

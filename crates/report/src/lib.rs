@@ -4,8 +4,6 @@ pub mod events;
 mod html;
 pub mod json;
 mod markdown;
-#[cfg(test)]
-mod sample;
 pub mod terminal;
 mod wire;
 

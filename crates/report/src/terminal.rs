@@ -34,7 +34,7 @@ impl Style {
     }
 }
 
-/// Cases shown in full; the rest is counted.
+/// Cases shown of each decision; the rest is counted.
 const SHOWN: usize = 40;
 
 /// Writes the summary, one block per case, and what could not be judged.
@@ -42,11 +42,20 @@ pub fn table(cases: &[Case], report: &RunReport, style: Style, to: &mut dyn Writ
     let width = usize::from(style.width.clamp(40, 160));
     summary(report, style, width, to)?;
     let open: Vec<&Case> = cases.iter().filter(|c| c.decision != Decision::Close).collect();
-    for case in open.iter().take(SHOWN) {
+    let (full, brief): (Vec<&Case>, Vec<&Case>) =
+        open.iter().copied().partition(|c| c.decision == Decision::Escalate);
+    for case in full.iter().take(SHOWN) {
         block(case, style, width, to)?;
     }
-    if open.len() > SHOWN {
-        writeln!(to, "\n… and {} more cases; --out DIR writes them all.", open.len() - SHOWN)?;
+    if !brief.is_empty() {
+        writeln!(to, "\n{}", "─".repeat(width))?;
+        for case in brief.iter().take(SHOWN) {
+            row(case, style, width, to)?;
+        }
+    }
+    let left = full.len().saturating_sub(SHOWN) + brief.len().saturating_sub(SHOWN);
+    if left > 0 {
+        writeln!(to, "\n… and {left} more cases; --out DIR writes them all.")?;
     }
     if open.is_empty() {
         writeln!(to, "\nNothing to escalate or investigate.")?;
@@ -108,6 +117,19 @@ fn summary(report: &RunReport, style: Style, width: usize, to: &mut dyn Write) -
     Ok(())
 }
 
+/// A case that waits: what it is and the first of why.
+fn row(case: &Case, style: Style, width: usize, to: &mut dyn Write) -> io::Result<()> {
+    let head = format!(
+        "{}  {}  risk {:.0}  {}",
+        style.decision(case.decision.name()),
+        case.id,
+        case.risk_score,
+        clean(case.title.raw())
+    );
+    wrapped(&head, "", width, to)?;
+    wrapped(&clean(case.reason.raw()), "  ", width, to)
+}
+
 fn block(case: &Case, style: Style, width: usize, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to, "\n{}", "─".repeat(width))?;
     let head = format!(
@@ -133,7 +155,7 @@ fn block(case: &Case, style: Style, width: usize, to: &mut dyn Write) -> io::Res
     if !from.is_empty() {
         wrapped(&format!("from   {}", from.join("; ")), "  ", width, to)?;
     }
-    wrapped(&format!("time   {} to {}", case.first_seen, case.last_seen), "  ", width, to)?;
+    wrapped(&format!("time   {} to {}", second(case.first_seen), second(case.last_seen)), "  ", width, to)?;
     let met: Vec<String> = case
         .criteria
         .iter()
@@ -161,6 +183,15 @@ fn short(id: &str) -> String {
         "lateral_movement" => "lateral movement?".to_owned(),
         "mfa_bypassed_or_absent" => "MFA bypassed or absent?".to_owned(),
         other => other.replace('_', " "),
+    }
+}
+
+/// To the second; the case itself keeps the rest.
+fn second(time: portreeve_model::EventTime) -> String {
+    let text = time.to_string();
+    match text.split_once('.') {
+        Some((whole, _)) => format!("{whole}Z"),
+        None => text,
     }
 }
 

@@ -5,7 +5,7 @@ use portreeve_model::{EventTime, Ip};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub const SCHEMA: &str = "portreeve/cases/v1";
+pub(crate) const SCHEMA: &str = "portreeve/cases/v1";
 
 /// `cases.json`.
 #[derive(Serialize, Deserialize, JsonSchema)]

@@ -81,11 +81,8 @@ pub fn simulate(plan: &Plan, out: &Path) -> Result<Summary, SimError> {
     let start = clock::midnight(plan.start);
     for day in 0..i64::from(plan.days) {
         for person in &company.people {
-            match extra.statuses.get(&person.id) {
-                Some(Status::OnLeave) => continue,
-                // Somebody who left worked here before.
-                Some(Status::Terminated) if day > i64::from(plan.days) / 5 => continue,
-                _ => {}
+            if let Some(Status::OnLeave | Status::Terminated) = extra.statuses.get(&person.id) {
+                continue;
             }
             let how = bent.get(&(person.id, day)).unwrap_or(&ordinary);
             days::person_day(&company, &mut book, plan, person, day, how);

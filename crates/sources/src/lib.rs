@@ -23,7 +23,7 @@ mod windows;
 pub use emit::{Emit, EventBuilder, content_key};
 pub use plain::PLAIN;
 pub use record::{Header, Record, Shape};
-pub use source::{Field, Fragment, Kind, Parsed, Row, Source, Why};
+pub use source::{Field, Fragment, Join, Kind, Parsed, Row, Source, Why};
 
 /// Every log source, row by row of the playbook.
 pub static SOURCES: &[&[&Source]] = &[

@@ -162,6 +162,9 @@ pub enum Parsed {
     Broken(Why),
 }
 
+/// Puts the pieces of one whole together, given in order of their number, into a record that `parse` reads.
+pub type Join = fn(parts: &[(u32, &[u8])], out: &mut Vec<u8>);
+
 /// One log source. See CONTRIBUTING.md for how to add one.
 pub struct Source {
     /// Stable id, as in `--source NAME` and in reports: `cisco_asa`.
@@ -182,5 +185,5 @@ pub struct Source {
     pub parse: fn(&Record<'_>, &mut Emit<'_>) -> Parsed,
     /// Puts the pieces of one whole together, given in order of `part`, into a record that `parse` reads.
     /// Called when all parts are there, and once more with what there is when no more will come.
-    pub join: Option<fn(parts: &[(u32, &[u8])], out: &mut Vec<u8>)>,
+    pub join: Option<Join>,
 }

@@ -113,6 +113,14 @@ pub struct GatewayChange {
     pub target: Sym,
 }
 
+/// An EDR alert on a host.
+#[derive(Clone, Debug)]
+pub struct HostAlert {
+    /// The person whom the alert names, canonical; unset where it names the system or nobody.
+    pub person: Sym,
+    pub event: Event,
+}
+
 #[derive(Default)]
 pub struct Infrastructure {
     pub sources: Map<Ip, Source>,
@@ -128,7 +136,7 @@ pub struct Infrastructure {
     /// Accounts created, made administrators or given rights, by canonical name of the object.
     pub created: Map<Sym, Vec<GatewayChange>>,
     /// Alerts by canonical host.
-    pub host_alerts: Map<Sym, Vec<Event>>,
+    pub host_alerts: Map<Sym, Vec<HostAlert>>,
     pub evicted_sources: u64,
 }
 

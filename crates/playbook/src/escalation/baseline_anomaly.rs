@@ -8,7 +8,7 @@ use portreeve_model::answer::Tri;
 use portreeve_model::facts::Explained;
 use portreeve_model::signal::{Group, Millideciban};
 
-pub static CRITERION: Criterion = Criterion {
+pub(super) static CRITERION: Criterion = Criterion {
     id: "baseline_anomaly",
     number: "E2",
     text: "The access shows anomalies against baseline user behaviour patterns",

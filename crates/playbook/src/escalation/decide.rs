@@ -32,19 +32,20 @@ pub fn decide(case: &CaseView<'_>, criteria: &[(&'static str, &Judgement)]) -> D
     let groups = confirming(&score, scoring.confirm_mark);
     let accessed = case.accessed();
     let explained = case.draft.signals.iter().filter(|s| !s.explained.is_empty()).count();
-    let tail = if explained > 0 {
-        format!(" {explained} more indicators are explained by context.")
-    } else {
-        String::new()
+    let tail = match explained {
+        0 => String::new(),
+        1 => " One more indicator is explained by context.".to_owned(),
+        n => format!(" {n} more indicators are explained by context."),
     };
     if !accessed {
         let decision =
             if score.evidence >= scoring.investigate_mark { Decision::Investigate } else { Decision::Close };
-        let reason = format!("No access succeeded. {}{tail}", told(case, &unexplained));
+        let reason = format!("No access succeeded. {}{tail}", told(case, &unexplained, None));
         return Decided { decision, reason, detected_at: case.draft.first };
     }
     if let Some(rule) = rule {
-        let reason = format!("{}. {}{tail}", case.detection(rule).title, told(case, &unexplained));
+        let reason =
+            format!("{}: {}{tail}", case.detection(rule).title, told(case, &unexplained, Some(rule)));
         return Decided { decision: Decision::Escalate, reason, detected_at: rule.time };
     }
     if !open.is_empty() && groups.len() >= 2 && score.evidence >= scoring.escalate_mark {
@@ -54,7 +55,7 @@ pub fn decide(case: &CaseView<'_>, criteria: &[(&'static str, &Judgement)]) -> D
             open.len(),
             open.join(", ").replace('_', " "),
             names.join(", "),
-            told(case, &unexplained)
+            told(case, &unexplained, None)
         );
         let detected_at = sufficed_at(case, &unexplained);
         return Decided { decision: Decision::Escalate, reason, detected_at };
@@ -65,7 +66,7 @@ pub fn decide(case: &CaseView<'_>, criteria: &[(&'static str, &Judgement)]) -> D
         } else {
             format!("{} met by one kind of evidence", open.join(", ").replace('_', " "))
         };
-        let reason = format!("{what}: {}{tail}", told(case, &unexplained));
+        let reason = format!("{what}: {}{tail}", told(case, &unexplained, None));
         return Decided {
             decision: Decision::Investigate,
             reason,
@@ -73,9 +74,9 @@ pub fn decide(case: &CaseView<'_>, criteria: &[(&'static str, &Judgement)]) -> D
         };
     }
     let reason = if explained > 0 {
-        format!("What stands out is explained by context.{tail} {}", told(case, &unexplained))
+        format!("What stands out is explained by context: {}.", explanations(case))
     } else {
-        format!("Too little stands out: {}", told(case, &unexplained))
+        format!("Too little stands out: {}", told(case, &unexplained, None))
     };
     Decided { decision: Decision::Close, reason, detected_at: case.draft.first }
 }
@@ -90,12 +91,34 @@ fn confirming(score: &Score, mark: portreeve_model::signal::Millideciban) -> Vec
 }
 
 /// The strongest claims in one sentence, with the numbers.
-fn told(case: &CaseView<'_>, signals: &[&Signal]) -> String {
+fn told(case: &CaseView<'_>, signals: &[&Signal], first: Option<&Signal>) -> String {
     let mut strongest: Vec<&&Signal> = signals.iter().filter(|s| s.points.0 > 0).collect();
-    strongest.sort_by_key(|s| (std::cmp::Reverse(s.points), s.time, s.detection));
-    let text: Vec<&str> = strongest.iter().take(3).map(|s| s.because.as_str()).collect();
+    strongest.sort_by_key(|s| {
+        let leads = first.is_some_and(|f| f.detection == s.detection);
+        (!leads, std::cmp::Reverse(s.points), s.time, s.detection)
+    });
+    let mut text: Vec<&str> = Vec::new();
+    for s in strongest {
+        // Two detections about one fact tell it once.
+        if text.len() < 3 && !text.iter().any(|t| t.starts_with(&*s.because) || s.because.starts_with(t)) {
+            text.push(&s.because);
+        }
+    }
     let user = case.text(case.draft.principal);
     if text.is_empty() { format!("nothing unusual about {user}.") } else { format!("{}.", text.join("; ")) }
+}
+
+/// What explains the indicators of the case, each once.
+fn explanations(case: &CaseView<'_>) -> String {
+    let mut text: Vec<String> = Vec::new();
+    for e in case.draft.signals.iter().flat_map(|s| &s.explained) {
+        let one = super::sentence(e);
+        if !text.contains(&one) {
+            text.push(one);
+        }
+    }
+    text.truncate(3);
+    text.join("; ")
 }
 
 /// When the running sum of the evidence first reached the mark of the decision.

@@ -4,7 +4,7 @@ use super::{Criterion, Judgement, from_question};
 use crate::view::{Answer, CaseView};
 use portreeve_engine::detect::Criterion as Supports;
 
-pub static CRITERION: Criterion = Criterion {
+pub(super) static CRITERION: Criterion = Criterion {
     id: "known_malicious_range",
     number: "E1",
     text: "The source IP of access is from a known malicious range",

@@ -4,7 +4,7 @@ use super::{Criterion, Judgement, from_question};
 use crate::view::{Answer, CaseView};
 use portreeve_engine::detect::Criterion as Supports;
 
-pub static CRITERION: Criterion = Criterion {
+pub(super) static CRITERION: Criterion = Criterion {
     id: "privilege_inconsistent_with_role",
     number: "E4",
     text: "Elevated privileges inconsistent with the user's role",

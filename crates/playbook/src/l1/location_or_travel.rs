@@ -5,7 +5,7 @@ use crate::view::{Answer, CaseView, lines};
 use portreeve_model::answer::Tri;
 use portreeve_model::case::Step;
 
-pub static STEP: L1Step = L1Step { id: "location_or_travel", take };
+pub(super) static STEP: L1Step = L1Step { id: "location_or_travel", take };
 
 fn take(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Step {
     let answer =

@@ -4,7 +4,7 @@ use super::L1Step;
 use crate::view::{Answer, CaseView, lines};
 use portreeve_model::case::Step;
 
-pub static STEP: L1Step = L1Step { id: "session_is_legitimate", take };
+pub(super) static STEP: L1Step = L1Step { id: "session_is_legitimate", take };
 
 fn take(case: &CaseView<'_>, _: &[(&'static str, Answer)]) -> Step {
     let main = case.main();

@@ -6,7 +6,7 @@ use portreeve_engine::session::Session;
 use portreeve_model::answer::Tri;
 use portreeve_model::time::HOUR_US;
 
-pub static QUESTION: Question = Question {
+pub(super) static QUESTION: Question = Question {
     id: "ip_seen_before",
     text: "Has the user's IP address been seen previously in legitimate activity?",
     answer,

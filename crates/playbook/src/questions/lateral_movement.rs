@@ -8,7 +8,7 @@ use portreeve_model::answer::Tri;
 use portreeve_model::event::Service;
 use portreeve_model::time::HOUR_US;
 
-pub static QUESTION: Question = Question {
+pub(super) static QUESTION: Question = Question {
     id: "lateral_movement",
     text: "Are there correlated logs indicating lateral movement or additional suspicious activity following this access?",
     answer,
@@ -31,8 +31,12 @@ fn answer(case: &CaseView<'_>) -> Answer {
     let seen = &case.engine.seen_kinds();
     if cloud {
         let because = format!(
-            "{} calls and changes of the session are on record, none into other workloads or hosts",
-            main.session.deeds.len()
+            "{}, none into other workloads or hosts",
+            match main.session.deeds.len() {
+                0 => "no call or change of the session is on record".to_owned(),
+                1 => "one call or change of the session is on record".to_owned(),
+                n => format!("{n} calls and changes of the session are on record"),
+            }
         );
         return Answer::new(Tri::No, because).by("the service's own log");
     }
@@ -52,7 +56,7 @@ fn answer(case: &CaseView<'_>) -> Answer {
     let because = match hosts.len() {
         0 => "inner logs cover the time and show no activity of the session".to_owned(),
         n => format!(
-            "{n} hosts reached, all usual for the account or by protocols that only read: {}",
+            "{n} hosts reached ({}): none new to the account over an administrative protocol, no fan-out",
             shortened(&hosts)
         ),
     };

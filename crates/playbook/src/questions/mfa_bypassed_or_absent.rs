@@ -5,7 +5,7 @@ use crate::view::{Answer, CaseView};
 use portreeve_engine::detect::ops::mfa::{State, assess};
 use portreeve_model::answer::Tri;
 
-pub static QUESTION: Question = Question {
+pub(super) static QUESTION: Question = Question {
     id: "mfa_bypassed_or_absent",
     text: "Was multi-factor authentication bypassed or not used during the login session?",
     answer,

@@ -5,7 +5,7 @@ use crate::view::{Answer, CaseView, lines};
 use portreeve_model::answer::Tri;
 use portreeve_model::case::Step;
 
-pub static ACTION: T2Action = T2Action { id: "edr_alerts", take };
+pub(super) static ACTION: T2Action = T2Action { id: "edr_alerts", take };
 
 fn take(_: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Step {
     let answer = answer_to(answers, "edr_related");

@@ -5,7 +5,7 @@ use crate::view::{Answer, CaseView, lines};
 use portreeve_model::answer::Tri;
 use portreeve_model::case::Step;
 
-pub static ACTION: T2Action = T2Action { id: "intel_history", take };
+pub(super) static ACTION: T2Action = T2Action { id: "intel_history", take };
 
 fn take(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Step {
     let intel = answer_to(answers, "known_malicious_ip");

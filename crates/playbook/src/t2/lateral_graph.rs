@@ -6,7 +6,7 @@ use portreeve_engine::detect::ops::post::known_host;
 use portreeve_model::answer::Tri;
 use portreeve_model::case::Step;
 
-pub static ACTION: T2Action = T2Action { id: "lateral_graph", take };
+pub(super) static ACTION: T2Action = T2Action { id: "lateral_graph", take };
 
 fn take(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Step {
     let answer = answer_to(answers, "lateral_movement");

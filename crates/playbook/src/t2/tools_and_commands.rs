@@ -5,7 +5,7 @@ use crate::view::{Answer, CaseView, lines};
 use portreeve_engine::fold::infrastructure::SeenKind;
 use portreeve_model::case::Step;
 
-pub static ACTION: T2Action = T2Action { id: "tools_and_commands", take };
+pub(super) static ACTION: T2Action = T2Action { id: "tools_and_commands", take };
 
 fn take(case: &CaseView<'_>, _: &[(&'static str, Answer)]) -> Step {
     let mut deeds: Vec<_> = case.suspects().flat_map(|s| &s.deeds).collect();

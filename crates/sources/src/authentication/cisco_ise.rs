@@ -31,7 +31,9 @@ pub static SOURCE: Source = Source {
 };
 
 /// Category, message id, segments in all, this segment, text.
-fn head<'a>(body: &'a [u8]) -> Option<(&'a [u8], &'a [u8], u32, u32, &'a [u8])> {
+type Head<'a> = (&'a [u8], &'a [u8], u32, u32, &'a [u8]);
+
+fn head(body: &[u8]) -> Option<Head<'_>> {
     let from = memchr::memmem::find(body, b"CISE_").or_else(|| memchr::memmem::find(body, b"CSCOacs_"))?;
     let (category, rest) = word(&body[from..]);
     let (id, rest) = word(rest);
@@ -223,6 +225,6 @@ fn vlan(text: &[u8]) -> u16 {
     u16::try_from(number(id)).unwrap_or(0)
 }
 
-fn session<'a>(text: &'a [u8]) -> &'a [u8] {
+fn session(text: &[u8]) -> &[u8] {
     between(text, b"audit-session-id=", b",").unwrap_or_default()
 }

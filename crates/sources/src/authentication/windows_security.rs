@@ -178,7 +178,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .done()
         }
         4697 | 7045 => {
-            let name = if e.id == 7045 { e.get("ServiceName") } else { e.get("ServiceName") };
+            let name = e.get("ServiceName");
             let path = if e.id == 7045 { e.get("ImagePath") } else { e.get("ServiceFileName") };
             out.event(Act::Account, Outcome::Success)
                 .at(at)

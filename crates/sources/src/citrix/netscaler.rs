@@ -66,11 +66,10 @@ fn stamp(text: &[u8], r: &Record<'_>) -> Option<(EventTime, Certainty)> {
         }
         None => None,
     };
+    let day_first = first > 12 || (header_day == Some((second, first)) && first != second);
     let (month, day, sure) = if first_is_year || second > 12 {
         (first, second, true)
-    } else if first > 12 {
-        (second, first, true)
-    } else if header_day == Some((second, first)) && first != second {
+    } else if day_first {
         (second, first, true)
     } else {
         (first, second, first == second || header_day == Some((first, second)))

@@ -149,8 +149,11 @@ pub fn cef_unescape(value: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// A LEEF record: vendor, product, version, event id, and its attributes with their separator.
-pub fn leef(text: &[u8]) -> Option<([&[u8]; 4], u8, &[u8])> {
+/// Vendor, product, version, event id; the separator; the attributes.
+pub type Leef<'a> = ([&'a [u8]; 4], u8, &'a [u8]);
+
+/// A LEEF record, versions 1 and 2.
+pub fn leef(text: &[u8]) -> Option<Leef<'_>> {
     let two = text.starts_with(b"LEEF:2");
     let rest = text.strip_prefix(b"LEEF:")?;
     let mut parts = rest.splitn(if two { 7 } else { 6 }, |b| *b == b'|');

@@ -29,11 +29,11 @@ pub(crate) fn recognise(head: &[u8]) -> Container {
     }
 }
 
+/// A stream whose first bytes were read and put back.
+pub(crate) type Peeked<R> = io::Chain<Cursor<Vec<u8>>, R>;
+
 /// Reads the first bytes and gives the stream back whole.
-pub(crate) fn peek<R: Read>(
-    mut from: R,
-    want: usize,
-) -> io::Result<(Vec<u8>, io::Chain<Cursor<Vec<u8>>, R>)> {
+pub(crate) fn peek<R: Read>(mut from: R, want: usize) -> io::Result<(Vec<u8>, Peeked<R>)> {
     let mut head = Vec::with_capacity(want);
     (&mut from).take(want as u64).read_to_end(&mut head)?;
     Ok((head.clone(), Cursor::new(head).chain(from)))

@@ -81,7 +81,7 @@ fn command(r: &Record<'_>, at: Option<(EventTime, Certainty)>, out: &mut Emit<'_
     let mut line = Vec::with_capacity(128);
     for (key, value) in pairs(&r.body[execve..]) {
         if key == b"argc"
-            || !key.first().is_some_and(|b| *b == b'a')
+            || key.first().is_none_or(|b| *b != b'a')
             || !key[1..].iter().all(u8::is_ascii_digit)
             || key.len() < 2
         {
@@ -121,7 +121,7 @@ fn quoted(value: &[u8]) -> &[u8] {
 /// Arguments that are not quoted are hexadecimal.
 fn decode(value: &[u8]) -> Vec<u8> {
     let hex = value.len() >= 2
-        && value.len() % 2 == 0
+        && value.len().is_multiple_of(2)
         && value.iter().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_lowercase());
     if !hex || value.iter().all(u8::is_ascii_digit) {
         return value.to_vec();

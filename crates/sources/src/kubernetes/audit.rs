@@ -93,10 +93,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let secret = resource == b"secrets" && matches!(verb, b"get" | b"list" | b"watch");
     if service_account
         && source.is_private()
-        && !shell
-        && !(secret && !writes)
-        && resource != b"clusterrolebindings"
-        && resource != b"rolebindings"
+        && !(shell || secret || matches!(resource, b"clusterrolebindings" | b"rolebindings"))
     {
         return Parsed::Irrelevant(Kind::Machine);
     }
@@ -146,7 +143,12 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     } else {
         Method::Token
     };
-    let act = if binds { Act::Account } else { Act::Api };
+    let act = match (anonymous && denied, binds) {
+        // Nobody in particular was turned away: an attempt, not a use.
+        (true, _) => Act::Auth,
+        (_, true) => Act::Account,
+        _ => Act::Api,
+    };
     out.event(act, outcome)
         .at(at)
         .service(Service::Kubernetes)

@@ -186,6 +186,16 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .observer(host)
                 .done()
         }
+        // A new tunnel that replaces the old one: the stay goes on, perhaps from another address.
+        722032 | 722034 => out
+            .event(Act::SessionResume, Outcome::Success)
+            .at(time)
+            .service(Service::Vpn)
+            .group(labelled(text, b"Group "))
+            .user(labelled(text, b"User "))
+            .source(labelled(text, b" IP "))
+            .observer(host)
+            .done(),
         716059 => {
             let to =
                 after(text, b"resumed connection from IP", b"").map(|t| labelled(t, b"")).unwrap_or_default();
@@ -274,7 +284,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .flag(Flags::PRIVILEGED)
                 .done()
         }
-        502101 | 502102 | 502103 => {
+        502101..=502103 => {
             let change = match id {
                 502101 => Change::LocalUserCreated,
                 502102 => Change::AccountDeleted,
@@ -292,8 +302,6 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         722022
         | 722023
         | 722033
-        | 722032
-        | 722034
         | 722037
         | 722011
         | 722041

@@ -154,7 +154,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         e = e.reason(Reason::Logout).duration_s(u32::try_from(number(c[30])).unwrap_or(0));
     }
     if n > 34 {
-        e = e.group(c[34]);
+        e = e.group(c[33]);
     }
     e.done()
 }

@@ -92,7 +92,8 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let slash = memchr::memchr(b'/', peer);
     let name = slash.map_or(&b""[..], |n| &peer[..n]);
     let address = slash.map_or(peer, |n| &peer[n + 1..]);
-    let host = r.host();
+    // A file without a syslog head may show the peer where a host name stands.
+    let host = Some(r.host()).filter(|h| memchr::memchr2(b':', b'/', h).is_none()).unwrap_or_default();
     let quoted = |m: &[u8]| -> std::ops::Range<usize> {
         let from = memchr::memmem::find(m, b"username '").map_or(m.len(), |n| n + 10);
         from..m.iter().rposition(|b| *b == b'\'').unwrap_or(from).max(from)

@@ -373,22 +373,33 @@ fn flagged(s: &Subject<'_>, flag: Flags, wanted: bool) -> Verdict {
 }
 
 /// Alerts on the session's account, its device, or a host that it reached, in or shortly after the session.
+///
+/// Many people use one server: an alert that names another person is that person's, and one that names nobody
+/// belongs to whoever could run things there, or was there for the first time.
 pub fn alerts<'a>(s: &'a Subject<'_>, within_us: i64) -> Vec<&'a Event> {
     let (from, to) = (s.session.start, s.session.end_or_last().plus(within_us));
-    let device = s.engine.context.host(s.session.device).name;
-    let mut hosts: Vec<Sym> = s.session.touches.iter().filter(|t| t.logon).map(|t| t.host).collect();
+    let context = s.engine.context;
+    let device = context.host(s.session.device).name;
+    let mut hosts: Vec<(Sym, Option<&Touch>)> =
+        s.session.touches.iter().filter(|t| t.logon).map(|t| (t.host, Some(t))).collect();
     if s.session.device.is_some() {
-        hosts.push(device);
+        hosts.push((device, None));
     }
     if matches!(
         s.session.service,
         portreeve_model::event::Service::Ssh | portreeve_model::event::Service::Rdp
     ) {
-        hosts.push(s.session.gateway);
+        hosts.push((s.session.gateway, None));
     }
-    hosts.sort_unstable_by_key(|h| h.0);
-    hosts.dedup();
-    let on_hosts = hosts.iter().filter_map(|h| s.engine.infrastructure.host_alerts.get(h)).flatten();
+    let on_hosts = hosts.into_iter().flat_map(|(host, touch)| {
+        let all = s.engine.infrastructure.host_alerts.get(&host).map_or(&[][..], Vec::as_slice);
+        all.iter().filter(move |a| {
+            let own = a.person == s.session.principal || touch.is_some_and(|t| t.user == a.person);
+            let could = touch.is_none_or(|t| t.protocol.is_administrative() || !known_host(s, t));
+            if a.person.is_some() { own } else { could }
+        })
+    });
+    let on_hosts = on_hosts.map(|a| &a.event);
     let mut found: Vec<&Event> =
         s.dossier.alerts.iter().chain(on_hosts).filter(|e| from <= e.time && e.time <= to).collect();
     found.sort_by_key(|e| e.order());
