@@ -436,6 +436,14 @@ impl<'c> Engine<'c> {
             {
                 return Some(Link { principal: entry.principal, session: entry.session, depth: 1 });
             }
+            // A published desktop or application is reached from the gateway's own address, under the person's name.
+            let desk = self.memo.host_of_ip(self.context, event.src_ip).is_some_and(|h| h.endpoint);
+            if !desk
+                && event.src_ip.is_private()
+                && let Some(session) = self.dossiers.get(&user).and_then(|d| d.published_at(event.time))
+            {
+                return Some(Link { principal: user, session, depth: 1 });
+            }
             return None;
         }
         None
@@ -565,6 +573,10 @@ impl<'c> Engine<'c> {
         };
         if let (Some((principal, session)), Some(right)) = (at, right) {
             self.dossier(principal, event.time).rights.entry(right).or_default().add(event.time, session);
+            let department = self.memo.account(self.context, principal).department;
+            if department.is_some() && event.outcome != Outcome::Failure {
+                self.infrastructure.rights.add((right, department), principal, event.time);
+            }
         }
     }
 

@@ -91,7 +91,7 @@ fn id_of(engine: &Engine<'_>, draft: &Draft) -> String {
 }
 
 fn title(view: &CaseView<'_>) -> String {
-    let main = view.main();
+    let main = view.access();
     let mut strongest: Vec<&Signal> = view.draft.signals.iter().filter(|s| s.points.0 > 0).collect();
     strongest.sort_by_key(|s| (view.detection(s).rule.is_none(), std::cmp::Reverse(s.points), s.detection));
     let what = strongest.first().map_or("Unusual access", |s| view.detection(s).title.as_str());

@@ -86,6 +86,21 @@ impl<'a> CaseView<'a> {
         self.subject(&self.draft.sessions[self.main])
     }
 
+    /// The main session, asked about the address that the account had not used before where the session has
+    /// several: a session that was taken over began at an address that is the victim's own.
+    pub fn access(&self) -> Subject<'a> {
+        let main = self.main();
+        let suspect = |s: &Session| self.suspects().any(|x| x.index == s.index) || self.draft.taint.covers(s);
+        let before =
+            |ip: Ip| main.earlier().any(|s| s.entered && !suspect(s) && s.stays.iter().any(|x| x.ip == ip));
+        let public: Vec<Ip> = main.session.stays.iter().map(|s| s.ip).filter(|ip| ip.is_public()).collect();
+        let taken = public.first().is_some_and(|ip| before(*ip));
+        match public.into_iter().find(|ip| !before(*ip)) {
+            Some(ip) if taken => main.asking(ip),
+            _ => main,
+        }
+    }
+
     pub fn suspects(&self) -> impl Iterator<Item = &'a Session> + '_ {
         self.draft.sessions.iter().map(|j| self.session_of(j))
     }

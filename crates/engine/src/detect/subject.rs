@@ -34,6 +34,8 @@ pub struct Subject<'a> {
     pub session: &'a Session,
     /// What was known when the session began.
     pub known: &'a Known,
+    /// The address asked about, where it is not the first of the session.
+    asked: Option<(Ip, Place)>,
     novelty: OnceCell<PlaceNovelty>,
     expected: OnceCell<Option<String>>,
 }
@@ -52,6 +54,7 @@ impl<'a> Subject<'a> {
             account,
             session,
             known,
+            asked: None,
             novelty: OnceCell::new(),
             expected: OnceCell::new(),
         }
@@ -62,11 +65,17 @@ impl<'a> Subject<'a> {
     }
 
     pub fn ip(&self) -> Ip {
-        self.session.ip()
+        self.asked.as_ref().map_or_else(|| self.session.ip(), |(ip, _)| *ip)
+    }
+
+    /// The same session, asked about another of its addresses: where one took over what another began.
+    pub fn asking(self, ip: Ip) -> Self {
+        let place = self.engine.context.place(ip);
+        Subject { asked: Some((ip, place)), novelty: OnceCell::new(), expected: OnceCell::new(), ..self }
     }
 
     pub fn place(&self) -> &Place {
-        &self.session.place
+        self.asked.as_ref().map_or(&self.session.place, |(_, place)| place)
     }
 
     pub fn source(&self) -> Option<&'a Source> {
@@ -236,10 +245,10 @@ impl<'a> Subject<'a> {
     /// Values for the sentence of a detection.
     pub fn fact(&self, name: &str) -> String {
         let s = self.session;
-        let place = &s.place;
+        let place = self.place();
         match name {
             "user" => self.text(s.principal),
-            "source_ip" => s.ip().to_string(),
+            "source_ip" => self.ip().to_string(),
             "country" => place.country.text().to_owned(),
             "city" => self.text(place.city),
             "asn" => match (place.asn, place.as_name) {

@@ -131,6 +131,8 @@ pub struct Infrastructure {
     pub devices: FirstUses<Sym>,
     /// (host, department or unset) first reached by accounts.
     pub hosts: FirstUses<(Sym, Sym)>,
+    /// (right, department) first used by accounts.
+    pub rights: FirstUses<(Sym, Sym)>,
     /// Accounts whose sessions at a gateway and group showed a second factor, and those that did not.
     pub factor_use: Map<(Sym, Sym), (u32, u32)>,
     /// Accounts created, made administrators or given rights, by canonical name of the object.

@@ -151,6 +151,18 @@ impl Dossier {
         recent.filter(|s| family(s.service) == wanted && belongs(s, event)).map(|s| s.index).next()
     }
 
+    /// A session at that time that shows desktops or applications through a gateway and gives no tunnel address.
+    pub fn published_at(&self, at: EventTime) -> Option<usize> {
+        let of = |s: &&Session| {
+            matches!(s.service, Service::Ica | Service::RdGateway)
+                && s.entered
+                && s.tunnels.is_empty()
+                && s.start <= at.plus(SETUP_US)
+                && at <= s.end.unwrap_or(s.last.plus(8 * HOUR_US)).plus(SETUP_US)
+        };
+        self.sessions.iter().rev().take(24).find(of).map(|s| s.index)
+    }
+
     /// A session that was open at that time, the latest first. Sessions that gave a tunnel or a shell are
     /// preferred over sign-ins at an identity provider, from which nothing inside is reached.
     pub fn open_at(&self, at: EventTime) -> Option<usize> {

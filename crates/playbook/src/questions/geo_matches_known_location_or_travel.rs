@@ -12,7 +12,7 @@ pub(super) static QUESTION: Question = Question {
 };
 
 fn answer(case: &CaseView<'_>) -> Answer {
-    let main = case.main();
+    let main = case.access();
     let (ip, place) = (main.ip(), main.place());
     let evidence = main.session.evidence.first().copied();
     if !ip.is_public() {

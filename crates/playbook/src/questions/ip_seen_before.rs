@@ -13,7 +13,7 @@ pub(super) static QUESTION: Question = Question {
 };
 
 fn answer(case: &CaseView<'_>) -> Answer {
-    let main = case.main();
+    let main = case.access();
     let ip = main.ip();
     if ip.is_none() {
         return Answer::unknown("source_ip", "no record of the access names its address");

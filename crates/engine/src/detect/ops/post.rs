@@ -290,6 +290,18 @@ pub fn usual_right(s: &Subject<'_>, deed: &Deed) -> bool {
             || s.dossier.sessions.get(index).is_some_and(|o| shares_novelty(s.session, o))
     };
     s.dossier.rights.get(&name).is_some_and(|u| u.before(s.session.start, &excluded))
+        || deed.kind == DeedKind::Api && peers_with_right(s, name) >= PEERS
+}
+
+/// So many of the department that used a right make it one of the department.
+const PEERS: usize = 2;
+
+fn peers_with_right(s: &Subject<'_>, right: Sym) -> usize {
+    let department = s.account.department;
+    if department.is_none() {
+        return 0;
+    }
+    s.engine.infrastructure.rights.others_before(&(right, department), s.session.principal, s.session.start)
 }
 
 pub(super) fn deeds(
