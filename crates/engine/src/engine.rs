@@ -4,7 +4,7 @@ use crate::fold::attribution::{Attribution, Reached};
 use crate::fold::infrastructure::{
     Attempt, GatewayChange, HostAlert, Infrastructure, SeenKind, push_bounded,
 };
-use crate::fold::principal::{ChangeSeen, Dossier, MfaEvent, NacSeen, OUTSIDE_SESSIONS};
+use crate::fold::principal::{ChangeSeen, Dossier, MfaEvent, NacSeen, OUTSIDE_SESSIONS, family};
 use crate::memo::{Map, Memo};
 use crate::session::{Deed, DeedKind, Protocol, Session, Touch};
 use portreeve_model::event::{Act, Change, Event, Flags, Mfa, Outcome, Service};
@@ -234,6 +234,9 @@ impl<'c> Engine<'c> {
                 index
             }
         };
+        if event.src_ip.is_some() {
+            dossier.by_address.insert((family(event.service), event.src_ip), index);
+        }
         then(&mut dossier.sessions[index]);
         if event.device.is_some() {
             self.infrastructure.devices.add(event.device, principal, event.time);

@@ -150,6 +150,11 @@ impl<'a> Subject<'a> {
             if self.level(What::Prefix) == Level::Cleared {
                 return KnownPrefix;
             }
+            // No geo database, no network table, no history: nothing to hold the address against.
+            let place = self.place();
+            if place.asn == 0 && !place.country.is_some() && self.known.sessions == 0 {
+                return Unobservable;
+            }
             let known_asn = self.level(What::Asn) == Level::Cleared;
             let area = self.expected_place().is_some();
             // A relay or commercial VPN that the person always uses has no area to hold it against, and its exits

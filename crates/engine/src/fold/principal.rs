@@ -96,6 +96,8 @@ pub struct Dossier {
     pub days: VecDeque<i32>,
     pub failures: u64,
     pub alerts: Vec<Event>,
+    /// The latest session of a kind from an address.
+    pub by_address: Map<(Service, Ip), usize>,
     pub dropped: u64,
 }
 
@@ -148,7 +150,12 @@ impl Dossier {
     pub fn join(&self, event: &Event) -> Option<usize> {
         let wanted = family(event.service);
         let recent = self.sessions.iter().rev().take(24);
-        recent.filter(|s| family(s.service) == wanted && belongs(s, event)).map(|s| s.index).next()
+        let mut found = recent.filter(|s| family(s.service) == wanted && belongs(s, event)).map(|s| s.index);
+        found.next().or_else(|| {
+            // A role or shared account that works from many addresses at once.
+            let index = *self.by_address.get(&(wanted, event.src_ip))?;
+            self.sessions.get(index).filter(|s| belongs(s, event)).map(|s| s.index)
+        })
     }
 
     /// A session at that time that shows desktops or applications through a gateway and gives no tunnel address.

@@ -25,7 +25,7 @@ fn answer(case: &CaseView<'_>) -> Answer {
     let assessment = if main.state == State::Bypassed { main } else { worst.unwrap_or(main) };
     let tri = match assessment.state {
         State::Passed | State::Claimed => Tri::No,
-        State::Absent | State::Exception | State::Bypassed => Tri::Yes,
+        State::Absent | State::Exception | State::Single | State::Bypassed => Tri::Yes,
         State::Unknown => Tri::Unknown,
     };
     let mut answer = Answer::new(tri, assessment.because).by(assessment.known_by).seen(assessment.evidence);

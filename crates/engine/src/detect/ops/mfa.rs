@@ -26,6 +26,8 @@ pub enum State {
     Absent,
     /// None is asked for here by policy: a single-factor path.
     Exception,
+    /// One factor is all that this service knows, and nothing says that it should be more.
+    Single,
     /// A bypass code, approval after a burst of denials, a replayed session.
     Bypassed,
     Unknown,
@@ -187,7 +189,9 @@ fn by_policy_or_habit(s: &Subject<'_>) -> Assessment {
         24 * 60 * MINUTE_US,
     );
     let group = s.text(session.group);
-    match s.engine.context.mfa_policy(&described) {
+    let policy = s.engine.context.mfa_policy(&described);
+    let alone = if policy == MfaPolicy::Required { State::Absent } else { State::Single };
+    match policy {
         MfaPolicy::NotRequired => {
             let because = if group.is_empty() {
                 "policy asks for none here".to_owned()
@@ -211,19 +215,15 @@ fn by_policy_or_habit(s: &Subject<'_>) -> Assessment {
         Service::Ssh if matches!(session.method, Method::Password | Method::PublicKey) => {
             let what = if session.method == Method::Password { "password" } else { "key" };
             return Assessment::new(
-                State::Absent,
+                alone,
                 format!("sshd accepted the {what} alone"),
                 "the login's own record",
             )
             .seen(first);
         }
         Service::Rdp => {
-            return Assessment::new(
-                State::Absent,
-                "Windows accepted the password alone",
-                "the login's own record",
-            )
-            .seen(first);
+            return Assessment::new(alone, "Windows accepted the password alone", "the login's own record")
+                .seen(first);
         }
         Service::Management | Service::Wired if session.flags.has(Flags::LOCAL_ACCOUNT) => {
             return Assessment::new(
