@@ -2,6 +2,7 @@
 
 use crate::record::Record;
 use crate::source::{Parsed, Source};
+use portreeve_model::RawRef;
 use portreeve_model::event::{Act, Change, Event, Factor, Flags, Mac, Method, Mfa, Outcome, Reason, Service};
 use portreeve_model::intern::{Interner, Sym};
 use portreeve_model::net::Ip;
@@ -18,7 +19,9 @@ pub struct Emit<'a> {
     events: &'a mut Vec<Event>,
     /// Where this record's events begin in `events`.
     from: usize,
-    template: Event,
+    source: &'static str,
+    raw: &'a [u8],
+    at: RawRef,
     untimed: bool,
 }
 
@@ -27,24 +30,26 @@ impl<'a> Emit<'a> {
         names: &'a mut Interner,
         events: &'a mut Vec<Event>,
         source: &Source,
-        record: &Record<'_>,
+        record: &Record<'a>,
     ) -> Self {
-        let source = names.intern(source.name);
-        let mut template = Event { source, raw: record.at, key: content_key(record.raw), ..Event::default() };
-        if record.clock.keeps_untimed() {
-            template.time = EventTime::MIN;
-        }
         let from = events.len();
-        Emit { names, events, from, template, untimed: record.clock.keeps_untimed() }
+        let untimed = record.clock.keeps_untimed();
+        Emit { names, events, from, source: source.name, raw: record.raw, at: record.at, untimed }
     }
 
     /// Begins an event; [`EventBuilder::done`] hands it over. Without a time it is not handed over.
     pub fn event(&mut self, act: Act, outcome: Outcome) -> EventBuilder<'_> {
-        let mut event = self.template.clone();
-        // A record that gives several events gives several keys.
-        event.key = event.key.wrapping_add((self.events.len() - self.from) as u64);
-        event.act = act;
-        event.outcome = outcome;
+        // Most records give no event: what an event needs is made here and not before. A record that gives several
+        // events gives several keys.
+        let event = Event {
+            time: if self.untimed { EventTime::MIN } else { EventTime::default() },
+            key: content_key(self.raw).wrapping_add((self.events.len() - self.from) as u64),
+            source: self.names.intern(self.source),
+            raw: self.at,
+            act,
+            outcome,
+            ..Event::default()
+        };
         EventBuilder { names: self.names, events: self.events, event, timed: self.untimed }
     }
 }

@@ -47,32 +47,38 @@ pub fn by_name(name: &str) -> Option<&'static Source> {
     all().find(|s| s.name == name)
 }
 
-/// Finds who reads a record. Keeps the last answer, because neighbours in a file are mostly of one product.
+/// Finds who reads a record. Keeps the last two answers, because neighbours in a file are mostly of one product,
+/// and a firewall's traffic and its logins are two sources that alternate.
 pub struct Recogniser {
     sources: Vec<&'static Source>,
-    last: usize,
+    last: [usize; 2],
 }
 
 impl Default for Recogniser {
     fn default() -> Self {
-        Recogniser { sources: all().collect(), last: 0 }
+        Recogniser { sources: all().collect(), last: [0, 0] }
     }
 }
 
 impl Recogniser {
     /// Only this source reads, whatever the records look like.
     pub fn only(source: &'static Source) -> Self {
-        Recogniser { sources: vec![source], last: 0 }
+        Recogniser { sources: vec![source], last: [0, 0] }
     }
 
     pub fn recognise(&mut self, record: &Record<'_>) -> Option<&'static Source> {
         let forced = self.sources.len() == 1;
-        let last = self.sources.get(self.last)?;
+        let last = self.sources.get(self.last[0])?;
         if forced || (last.claim)(record) {
             return Some(last);
         }
+        let before = self.sources.get(self.last[1])?;
+        if (before.claim)(record) {
+            self.last.swap(0, 1);
+            return Some(before);
+        }
         let at = self.sources.iter().position(|s| (s.claim)(record))?;
-        self.last = at;
+        self.last = [at, self.last[0]];
         self.sources.get(at).copied()
     }
 }

@@ -79,7 +79,7 @@ impl<'a> Record<'a> {
     }
 
     pub fn contains(&self, needle: &[u8]) -> bool {
-        memchr::memmem::find(self.body, needle).is_some()
+        crate::decode::find::find(self.body, needle).is_some()
     }
 
     /// The device that wrote the record, from the syslog header or the envelope.

@@ -34,7 +34,7 @@ pub fn bare<'a>(line: &'a [u8], at: RawRef, clock: &'a Clock) -> Record<'a> {
     let mut shape = Shape::of(body);
     if shape == Shape::Text {
         for (marker, found) in [(&b"CEF:"[..], Shape::Cef), (b"LEEF:", Shape::Leef)] {
-            if let Some(n) = memchr::memmem::find(&body[..body.len().min(160)], marker)
+            if let Some(n) = crate::decode::find::find(&body[..body.len().min(160)], marker)
                 && body.get(n + marker.len()).is_some_and(u8::is_ascii_digit)
             {
                 body = &body[n..];

@@ -1,5 +1,6 @@
 //! Key-value text: `key=value key="quoted value"`, as firewalls write it. Borrowed, single pass.
 
+use super::find::find;
 use std::borrow::Cow;
 
 /// Iterates over `key=value` pairs separated by blanks or commas. Quoted values (`"` or `'`) may hold both;
@@ -17,20 +18,25 @@ impl<'a> Iterator for Pairs<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let start = self.rest.iter().position(|b| !matches!(b, b' ' | b',' | b'\t' | b';'))?;
-            let text = &self.rest[start..];
-            let eq = memchr::memchr(b'=', text)?;
+            let text = self.rest;
             // The key is the last word before `=`.
-            let key =
-                text[..eq].rsplit(|b| matches!(b, b' ' | b',' | b'\t' | b';')).next().unwrap_or_default();
+            let (mut from, mut eq) = (0, 0);
+            loop {
+                let b = *text.get(eq)?;
+                if b == b'=' {
+                    break;
+                }
+                eq += 1;
+                if SEPARATOR[usize::from(b)] {
+                    from = eq;
+                }
+            }
+            let key = &text[from..eq];
             let value = &text[eq + 1..];
             let (value, used) = match value.first() {
                 Some(quote @ (b'"' | b'\'')) => quoted(value, *quote),
                 _ => {
-                    let end = value
-                        .iter()
-                        .position(|b| matches!(b, b' ' | b',' | b'\t' | b';'))
-                        .unwrap_or(value.len());
+                    let end = value.iter().position(|b| SEPARATOR[usize::from(*b)]).unwrap_or(value.len());
                     (&value[..end], end)
                 }
             };
@@ -41,6 +47,16 @@ impl<'a> Iterator for Pairs<'a> {
         }
     }
 }
+
+/// What stands between pairs.
+const SEPARATOR: [bool; 256] = {
+    let mut t = [false; 256];
+    t[b' ' as usize] = true;
+    t[b',' as usize] = true;
+    t[b'\t' as usize] = true;
+    t[b';' as usize] = true;
+    t
+};
 
 /// The text between quotes and the bytes used, quotes included. An unclosed quote runs to the end.
 fn quoted(text: &[u8], quote: u8) -> (&[u8], usize) {
@@ -220,19 +236,19 @@ impl<'a> Iterator for CsvFields<'a> {
 
 /// The text after `marker`, up to `end` (or the end of the text).
 pub fn after<'a>(text: &'a [u8], marker: &[u8], end: &[u8]) -> Option<&'a [u8]> {
-    let from = memchr::memmem::find(text, marker)? + marker.len();
+    let from = find(text, marker)? + marker.len();
     let rest = &text[from..];
     if end.is_empty() {
         return Some(rest);
     }
-    Some(&rest[..memchr::memmem::find(rest, end).unwrap_or(rest.len())])
+    Some(&rest[..find(rest, end).unwrap_or(rest.len())])
 }
 
 /// As [`after`], but `None` where `end` is missing: for text that must be closed.
 pub fn between<'a>(text: &'a [u8], marker: &[u8], end: &[u8]) -> Option<&'a [u8]> {
-    let from = memchr::memmem::find(text, marker)? + marker.len();
+    let from = find(text, marker)? + marker.len();
     let rest = &text[from..];
-    Some(&rest[..memchr::memmem::find(rest, end)?])
+    Some(&rest[..find(rest, end)?])
 }
 
 /// The next blank-separated word, and what follows it.

@@ -3,6 +3,7 @@
 pub mod clock;
 mod envelope;
 pub mod fetch;
+pub mod find;
 pub mod frame;
 pub mod join;
 pub mod json;
