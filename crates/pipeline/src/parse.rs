@@ -46,7 +46,7 @@ pub fn parse(
         .unwrap_or_else(|_| std::time::SystemTime::now());
     if let Ok(since) = modified.duration_since(std::time::UNIX_EPOCH) {
         let at = EventTime(i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
-        clock = clock.near(at.minus(300 * DAY_US), at);
+        clock = clock.near(at.minus(366 * DAY_US), at);
     }
     let mut interner = Interner::new(names.clone());
     let mut events: Vec<Event> = Vec::new();

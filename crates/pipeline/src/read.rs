@@ -81,7 +81,7 @@ pub(crate) fn all(
     let inputs = done
         .into_iter()
         .map(|(_, mut account)| {
-            days.add(std::mem::take(&mut account.days));
+            days.add(std::mem::take(&mut account.days).without_strays());
             account
         })
         .collect();
@@ -111,7 +111,7 @@ fn clock(
         let modified = std::fs::metadata(&input.path).and_then(|m| m.modified()).ok()?;
         let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
         let at = EventTime(i64::try_from(since.as_micros()).ok()?);
-        Some((at.minus(300 * portreeve_model::time::DAY_US), at))
+        Some((at.minus(366 * portreeve_model::time::DAY_US), at))
     };
     match near.or_else(own) {
         Some((first, last)) => clock.near(first, last),

@@ -92,7 +92,7 @@ impl Clock {
                 let distance = |t: EventTime| (first.0 - t.0).max(t.0 - last.0 - DAY_US).max(0);
                 (newest - 1..=newest + 1)
                     .filter_map(|year| self.absolute(Civil { year, ..civil }))
-                    .min_by_key(|t| (distance(*t), t.0))?
+                    .min_by_key(|t| (distance(*t), std::cmp::Reverse(t.0)))?
             }
             (None, None) => return None,
         };

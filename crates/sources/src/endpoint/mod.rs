@@ -5,6 +5,15 @@ use crate::source::Source;
 pub mod auditd;
 pub mod crowdstrike;
 pub mod defender;
+pub mod powershell;
 pub mod sysmon;
+pub mod windows_other;
 
-pub static SOURCES: &[&Source] = &[&auditd::SOURCE, &crowdstrike::SOURCE, &defender::SOURCE, &sysmon::SOURCE];
+pub static SOURCES: &[&Source] = &[
+    &auditd::SOURCE,
+    &crowdstrike::SOURCE,
+    &defender::SOURCE,
+    &powershell::SOURCE,
+    &sysmon::SOURCE,
+    &windows_other::SOURCE,
+];

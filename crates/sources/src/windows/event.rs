@@ -62,7 +62,7 @@ pub(crate) fn is_event(r: &Record<'_>) -> bool {
         Shape::Xml => r.body.starts_with(b"<Event") && memchr::memmem::find(head, b"<EventID").is_some(),
         Shape::Json => {
             memchr::memmem::find(r.body, b"\"winlog\"").is_some()
-                || memchr::memmem::find(head, b"\"EventID\"").is_some()
+                || memchr::memmem::find(r.body, b"\"EventID\"").is_some()
                 || memchr::memmem::find(head, b"\"Event\":{").is_some()
         }
         _ => false,

@@ -14,7 +14,9 @@ fn every_file_is_listed_and_every_source_has_fixtures() {
         rows.insert(source.row.folder());
         assert!(names.insert(source.name), "{} is there twice", source.name);
         assert!(
-            !source.gives.is_empty() && !source.enable.is_empty() && !source.title.is_empty(),
+            (!source.gives.is_empty() || source.name == "windows_other")
+                && !source.enable.is_empty()
+                && !source.title.is_empty(),
             "{}",
             source.name
         );

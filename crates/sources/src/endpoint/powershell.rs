@@ -1,0 +1,64 @@
+//! PowerShell: script blocks and module calls as they were run.
+//!
+//! Read from: about_Logging_Windows (4103 module logging, 4104 script block logging). Traps: a long script comes in
+//! pieces, each its own record; the text may have thousands of lines, of which the beginning is kept; script blocks
+//! of the system itself (prompt, proxy functions) come at every start and mean nothing.
+
+use crate::decode::kv::after;
+use crate::emit::Emit;
+use crate::record::Record;
+use crate::source::{Field, Kind, Parsed, Row, Source};
+use crate::windows::{WinEvent, is_event};
+use portreeve_model::event::{Act, Outcome, Service};
+
+pub static SOURCE: Source = Source {
+    name: "powershell",
+    title: "PowerShell script block and module logging",
+    row: Row::Endpoint,
+    gives: &[Act::Exec],
+    lacks: &[Field::Mfa, Field::SourceIp],
+    traps: &[],
+    enable: "group policy: Turn on PowerShell Script Block Logging (and Module Logging)",
+    claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| is_powershell(&e)),
+    parse,
+    join: None,
+};
+
+pub(crate) fn is_powershell(e: &WinEvent<'_>) -> bool {
+    e.channel.starts_with(b"Microsoft-Windows-PowerShell")
+        || e.channel.starts_with(b"PowerShellCore")
+        || e.channel.starts_with(b"Windows PowerShell")
+        || e.provider.starts_with(b"Microsoft-Windows-PowerShell")
+}
+
+fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
+    let Some(e) = WinEvent::of(r) else { return Parsed::NotMine };
+    let context = e.get("ContextInfo");
+    let (command, user) = match e.id {
+        4104 => (e.get("ScriptBlockText"), e.get("AccountName")),
+        4103 => {
+            let user = after(&context, b"User = ", b"\n").unwrap_or_default().trim_ascii().to_vec();
+            let named =
+                after(&context, b"Host Application = ", b"\n").unwrap_or_default().trim_ascii().to_vec();
+            let payload = e.get("Payload");
+            (if payload.is_empty() { named.into() } else { payload }, user.into())
+        }
+        _ => return Parsed::Irrelevant(Kind::Housekeeping),
+    };
+    let text = command.trim_ascii();
+    if text.is_empty() || matches!(text, b"prompt" | b"{ Set-StrictMode -Version 1; $_.PSMessageDetails }") {
+        return Parsed::Irrelevant(Kind::Housekeeping);
+    }
+    let system = user.eq_ignore_ascii_case(b"SYSTEM") || user.starts_with(b"NT AUTHORITY\\");
+    if system {
+        return Parsed::Irrelevant(Kind::Machine);
+    }
+    out.event(Act::Exec, Outcome::Success)
+        .at(e.time(r))
+        .service(Service::Host)
+        .user(&user)
+        .detail(text)
+        .host(&e.computer)
+        .observer(&e.computer)
+        .done()
+}

@@ -1,0 +1,29 @@
+//! All other Windows events: known for what they are, and of no concern. Without this they would be counted as not
+//! understood, and the share that really is would drown among them.
+
+use crate::emit::Emit;
+use crate::record::Record;
+use crate::source::{Field, Kind, Parsed, Row, Source};
+use crate::windows::{WinEvent, is_event};
+
+pub static SOURCE: Source = Source {
+    name: "windows_other",
+    title: "Other Windows events (counted, of no concern)",
+    row: Row::Endpoint,
+    gives: &[],
+    lacks: &[Field::User, Field::SourceIp],
+    traps: &[],
+    enable: "nothing needs to be turned on",
+    claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| !e.channel.is_empty() && !named(r)),
+    parse,
+    join: None,
+};
+
+/// Does a source of its own read it?
+fn named(r: &Record<'_>) -> bool {
+    crate::all().filter(|s| s.name != SOURCE.name).any(|s| (s.claim)(r))
+}
+
+fn parse(_: &Record<'_>, _: &mut Emit<'_>) -> Parsed {
+    Parsed::Irrelevant(Kind::OtherMessage)
+}
