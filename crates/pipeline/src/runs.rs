@@ -46,16 +46,21 @@ impl Runs {
         if events.is_empty() {
             return Ok(());
         }
-        // Logs are nearly sorted; a merge sort that finds runs costs little then.
-        events.sort_by(order);
+        // Keys are sorted and not events: one is an eighth of the other.
+        let mut keys: Vec<_> =
+            events.iter().zip(0u32..).map(|(e, n)| (e.order(), e.raw, n)).collect();
+        keys.sort_unstable();
+        let sorted = keys.iter().filter_map(|(_, _, n)| events.get(*n as usize));
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.memory.len() < RUNS_IN_MEMORY {
-            let room = events.capacity();
-            state.memory.push(std::mem::replace(events, Vec::with_capacity(room)));
+            state.memory.push(sorted.cloned().collect());
+            events.clear();
             return Ok(());
         }
-        let bytes = encode(events);
+        drop(state);
+        let bytes = encode(sorted, keys.len());
         events.clear();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.spill.is_none() {
             state.spill = Some(Spill { file: tempfile::tempfile()?, end: 0, runs: Vec::new() });
         }
@@ -80,8 +85,8 @@ impl Runs {
     }
 }
 
-fn encode(events: &[Event]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(events.len() * 72);
+fn encode<'e>(events: impl Iterator<Item = &'e Event>, number: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(number * 72);
     let mut before = EventTime(0);
     for e in events {
         codec::put(&mut bytes, e, before);
