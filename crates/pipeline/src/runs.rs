@@ -47,8 +47,7 @@ impl Runs {
             return Ok(());
         }
         // Keys are sorted and not events: one is an eighth of the other.
-        let mut keys: Vec<_> =
-            events.iter().zip(0u32..).map(|(e, n)| (e.order(), e.raw, n)).collect();
+        let mut keys: Vec<_> = events.iter().zip(0u32..).map(|(e, n)| (e.order(), e.raw, n)).collect();
         keys.sort_unstable();
         let sorted = keys.iter().filter_map(|(_, _, n)| events.get(*n as usize));
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

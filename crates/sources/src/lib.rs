@@ -12,6 +12,7 @@ mod emit;
 pub mod endpoint;
 pub mod firewall;
 pub mod kubernetes;
+mod pan;
 mod plain;
 mod record;
 pub mod remote;

@@ -3,6 +3,7 @@
 //! A hunt never uses it: evidence needs a source whose meaning is known.
 
 use crate::decode::clock::{self, Stamp};
+use crate::decode::find::find;
 use crate::decode::kv;
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
@@ -51,6 +52,9 @@ const USER: &[&str] = &[
     "by",
     "authorizingcommonname",
     "unauthuser",
+    "adminname",
+    "initiatingprocessaccountname",
+    "identity",
 ];
 const ADDRESS: &[&str] = &[
     "srcip",
@@ -82,13 +86,19 @@ const ADDRESS: &[&str] = &[
     "ip",
     "from",
     "machineip",
+    "adminipaddress",
+    "userip",
+    "publicip",
+    "ui",
     "loginip",
     "localip",
 ];
 const TIME: &[&str] = &[
     "@timestamp",
-    "timestamp",
+    // Sysmon's own, always UTC, where the shipper writes local time.
+    "utctime",
     "eventtime",
+    "timestamp",
     "timegenerated",
     "creationtime",
     "createddatetime",
@@ -98,13 +108,16 @@ const TIME: &[&str] = &[
     "date",
     "datetime",
     "isotimestamp",
-    "utctime",
     "rt",
     "start",
     "createdat",
     "eventdate",
     "requestreceivedtimestamp",
+    "eventcreationtime",
 ];
+
+/// What vendors put before the names of their fields.
+const PREFIXES: &[&str] = &["ftntfgt", "fortinetfortigate", "ad", "panos"];
 
 #[derive(Default)]
 struct Found {
@@ -121,13 +134,15 @@ impl Found {
             .filter(|c| !matches!(c, '_' | '-' | ' ' | '.'))
             .flat_map(char::to_lowercase)
             .collect();
-        let key = key.as_str();
+        let key = PREFIXES.iter().find_map(|p| key.strip_prefix(p)).unwrap_or(&key);
         let value = value.trim().trim_matches('"');
         if value.is_empty() {
             return;
         }
         let rank = |list: &[&str]| list.iter().position(|n| *n == key);
-        if let Some(rank) = rank(USER)
+        // A security identifier says less than any name.
+        let sid = if value.starts_with("S-1-") { USER.len() } else { 0 };
+        if let Some(rank) = rank(USER).map(|r| r + sid)
             && self.user.as_ref().is_none_or(|(r, _)| rank < *r)
             && !matches!(value, "-" | "N/A" | "null" | "unknown")
         {
@@ -136,7 +151,10 @@ impl Found {
         if let Some(rank) = rank(ADDRESS)
             && self.address.is_none_or(|(r, _)| rank < r)
         {
-            let (ip, _) = Ip::parse_with_port(value.split(',').next().unwrap_or_default().trim().as_bytes());
+            // `GUI(192.0.2.1)`, `192.0.2.1, 10.0.0.1`.
+            let value = value.split(',').next().unwrap_or_default();
+            let value = value.split(['(', ')']).nth(1).unwrap_or(value).trim();
+            let (ip, _) = Ip::parse_with_port(value.as_bytes());
             if ip.is_some() {
                 self.address = Some((rank, ip));
             }
@@ -188,10 +206,69 @@ impl Found {
 }
 
 fn stamp(value: &str) -> Option<EventTime> {
-    match clock::iso(value.as_bytes()) {
+    let value = value.as_bytes();
+    match clock::iso(value).or_else(|| clock::bsd(value)) {
         Some((Stamp::Absolute(t), _)) => Some(t),
         Some((Stamp::Local(civil), _)) => clock::Clock::with_offset(civil, 0),
-        None => clock::epoch(value.as_bytes()),
+        None => clock::epoch(value),
+    }
+}
+
+/// A stamp at the front of a line: ISO, BSD, `Tue Aug 12 08:26:30 2025`, `2023/07/04:09:03:46`.
+fn leading(text: &[u8]) -> Option<(Stamp, usize)> {
+    if let Some(found) = clock::iso(text).or_else(|| clock::bsd(text)) {
+        return Some(found);
+    }
+    if text.get(3) == Some(&b' ')
+        && let Some((stamp, used)) = clock::bsd(text.get(4..)?)
+    {
+        return Some((stamp, used + 4));
+    }
+    // The colon between day and hour is NetScaler's.
+    let mut spaced = [0u8; 19];
+    spaced.copy_from_slice(text.get(..19)?);
+    if spaced[10] == b':' && spaced[4] == b'/' {
+        spaced[10] = b' ';
+        return clock::iso(&spaced).map(|(stamp, _)| (stamp, 19));
+    }
+    None
+}
+
+/// What a message says of its end, by its words; failure is said more plainly.
+fn told(text: &[u8]) -> Outcome {
+    let has = |words: &[&[u8]]| words.iter().any(|w| find(text, w).is_some());
+    if has(&[
+        b"ailed",
+        b"ailure",
+        b"enied",
+        b" Deny",
+        b"ejected",
+        b"nvalid",
+        b"ncorrect",
+        b"forbidden",
+        b"aborted",
+    ]) {
+        Outcome::Failure
+    } else if has(&[b"ucceeded", b"uccess", b"Login OK", b"Accepted", b"ostponed"]) {
+        Outcome::Success
+    } else {
+        Outcome::Unknown
+    }
+}
+
+/// `name/192.0.2.1:4711 …`, as OpenVPN names its peers.
+fn peer(text: &[u8], found: &mut Found) {
+    for at in memchr::memchr_iter(b'/', text).take(4) {
+        let address = text[at + 1..].split(|b| *b == b' ').next().unwrap_or_default();
+        let (ip, port) = Ip::parse_with_port(address);
+        if ip.is_some() && port != 0 && at > 0 {
+            found.address = found.address.or(Some((90, ip)));
+            let name = text[..at].trim_ascii();
+            if name.len() < 80 && !name.contains(&b':') && found.user.is_none() {
+                found.user = Some((90, String::from_utf8_lossy(name).into_owned()));
+            }
+            return;
+        }
     }
 }
 
@@ -199,6 +276,9 @@ fn stamp(value: &str) -> Option<EventTime> {
 fn words(text: &[u8], found: &mut Found) {
     for marker in [
         &b" from IP "[..],
+        b"Remote:",
+        b"SrcIP: ",
+        b"Srcip: ",
         b" from ",
         b"From: ",
         b"(client ip : ",
@@ -209,13 +289,28 @@ fn words(text: &[u8], found: &mut Found) {
         b"ClientIP ",
         b"Client_ip ",
         b"Source ",
+        b"faddr ",
+        b" for ",
+        b" flow ",
+        b" tcp ",
+        b" udp ",
+        b"IP Address=",
+        b"NAD Address=",
+        b"(",
+        b" address ",
+        b"entry: ",
+        b" on ",
+        b" of ",
+        b" ip ",
+        b" by ",
+        b"",
     ] {
         if found.address.is_some() {
             break;
         }
         if let Some(rest) = kv::after(text, marker, b"") {
             let token = rest
-                .split(|b| matches!(b, b' ' | b'/' | b',' | b'>' | b')' | b';' | b'\'' | b'"'))
+                .split(|b| matches!(b, b' ' | b'/' | b',' | b'>' | b'(' | b')' | b';' | b'\'' | b'"'))
                 .next()
                 .unwrap_or_default();
             // `outside:192.0.2.1`: the interface stands before.
@@ -237,12 +332,23 @@ fn words(text: &[u8], found: &mut Found) {
         (b"Uname: ", b","),
         (b"Username = ", b","),
         (b"Username: ", b" "),
+        (b"Username:", b" "),
+        (b"user = ", b" "),
         (b"user: ", b" "),
+        (b"user=", b" "),
         (b"for user ", b" "),
         (b"by user ", b" "),
+        (b"illegal user ", b" "),
+        (b"invalid user ", b" "),
         (b"User ", b" "),
         (b"user ", b" "),
-        (b"user = ", b" "),
+        (b"failed by ", b" "),
+        (b"rejected for ", b" "),
+        (b"google_authenticator for ", b" "),
+        (b"publickey for ", b" "),
+        (b"bind as ", b" "),
+        (b"(Rejected: User-Name contains whitespace): [", b"]"),
+        (b"DN \"CN=", b","),
     ] {
         if found.user.is_some() {
             break;
@@ -251,14 +357,39 @@ fn words(text: &[u8], found: &mut Found) {
             let name = String::from_utf8_lossy(name);
             let name =
                 name.trim_matches(|c: char| matches!(c, ',' | '\'' | '"' | '.' | ';' | ':' | ']' | '['));
-            if !name.is_empty()
-                && !matches!(
-                    name,
-                    "has" | "was" | "is" | "authentication" | "logged" | "from" | "for" | "name" | "account"
-                )
-            {
+            if !name.is_empty() && Ip::parse(name.as_bytes()).is_none() && !NO_NAMES.contains(&name) {
                 found.user = Some((99, name.to_owned()));
             }
+        }
+    }
+}
+
+/// Words that follow "user" in messages and are no user.
+const NO_NAMES: &[&str] = &[
+    "has",
+    "was",
+    "is",
+    "authentication",
+    "authorization",
+    "logged",
+    "from",
+    "for",
+    "name",
+    "account",
+    "(Rejected",
+    "or",
+    "password",
+    "on",
+];
+
+/// `(DOMAIN\\anna)`, as a firewall with identity names who is behind an address.
+fn identity(text: &[u8], found: &mut Found) {
+    for open in memchr::memchr_iter(b'(', text) {
+        let inner = &text[open + 1..];
+        let Some(close) = memchr::memchr(b')', inner).filter(|n| *n < 80) else { continue };
+        let name = &inner[..close];
+        if name.contains(&b'\\') && !name.contains(&b' ') && found.user.is_none() {
+            found.user = Some((95, String::from_utf8_lossy(name).into_owned()));
         }
     }
 }
@@ -266,6 +397,12 @@ fn words(text: &[u8], found: &mut Found) {
 fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let mut found = Found::default();
     let mut header = r.header_time();
+    if crate::pan::kind(r).is_some() {
+        let row = crate::pan::Columns::of(r);
+        header = row.time(r).or(header);
+        found.user =
+            Some(row.c[12]).filter(|u| !u.is_empty()).map(|u| (50, String::from_utf8_lossy(u).into_owned()));
+    }
     match r.shape {
         Shape::Json => {
             if let Ok(tree) = serde_json::from_slice::<serde_json::Value>(r.body) {
@@ -302,15 +439,25 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             if !date.is_empty() {
                 found.take("time", &format!("{date} {time}"));
             }
-            if header.is_none()
-                && let Some((s, _)) = clock::iso(r.body).or_else(|| clock::bsd(r.body))
-            {
-                header = match s {
+            let body = r.body.strip_prefix(b"\"").unwrap_or(r.body);
+            let mut text = body;
+            if let Some((s, used)) = leading(body) {
+                header = header.or_else(|| match s {
                     Stamp::Absolute(t) => Some((t, Certainty::Exact)),
                     Stamp::Local(civil) => r.clock.resolve(civil),
-                };
+                });
+                text = &body[used..];
+                // OpenVPN's fraction.
+                if let Some(rest) = text.trim_ascii_start().strip_prefix(b"us=") {
+                    text = kv::word(rest).1;
+                }
             }
-            words(r.body, &mut found);
+            peer(text, &mut found);
+            identity(text, &mut found);
+            words(text, &mut found);
+            if found.outcome == Outcome::Unknown {
+                found.outcome = told(text);
+            }
         }
     }
     let at = header.or_else(|| found.time.map(|(_, t)| (t, Certainty::Exact)));

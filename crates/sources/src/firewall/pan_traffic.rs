@@ -4,11 +4,12 @@
 //! firewall's local ones; a drop row has no session.
 
 use super::asa_traffic::worth;
+use crate::decode::find::find;
 use crate::decode::kv::{after, number};
 use crate::emit::Emit;
+use crate::pan::{Columns, kind};
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Row, Source, Why};
-use crate::vpn::globalprotect::{columns, kind, time};
 use portreeve_model::Ip;
 use portreeve_model::event::{Act, Flags, Outcome, Reason, Service};
 
@@ -30,6 +31,7 @@ pub static SOURCE: Source = Source {
                     | b"CONFIG"
                     | b"USERID"
                     | b"HIPMATCH"
+                    | b"AUTH"
                     | b"AUTHENTICATION"
                     | b"DECRYPTION"
                     | b"AUDIT"
@@ -42,9 +44,9 @@ pub static SOURCE: Source = Source {
 };
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
-    let mut c: [&[u8]; 64] = [b""; 64];
-    let n = columns(r, &mut c);
-    if n < 12 {
+    let row = Columns::of(r);
+    let c = &row.c;
+    if row.n < 12 {
         return Parsed::Broken(Why::Missing("columns"));
     }
     match c[3] {
@@ -77,7 +79,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             }
             let outcome = if failed { Outcome::Failure } else { Outcome::Success };
             out.event(Act::Flow, outcome)
-                .at(time(r, &c[..n], 6))
+                .at(row.time(r))
                 .service(Service::Firewall)
                 .source_ip(src)
                 .source_port(u16::try_from(number(c[24])).unwrap_or(0))
@@ -92,15 +94,20 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             let text = c[14];
             let user = after(text, b"User name: ", b",")
                 .or_else(|| after(text, b"user '", b"'"))
+                .or_else(|| after(text, b"User '", b"'"))
                 .or_else(|| after(text, b"User ", b" "))
+                .or_else(|| after(text, b"authenticating user ", b" "))
+                .or_else(|| after(text, b"for user ", b" "))
                 .unwrap_or_default();
+            let user = user.strip_suffix(b".").unwrap_or(user);
             let from = after(text, b"Login from: ", b",")
                 .or_else(|| after(text, b"From: ", b" "))
                 .or_else(|| after(text, b"from ", b" "))
                 .unwrap_or_default();
-            let ok = memchr::memmem::find(text, b"succe").is_some()
-                || memchr::memmem::find(text, b"logged in").is_some();
-            let failed = memchr::memmem::find(text, b"fail").is_some();
+            let from = from.strip_suffix(b".").or_else(|| from.strip_suffix(b",")).unwrap_or(from);
+            let has = |needle: &[u8]| find(text, needle).is_some() || find(c[8], needle).is_some();
+            let failed = has(b"fail");
+            let ok = has(b"succe") || has(b"logged in") || text.starts_with(b"authenticated for user");
             let outcome = if failed {
                 Outcome::Failure
             } else if ok {
@@ -108,7 +115,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             } else {
                 Outcome::Unknown
             };
-            let at = time(r, &c[..n], 6);
+            let at = row.time(r);
             match c[4] {
                 b"globalprotect" => out
                     .event(if ok && !failed { Act::SessionStart } else { Act::Auth }, outcome)
@@ -123,12 +130,12 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                     .at(at)
                     .service(Service::Vpn)
                     .user(user)
-                    .source(from.strip_suffix(b".").unwrap_or(from))
+                    .source(from)
                     .reason(if failed { Reason::BadPassword } else { Reason::None })
                     .observer(r.host())
                     .flag(Flags::PRE_MFA)
                     .done(),
-                b"general" if memchr::memmem::find(text, b"logged in via").is_some() => out
+                b"general" if has(b"logged in via") => out
                     .event(Act::Admin, Outcome::Success)
                     .at(at)
                     .service(Service::Management)
@@ -151,7 +158,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         b"CONFIG" => {
             // 7 host, 9 command, 10 administrator, 11 client, 12 result.
             out.event(Act::Config, Outcome::Success)
-                .at(time(r, &c[..n], 6))
+                .at(row.time(r))
                 .service(Service::Management)
                 .user(c[10])
                 .source(c[7])
@@ -161,14 +168,25 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .flag(Flags::PRIVILEGED)
                 .done()
         }
-        b"USERID" => out
-            .event(Act::Posture, Outcome::Unknown)
-            .at(time(r, &c[..n], 6))
+        // Who sits behind an address, from wherever the firewall learnt it.
+        b"USERID" | b"AUTH" | b"AUTHENTICATION" => out
+            .event(Act::Posture, if c[3] == b"USERID" { Outcome::Success } else { Outcome::Unknown })
+            .at(row.time(r))
             .service(Service::Firewall)
             .source(c[8])
             .user(c[9])
             .observer(r.host())
             .done(),
+        b"DECRYPTION" | b"HIPMATCH" => {
+            let (user, source) = if c[3] == b"HIPMATCH" { (c[7], c[11]) } else { (c[12], c[7]) };
+            out.event(Act::Posture, Outcome::Unknown)
+                .at(row.time(r))
+                .service(Service::Firewall)
+                .user(user)
+                .source(source)
+                .observer(r.host())
+                .done()
+        }
         _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }

@@ -4,14 +4,12 @@
 //! connected; `0.0.0.0` is no address; `SourceRegion` may be a range; a quoted system name holds commas; the CSV times
 //! are the firewall's local ones and only HighResTime (the last stamp of the row) has a zone; `pre-logon` is a machine.
 
-use crate::decode::clock::{self, Stamp};
-use crate::decode::kv::{csv_fields, number};
+use crate::decode::kv::number;
 use crate::emit::Emit;
+use crate::pan::{Columns, kind};
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Row, Source, Why};
-use portreeve_model::EventTime;
 use portreeve_model::event::{Act, Flags, Outcome, Reason, Service};
-use portreeve_model::time::Certainty;
 
 pub static SOURCE: Source = Source {
     name: "globalprotect",
@@ -20,66 +18,15 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Auth, Act::SessionStart, Act::IpAssign, Act::SessionEnd],
     lacks: &[Field::Mfa],
     traps: &["local_times", "pre_logon", "row_set_of_one_login"],
-    enable: "log forwarding of GlobalProtect logs (Device > Log Settings) to syslog in the default CSV format",
+    enable: "log forwarding of GlobalProtect logs (Device > Log Settings) to syslog in the default CSV format, or CEF or JSON from the logging service",
     claim: |r| kind(r) == Some(b"GLOBALPROTECT"),
     parse,
     join: None,
 };
 
-/// Type column of a PAN-OS CSV row: `1,2025/10/06 06:55:36,serial,TYPE,…` or without the leading `1`.
-pub(crate) fn kind<'a>(r: &Record<'a>) -> Option<&'a [u8]> {
-    let body = r.body;
-    if !body.first().is_some_and(u8::is_ascii_digit) {
-        return None;
-    }
-    let mut fields = body[..body.len().min(160)].split(|b| *b == b',');
-    let first = fields.next()?;
-    let stamp = if first.len() > 2 { first } else { fields.next()? };
-    if stamp.len() < 19 || !matches!(stamp[4], b'/' | b'-') {
-        return None;
-    }
-    fields.next()?;
-    fields.next().filter(|k| k.iter().all(|b| b.is_ascii_uppercase() || *b == b'-'))
-}
-
-/// Columns of a row, and the index of the type column less 3 (0 where the row begins with the reserved column).
-pub(crate) fn columns<'a>(r: &Record<'a>, to: &mut [&'a [u8]]) -> usize {
-    let mut n = 0;
-    for field in csv_fields(r.body) {
-        if n == to.len() {
-            break;
-        }
-        to[n] = field;
-        n += 1;
-    }
-    // Rows without the reserved first column begin with the stamp.
-    if to[0].len() > 2 {
-        to.rotate_right(1);
-        to[0] = b"1";
-        n += 1;
-    }
-    n.min(to.len())
-}
-
-/// The row's own time: its high-resolution stamp if there is one, else the generated time in the file's zone.
-pub(crate) fn time(r: &Record<'_>, columns: &[&[u8]], generated: usize) -> Option<(EventTime, Certainty)> {
-    for field in columns.iter().rev() {
-        if field.len() >= 24
-            && field.get(10) == Some(&b'T')
-            && let Some((Stamp::Absolute(t), _)) = clock::iso(field)
-        {
-            return Some((t, Certainty::Exact));
-        }
-    }
-    match clock::iso(columns.get(generated)?)? {
-        (Stamp::Absolute(t), _) => Some((t, Certainty::Exact)),
-        (Stamp::Local(civil), _) => r.clock.resolve(civil),
-    }
-}
-
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
-    let mut c: [&[u8]; 64] = [b""; 64];
-    let n = columns(r, &mut c);
+    let row = Columns::of(r);
+    let (c, n) = (&row.c, row.n);
     if n < 30 {
         return Parsed::Broken(Why::Missing("columns"));
     }
@@ -87,13 +34,13 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     // 14 machine, 15 public, 16 public v6, 17 private, 18 private v6, 19 host id, 20 serial, 21 client version,
     // 22 os, 23 os version, 24 repeat, 25 reason, 26 error, 27 opaque, 28 status, 29 location, 30 duration.
     let (event, stage, user, status) = (c[8], c[9], c[12], c[28]);
-    let at = time(r, &c[..n], 6);
+    let at = row.time(r);
     let source = if portreeve_model::Ip::parse(c[15]).is_some() { c[15] } else { c[16] };
     let private = if portreeve_model::Ip::parse(c[17]).is_some() { c[17] } else { c[18] };
-    let ok = status == b"success";
+    let ok = status.eq_ignore_ascii_case(b"success");
     let machine = user == b"pre-logon" || user.ends_with(b"$");
     let device = if c[14].is_empty() { c[19] } else { c[14] };
-    let observer = observer(&c[..n]).unwrap_or_else(|| r.host());
+    let observer = row.observer().unwrap_or_else(|| r.host());
     let (act, outcome) = match (event, stage) {
         (b"gateway-connected" | b"gateway-tunnel", b"connected" | b"tunnel") if ok => {
             (Act::IpAssign, Outcome::Success)
@@ -157,16 +104,6 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         e = e.group(c[33]);
     }
     e.done()
-}
-
-/// The firewall's name stands near the end of newer rows.
-fn observer<'a>(columns: &[&'a [u8]]) -> Option<&'a [u8]> {
-    let name = *columns.get(columns.len().checked_sub(2)?)?;
-    (columns.len() > 40
-        && name.len() > 2
-        && name.iter().any(u8::is_ascii_alphabetic)
-        && !name.contains(&b':'))
-    .then_some(name)
 }
 
 fn reason(text: &[u8]) -> Reason {
