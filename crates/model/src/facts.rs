@@ -257,7 +257,8 @@ impl Context for NoContext {
 /// A spelling without a directory: domain and realm cut off, lower case, and what kind of account the name
 /// itself betrays. `HELM\Anna`, `anna@helm.example` and `anna` are one; ARNs keep their last part.
 pub fn canonical_account(spelling: &str) -> (String, AccountKind) {
-    let text = spelling.trim();
+    // A stray separator at the end separates nothing.
+    let text = spelling.trim().trim_end_matches('\\');
     if text.starts_with("system:") {
         let kind = match text {
             "system:anonymous" => AccountKind::Anonymous,

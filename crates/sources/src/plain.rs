@@ -224,6 +224,11 @@ fn leading(text: &[u8]) -> Option<(Stamp, usize)> {
     {
         return Some((stamp, used + 4));
     }
+    // Seconds since 1970 and a fraction: `1673596662.226844514 `.
+    if text.get(10) == Some(&b'.') && text[..10].iter().all(u8::is_ascii_digit) {
+        let end = memchr::memchr(b' ', text)?;
+        return clock::epoch(&text[..end.min(17)]).map(|t| (Stamp::Absolute(t), end));
+    }
     // The colon between day and hour is NetScaler's.
     let mut spaced = [0u8; 19];
     spaced.copy_from_slice(text.get(..19)?);
@@ -279,6 +284,7 @@ fn words(text: &[u8], found: &mut Found) {
         b"Remote:",
         b"SrcIP: ",
         b"Srcip: ",
+        b"Peer IP=",
         b" from ",
         b"From: ",
         b"(client ip : ",
@@ -336,6 +342,10 @@ fn words(text: &[u8], found: &mut Found) {
         (b"user = ", b" "),
         (b"user: ", b" "),
         (b"user=", b" "),
+        (b"User=", b" "),
+        (b"User[", b"]"),
+        (b"AdminName=", b","),
+        (b"user id '", b"'"),
         (b"for user ", b" "),
         (b"by user ", b" "),
         (b"illegal user ", b" "),
@@ -427,17 +437,18 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             }
         }
         _ => {
-            let (mut date, mut time) = (String::new(), String::new());
+            let (mut date, mut time, mut zone) = (String::new(), String::new(), String::new());
             for (key, value) in kv::pairs(r.body) {
                 let (key, value) = (String::from_utf8_lossy(key), String::from_utf8_lossy(value));
                 match &*key {
                     "date" => date = value.into_owned(),
                     "time" => time = value.into_owned(),
+                    "tz" => zone = value.into_owned(),
                     _ => found.take(&key, &value),
                 }
             }
-            if !date.is_empty() {
-                found.take("time", &format!("{date} {time}"));
+            if !date.is_empty() || time.len() >= 19 {
+                found.take("time", format!("{date} {time}{zone}").trim());
             }
             let body = r.body.strip_prefix(b"\"").unwrap_or(r.body);
             let mut text = body;

@@ -37,6 +37,8 @@ pub enum HeaderTime {
     Absolute(EventTime),
     /// The zone is missing, perhaps the year too (`Civil::year` 0).
     Local(Civil),
+    /// The record names its zone: seconds east of UTC. The year may be missing.
+    Zoned(Civil, i32),
 }
 
 /// One raw record. Borrowed from the block it was read into.
@@ -92,6 +94,7 @@ impl<'a> Record<'a> {
         match self.header.time {
             Some(HeaderTime::Absolute(t)) => Some((t, Certainty::Exact)),
             Some(HeaderTime::Local(civil)) => self.clock.resolve(civil),
+            Some(HeaderTime::Zoned(civil, east)) => self.clock.resolve_in(civil, east),
             None => self.outer_time.map(|t| (t, Certainty::Exact)),
         }
     }

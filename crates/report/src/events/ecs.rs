@@ -54,7 +54,8 @@ pub fn write(event: &Event, names: &SymbolTable, to: &mut dyn Write) -> io::Resu
         geo.map.insert("location".into(), json!({"lat": p.lat, "lon": p.lon}));
     }
     source
-        .ip("ip", event.src_ip)
+        // A lease has no other end: the address that was given is the one that will speak.
+        .ip("ip", if event.act == Act::Lease { event.tun_ip } else { event.src_ip })
         .number("port", u64::from(event.src_port))
         .number("bytes", event.bytes_in)
         .object("geo", geo.map);

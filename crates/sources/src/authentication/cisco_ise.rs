@@ -5,6 +5,7 @@
 //! commas in values are written `\,`; VLAN stands inside `Response={…}`.
 
 use crate::decode::clock::{self, Stamp};
+use crate::decode::find::find;
 use crate::decode::kv::{after, between, number, word};
 use crate::emit::{Emit, content_key};
 use crate::record::Record;
@@ -22,9 +23,11 @@ pub static SOURCE: Source = Source {
     traps: &["segments", "mab", "vpn_calling_station"],
     enable: "Administration > Logging: remote targets for Passed Authentications, Failed Attempts, RADIUS Accounting, Administrative Audit; message length 8192",
     claim: |r| {
-        memchr::memmem::find(&r.body[..r.body.len().min(60)], b"CISE_")
-            .or_else(|| memchr::memmem::find(&r.body[..r.body.len().min(60)], b"CSCOacs_"))
+        crate::decode::find::find(&r.body[..r.body.len().min(60)], b"CISE_")
+            .or_else(|| crate::decode::find::find(&r.body[..r.body.len().min(60)], b"CSCOacs_"))
             .is_some()
+            || r.body.first().is_some_and(u8::is_ascii_digit)
+                && find(&r.body[..r.body.len().min(250)], b"ConfigVersionId=").is_some()
     },
     parse,
     join: Some(join),
@@ -34,8 +37,15 @@ pub static SOURCE: Source = Source {
 type Head<'a> = (&'a [u8], &'a [u8], u32, u32, &'a [u8]);
 
 fn head(body: &[u8]) -> Option<Head<'_>> {
-    let from = memchr::memmem::find(body, b"CISE_").or_else(|| memchr::memmem::find(body, b"CSCOacs_"))?;
-    let (category, rest) = word(&body[from..]);
+    // A relay may have cut the category off with the head: then the text of the message names it.
+    let (category, rest) = match find(body, b"CISE_").or_else(|| find(body, b"CSCOacs_")) {
+        Some(from) => word(&body[from..]),
+        None if find(body, b"Administrator-Login").is_some() => {
+            (&b"CISE_Administrative_and_Operational_Audit"[..], body)
+        }
+        None if find(body, b"Radius-Accounting").is_some() => (&b"CISE_RADIUS_Accounting"[..], body),
+        None => (&b"CISE_"[..], body),
+    };
     let (id, rest) = word(rest);
     let (total, rest) = word(rest);
     let (segment, rest) = word(rest);
@@ -61,7 +71,7 @@ fn join(parts: &[(u32, &[u8])], out: &mut Vec<u8>) {
 /// `, Name=value` up to the next unescaped comma.
 fn field<'a>(text: &'a [u8], name: &[u8]) -> &'a [u8] {
     let mut from = 0;
-    while let Some(at) = memchr::memmem::find(&text[from..], name).map(|n| n + from) {
+    while let Some(at) = crate::decode::find::find(&text[from..], name).map(|n| n + from) {
         let end = at + name.len();
         let begins = at < 2 || matches!(text[at - 1], b' ' | b',' | b'{' | b';');
         if !begins || text.get(end) != Some(&b'=') {

@@ -25,11 +25,11 @@ pub static SOURCE: Source = Source {
     enable: "diagnostic settings: SignInLogs, NonInteractiveUserSignInLogs, AuditLogs to an Event Hub or storage",
     claim: |r| {
         r.shape == Shape::Json
-            && (memchr::memmem::find(r.body, b"SignInLogs\"").is_some()
-                || memchr::memmem::find(r.body, b"\"AuditLogs\"").is_some()
-                || (memchr::memmem::find(r.body, b"\"userPrincipalName\"").is_some()
-                    && memchr::memmem::find(r.body, b"\"appDisplayName\"").is_some())
-                || memchr::memmem::find(r.body, b"microsoft.aadiam").is_some())
+            && (crate::decode::find::find(r.body, b"SignInLogs\"").is_some()
+                || crate::decode::find::find(r.body, b"\"AuditLogs\"").is_some()
+                || (crate::decode::find::find(r.body, b"\"userPrincipalName\"").is_some()
+                    && crate::decode::find::find(r.body, b"\"appDisplayName\"").is_some())
+                || crate::decode::find::find(r.body, b"microsoft.aadiam").is_some())
     },
     parse,
     join: None,
@@ -199,7 +199,7 @@ fn second_factor(requirement: &[u8], details: &[u8], outcome: Outcome) -> (Mfa, 
         let Value::Nested(object) = detail else { continue };
         let Ok(d) = DETAIL.pick(object) else { continue };
         let result = d[2].bytes();
-        let has = |needle: &[u8]| memchr::memmem::find(result, needle).is_some();
+        let has = |needle: &[u8]| crate::decode::find::find(result, needle).is_some();
         let step = match d[0].bytes() {
             b"Mobile app notification" | b"Microsoft Authenticator" | b"PhoneAppNotification" => Factor::Push,
             b"Mobile app verification code" | b"OATH verification code" | b"Software OATH" => Factor::Totp,
@@ -229,7 +229,7 @@ static RESOURCE: LazyLock<Paths<3>> =
 
 fn audit(r: &Record<'_>, v: &[Value<'_>; N], out: &mut Emit<'_>) -> Parsed {
     let operation = v[26].text();
-    let has = |needle: &[u8]| memchr::memmem::find(&operation, needle).is_some();
+    let has = |needle: &[u8]| crate::decode::find::find(&operation, needle).is_some();
     let (act, change) = if has(b"registered security info") || has(b"User registered all required") {
         (Act::Account, Change::FactorEnrolled)
     } else if has(b"deleted security info") {

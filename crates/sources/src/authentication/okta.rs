@@ -24,8 +24,8 @@ pub static SOURCE: Source = Source {
     enable: "System Log API, or log streaming to a collector",
     claim: |r| {
         r.shape == Shape::Json
-            && memchr::memmem::find(r.body, b"\"eventType\"").is_some()
-            && memchr::memmem::find(r.body, b"\"alternateId\"").is_some()
+            && crate::decode::find::find(r.body, b"\"eventType\"").is_some()
+            && crate::decode::find::find(r.body, b"\"alternateId\"").is_some()
     },
     parse,
     join: None,
@@ -239,7 +239,7 @@ fn why(reason: &[u8]) -> Reason {
 }
 
 fn mfa_why(reason: &[u8]) -> Reason {
-    let has = |needle: &[u8]| memchr::memmem::find(reason, needle).is_some();
+    let has = |needle: &[u8]| crate::decode::find::find(reason, needle).is_some();
     if has(b"reject") || has(b"REJECT") || has(b"den") {
         Reason::MfaDenied
     } else if has(b"TIMEOUT") || has(b"timeout") || has(b"expired") {
@@ -250,8 +250,9 @@ fn mfa_why(reason: &[u8]) -> Reason {
 }
 
 fn factor(named: &[u8], target: &[u8], credential: &[u8]) -> Factor {
-    let has =
-        |needle: &[u8]| [named, target, credential].iter().any(|t| memchr::memmem::find(t, needle).is_some());
+    let has = |needle: &[u8]| {
+        [named, target, credential].iter().any(|t| crate::decode::find::find(t, needle).is_some())
+    };
     if has(b"PUSH") || has(b"Okta Verify") {
         Factor::Push
     } else if has(b"FIDO")

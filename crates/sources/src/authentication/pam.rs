@@ -53,9 +53,9 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 return Parsed::Irrelevant(Kind::Repeats);
             };
             let user = word(text).0.strip_suffix(b":").unwrap_or(word(text).0);
-            let refused = memchr::memmem::find(text, b"command not allowed").is_some()
-                || memchr::memmem::find(text, b"NOT in sudoers").is_some()
-                || memchr::memmem::find(text, b"incorrect password").is_some();
+            let refused = crate::decode::find::find(text, b"command not allowed").is_some()
+                || crate::decode::find::find(text, b"NOT in sudoers").is_some()
+                || crate::decode::find::find(text, b"incorrect password").is_some();
             let target = after(text, b"USER=", b" ").unwrap_or_default();
             let outcome = if refused { Outcome::Failure } else { Outcome::Success };
             out.event(Act::Exec, outcome)
@@ -103,7 +103,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             if let (Some(name), Some(group)) =
                 (between(text, b"add '", b"'"), between(text, b"group '", b"'"))
             {
-                if text.starts_with(b"add '") && memchr::memmem::find(text, b"shadow group").is_none() {
+                if text.starts_with(b"add '") && crate::decode::find::find(text, b"shadow group").is_none() {
                     return out
                         .event(Act::Account, Outcome::Success)
                         .at(at)
@@ -135,7 +135,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             }
             Parsed::Irrelevant(Kind::OtherMessage)
         }
-        b"passwd" | b"chpasswd" if memchr::memmem::find(text, b"password changed for ").is_some() => {
+        b"passwd" | b"chpasswd" if crate::decode::find::find(text, b"password changed for ").is_some() => {
             let name = after(text, b"password changed for ", b" ").unwrap_or_default();
             out.event(Act::Account, Outcome::Success)
                 .at(at)

@@ -21,13 +21,13 @@ pub static SOURCE: Source = Source {
     traps: &["inner_and_outer"],
     enable: "log { auth = yes } in radiusd.conf; msg_goodpass with %{Calling-Station-Id}",
     claim: |r| {
-        memchr::memmem::find(r.raw, b"Login OK: [")
-            .or_else(|| memchr::memmem::find(r.raw, b"Login incorrect"))
+        crate::decode::find::find(r.raw, b"Login OK: [")
+            .or_else(|| crate::decode::find::find(r.raw, b"Login incorrect"))
             .is_some()
             || r.header.program.starts_with(b"radiusd")
             || r.header.program.starts_with(b"freeradius")
-            || memchr::memmem::find(&r.raw[..r.raw.len().min(40)], b" : Auth: ")
-                .or_else(|| memchr::memmem::find(&r.raw[..r.raw.len().min(40)], b" : Info: "))
+            || crate::decode::find::find(&r.raw[..r.raw.len().min(40)], b" : Auth: ")
+                .or_else(|| crate::decode::find::find(&r.raw[..r.raw.len().min(40)], b" : Info: "))
                 .is_some()
     },
     parse,
@@ -35,8 +35,8 @@ pub static SOURCE: Source = Source {
 };
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
-    let ok = memchr::memmem::find(r.raw, b"Login OK: [");
-    let failed = memchr::memmem::find(r.raw, b"Login incorrect");
+    let ok = crate::decode::find::find(r.raw, b"Login OK: [");
+    let failed = crate::decode::find::find(r.raw, b"Login incorrect");
     let (from, outcome) = match (ok, failed) {
         (Some(n), _) => (n, Outcome::Success),
         (_, Some(n)) => (n, Outcome::Failure),
@@ -60,12 +60,12 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     };
     let client = word(inside).0;
     let station = after(inside, b" cli ", b" ").unwrap_or_default();
-    let inner = memchr::memmem::find(inside, b"via TLS tunnel").is_some();
+    let inner = crate::decode::find::find(inside, b"via TLS tunnel").is_some();
     let said = after(text, b"Login incorrect (", b")").unwrap_or_default();
     let reason = match outcome {
         Outcome::Success => Reason::None,
-        _ if memchr::memmem::find(said, b"No such user").is_some()
-            || memchr::memmem::find(said, b"not found").is_some() =>
+        _ if crate::decode::find::find(said, b"No such user").is_some()
+            || crate::decode::find::find(said, b"not found").is_some() =>
         {
             Reason::NoUser
         }

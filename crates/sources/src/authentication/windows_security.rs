@@ -213,8 +213,8 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         4662 => {
             let properties = e.get("Properties");
             let user = e.get("SubjectUserName");
-            let replicates = memchr::memmem::find(&properties, b"1131f6aa-")
-                .or_else(|| memchr::memmem::find(&properties, b"1131f6ad-"))
+            let replicates = crate::decode::find::find(&properties, b"1131f6aa-")
+                .or_else(|| crate::decode::find::find(&properties, b"1131f6ad-"))
                 .is_some();
             if !replicates || user.ends_with(b"$") {
                 return Parsed::Irrelevant(Kind::RoutineUse);
@@ -247,7 +247,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         5140 | 5145 => {
             let user = e.get("SubjectUserName");
             let share = e.get("ShareName");
-            if user.ends_with(b"$") || memchr::memmem::find(&share, b"IPC$").is_some() {
+            if user.ends_with(b"$") || crate::decode::find::find(&share, b"IPC$").is_some() {
                 return Parsed::Irrelevant(Kind::RoutineUse);
             }
             out.event(Act::Flow, Outcome::Success)

@@ -38,7 +38,7 @@ pub static SOURCE: Source = Source {
 /// Module (`AAA`, `SSLVPN` …), event name and text of `… 0-PPE-0 : default AAA LOGIN_FAILED 86891940 0 : text`.
 fn message<'a>(r: &Record<'a>) -> Option<(&'a [u8], &'a [u8], &'a [u8])> {
     let body = r.body;
-    let ppe = memchr::memmem::find(&body[..body.len().min(200)], b"-PPE-")?;
+    let ppe = crate::decode::find::find(&body[..body.len().min(200)], b"-PPE-")?;
     let rest = after(&body[ppe..], b" : ", b"")?;
     // Partition name (`default`) may be missing on old releases.
     let (mut module, mut rest) = word(rest);
@@ -59,7 +59,9 @@ fn stamp(text: &[u8], r: &Record<'_>) -> Option<(EventTime, Certainty)> {
     let two = |at: usize| u8::try_from(number(&clock[at..at + 2])).ok();
     let (year, first, second, first_is_year) = if a > 31 { (a, b, c, true) } else { (c, a, b, false) };
     let header_day = match r.header.time {
-        Some(crate::record::HeaderTime::Local(h)) => Some((u64::from(h.month), u64::from(h.day))),
+        Some(crate::record::HeaderTime::Local(h) | crate::record::HeaderTime::Zoned(h, _)) => {
+            Some((u64::from(h.month), u64::from(h.day)))
+        }
         Some(crate::record::HeaderTime::Absolute(t)) => {
             let (_, m, d, ..) = t.civil();
             Some((u64::from(m), u64::from(d)))
@@ -102,7 +104,7 @@ fn time(r: &Record<'_>) -> Option<(EventTime, Certainty)> {
 /// The device's own name in front of `0-PPE-0`.
 fn device<'a>(r: &Record<'a>) -> &'a [u8] {
     let head = &r.body[..r.body.len().min(200)];
-    let Some(ppe) = memchr::memmem::find(head, b"-PPE-") else { return r.host() };
+    let Some(ppe) = crate::decode::find::find(head, b"-PPE-") else { return r.host() };
     let mut words = head[..ppe].rsplit(|b| *b == b' ');
     words.next();
     match words.next() {
@@ -112,7 +114,7 @@ fn device<'a>(r: &Record<'a>) -> &'a [u8] {
                 && w != b"UTC"
                 && !w.contains(&b'/') =>
         {
-            &r.body[memchr::memmem::find(head, w).unwrap_or(0)..][..w.len()]
+            &r.body[crate::decode::find::find(head, w).unwrap_or(0)..][..w.len()]
         }
         _ => r.host(),
     }
@@ -125,9 +127,9 @@ fn field<'a>(text: &'a [u8], label: &[u8]) -> &'a [u8] {
     if rest.first() == Some(&b'"') {
         return between(rest, b"\"", b"\"").unwrap_or_default();
     }
-    let dash = memchr::memmem::find(rest, b" - ").unwrap_or(rest.len());
+    let dash = crate::decode::find::find(rest, b" - ").unwrap_or(rest.len());
     // Some events close a value with a colon: `User anna : Group(s) …`.
-    let colon = memchr::memmem::find(rest, b" : ").unwrap_or(rest.len());
+    let colon = crate::decode::find::find(rest, b" : ").unwrap_or(rest.len());
     rest[..dash.min(colon)].trim_ascii()
 }
 
@@ -145,7 +147,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     match (module, event) {
         (b"AAA", b"LOGIN_FAILED") => {
             let said = field(text, b"Failure_reason ");
-            let locked = memchr::memmem::find(said, b"ocked").is_some();
+            let locked = crate::decode::find::find(said, b"ocked").is_some();
             out.event(Act::Auth, Outcome::Failure)
                 .at(at)
                 .service(Service::Ica)
@@ -283,10 +285,10 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
 
 fn command(text: &[u8], at: Option<(EventTime, Certainty)>, host: &[u8], out: &mut Emit<'_>) -> Parsed {
     let command = field(text, b"Command ");
-    let failed = memchr::memmem::find(text, b"Status \"ERROR").is_some();
+    let failed = crate::decode::find::find(text, b"Status \"ERROR").is_some();
     let outcome = if failed { Outcome::Failure } else { Outcome::Success };
     let (user, ip) = (field(text, b"User "), field(text, b"Remote_ip "));
-    if command.starts_with(b"login") || memchr::memmem::find(command, b"login login").is_some() {
+    if command.starts_with(b"login") || crate::decode::find::find(command, b"login login").is_some() {
         return out
             .event(Act::Admin, outcome)
             .at(at)
@@ -307,7 +309,7 @@ fn command(text: &[u8], at: Option<(EventTime, Certainty)>, host: &[u8], out: &m
         || command.starts_with(b"set aaa")
     {
         Change::PolicyChanged
-    } else if memchr::memmem::find(command, b"syslog").is_some()
+    } else if crate::decode::find::find(command, b"syslog").is_some()
         && (command.starts_with(b"rm") || command.starts_with(b"set"))
     {
         Change::LoggingStopped

@@ -24,8 +24,8 @@ pub static SOURCE: Source = Source {
     enable: "a trail for all regions with management events; sign-in events are in us-east-1 and the regional endpoints",
     claim: |r| {
         r.shape == Shape::Json
-            && memchr::memmem::find(&r.body[..r.body.len().min(4_000)], b"\"eventSource\"").is_some()
-            && memchr::memmem::find(r.body, b"\"eventName\"").is_some()
+            && crate::decode::find::find(&r.body[..r.body.len().min(4_000)], b"\"eventSource\"").is_some()
+            && crate::decode::find::find(r.body, b"\"eventName\"").is_some()
     },
     parse,
     join: None,
@@ -180,14 +180,14 @@ fn console(
     let ok = v[20].is(b"Success");
     let federated = !v[19].is_missing()
         || kind == b"AssumedRole"
-        || memchr::memmem::find(v[12].bytes(), b"AWSReservedSSO_").is_some();
+        || crate::decode::find::find(v[12].bytes(), b"AWSReservedSSO_").is_some();
     let mfa = match (v[18].bytes().eq_ignore_ascii_case(b"yes"), federated) {
         (true, _) => Mfa::Yes,
         (false, true) => Mfa::Delegated,
         (false, false) => Mfa::No,
     };
     let hidden = user == b"HIDDEN_DUE_TO_SECURITY_REASONS"
-        || memchr::memmem::find(v[6].bytes(), b"No username found").is_some();
+        || crate::decode::find::find(v[6].bytes(), b"No username found").is_some();
     let reason = match (ok, hidden) {
         (true, _) => Reason::None,
         (false, true) => Reason::NoUser,
@@ -242,8 +242,8 @@ fn change_of(name: &[u8], v: &[Value<'_>; N]) -> Change {
         | b"DeleteDetector"
         | b"StopConfigurationRecorder" => Change::LoggingStopped,
         b"AuthorizeSecurityGroupIngress" | b"CreateNetworkAclEntry" => {
-            let open = memchr::memmem::find(v[25].nested(), b"0.0.0.0/0")
-                .or_else(|| memchr::memmem::find(v[25].nested(), b"\"::/0\""))
+            let open = crate::decode::find::find(v[25].nested(), b"0.0.0.0/0")
+                .or_else(|| crate::decode::find::find(v[25].nested(), b"\"::/0\""))
                 .is_some();
             if open { Change::Exposed } else { Change::None }
         }

@@ -79,19 +79,35 @@ impl Clock {
         if !civil.is_possible() {
             return None;
         }
-        let zone_known = self.zone_declared;
+        self.resolve_with(civil, self.zone_declared, |civil| self.absolute(civil))
+    }
+
+    /// As [`Clock::resolve`], in a zone that the record names, seconds east of UTC.
+    pub fn resolve_in(&self, civil: Civil, east: i32) -> Option<(EventTime, Certainty)> {
+        if !civil.is_possible() {
+            return None;
+        }
+        self.resolve_with(civil, true, |civil| Clock::with_offset(civil, east))
+    }
+
+    fn resolve_with(
+        &self,
+        civil: Civil,
+        zone_known: bool,
+        absolute: impl Fn(Civil) -> Option<EventTime>,
+    ) -> Option<(EventTime, Certainty)> {
         if civil.year != 0 {
-            let time = self.absolute(civil)?;
+            let time = absolute(civil)?;
             return Some((time, if zone_known { Certainty::Exact } else { Certainty::ZoneAssumed }));
         }
         let time = match (self.year, self.near) {
-            (Some(year), _) => self.absolute(Civil { year, ..civil })?,
+            (Some(year), _) => absolute(Civil { year, ..civil })?,
             (None, Some((first, last))) => {
                 let (newest, ..) = last.civil();
                 let newest = i16::try_from(newest).ok()?;
                 let distance = |t: EventTime| (first.0 - t.0).max(t.0 - last.0 - DAY_US).max(0);
                 (newest - 1..=newest + 1)
-                    .filter_map(|year| self.absolute(Civil { year, ..civil }))
+                    .filter_map(|year| absolute(Civil { year, ..civil }))
                     .min_by_key(|t| (distance(*t), std::cmp::Reverse(t.0)))?
             }
             (None, None) => return None,
@@ -202,6 +218,30 @@ impl Digits<'_> {
 pub enum Stamp {
     Absolute(EventTime),
     Local(Civil),
+}
+
+/// Seconds east of UTC of the abbreviations that devices write. Those that mean different zones in different
+/// countries (`IST`, `BST`, `AST`) are left out: the zone of such a file has to be declared.
+pub fn zone_name(name: &[u8]) -> Option<i32> {
+    let hours = match name {
+        b"UTC" | b"GMT" | b"Z" | b"WET" => 0,
+        b"CET" | b"MET" | b"WEST" => 1,
+        b"CEST" | b"MEST" | b"EET" => 2,
+        b"EEST" | b"MSK" => 3,
+        b"SGT" | b"HKT" => 8,
+        b"JST" | b"KST" => 9,
+        b"AEST" => 10,
+        b"AEDT" => 11,
+        b"NZST" => 12,
+        b"NZDT" => 13,
+        b"EDT" => -4,
+        b"EST" | b"CDT" => -5,
+        b"CST" | b"MDT" => -6,
+        b"MST" | b"PDT" => -7,
+        b"PST" => -8,
+        _ => return None,
+    };
+    Some(hours * 3_600)
 }
 
 /// `2025-10-23T07:21:42.337Z`, `2025-10-23 07:21:42,337+02:00`, `2025/10/23 07:21:42`: ISO 8601 and RFC 3339

@@ -231,16 +231,19 @@ pub(crate) fn xml(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Resu
     loop {
         let n = from.read(&mut block)?;
         if n == 0 {
-            if memchr::memmem::find(&held, b"<Event ").or(memchr::memmem::find(&held, b"<Event>")).is_some() {
+            if crate::decode::find::find(&held, b"<Event ")
+                .or(crate::decode::find::find(&held, b"<Event>"))
+                .is_some()
+            {
                 sink(Piece { bytes: &held, number: number.saturating_add(1), offset, too_long: false });
             }
             return Ok(());
         }
         held.extend_from_slice(&block[..n]);
         let mut start = 0;
-        while let Some(end) = memchr::memmem::find(&held[start..], END).map(|p| start + p + END.len()) {
-            let from = memchr::memmem::find(&held[start..end], b"<Event ")
-                .or(memchr::memmem::find(&held[start..end], b"<Event>"))
+        while let Some(end) = crate::decode::find::find(&held[start..], END).map(|p| start + p + END.len()) {
+            let from = crate::decode::find::find(&held[start..end], b"<Event ")
+                .or(crate::decode::find::find(&held[start..end], b"<Event>"))
                 .unwrap_or(0);
             number = number.saturating_add(1);
             let bytes = &held[start + from..end];

@@ -44,6 +44,10 @@ fn after_time<'a>(mut header: Header<'a>, rest: &'a [u8]) -> (Header<'a>, &'a [u
     // `CEST: %AUTHMGR-5-START`, `: %ASA-6-302013`.
     let trimmed = rest.trim_ascii_start();
     if let Some(body) = mnemonic(trimmed) {
+        let name = trimmed.split(|b| !b.is_ascii_alphabetic()).next().unwrap_or_default();
+        if let (Some(HeaderTime::Local(civil)), Some(east)) = (header.time, clock::zone_name(name)) {
+            header.time = Some(HeaderTime::Zoned(civil, east));
+        }
         return (header, body);
     }
     if rest.first() != Some(&b' ') && rest.first() != Some(&b':') {
@@ -170,7 +174,7 @@ fn clock_at(text: &[u8]) -> Option<(HeaderTime, usize, &[u8])> {
         _ => text,
     };
     let (stamp, used) = match text.first()? {
-        b'0'..=b'9' => clock::iso(text)?,
+        b'0'..=b'9' => clock::iso(text).or_else(|| year_first(text))?,
         _ => clock::bsd(text)?,
     };
     let time = match stamp {
@@ -178,6 +182,17 @@ fn clock_at(text: &[u8]) -> Option<(HeaderTime, usize, &[u8])> {
         Stamp::Local(c) => HeaderTime::Local(c),
     };
     Some((time, used, text))
+}
+
+/// `2023 Jan 15 00:31:52`, as NX-OS writes it.
+fn year_first(text: &[u8]) -> Option<(Stamp, usize)> {
+    let (year, rest) = text.split_at_checked(5)?;
+    if year[4] != b' ' || !year[..4].iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let (Stamp::Local(civil), used) = clock::bsd(rest)? else { return None };
+    let year = i16::try_from(crate::decode::kv::number(&year[..4])).ok()?;
+    Some((Stamp::Local(clock::Civil { year, ..civil }), used + 5))
 }
 
 /// `sshd[77]:`, `dhcpd:`, `sshd-session[5]:`.

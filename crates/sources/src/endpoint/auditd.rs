@@ -20,7 +20,7 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::TunnelIp],
     traps: &["records_in_any_order", "hexadecimal_arguments"],
     enable: "auditctl -a always,exit -F arch=b64 -S execve; log_format = ENRICHED in auditd.conf names the accounts",
-    claim: |r| memchr::memmem::find(&r.body[..r.body.len().min(120)], b"msg=audit(").is_some(),
+    claim: |r| crate::decode::find::find(&r.body[..r.body.len().min(120)], b"msg=audit(").is_some(),
     parse,
     join: Some(join),
 };
@@ -67,7 +67,7 @@ fn join(parts: &[(u32, &[u8])], out: &mut Vec<u8>) {
 }
 
 fn command(r: &Record<'_>, at: Option<(EventTime, Certainty)>, out: &mut Emit<'_>) -> Parsed {
-    let Some(execve) = memchr::memmem::find(r.body, b"type=EXECVE") else {
+    let Some(execve) = crate::decode::find::find(r.body, b"type=EXECVE") else {
         return Parsed::Irrelevant(Kind::OtherMessage);
     };
     let syscall = &r.body[..execve];
@@ -139,7 +139,7 @@ fn user_record(
     let account =
         quoted(after(r.body, b"acct=", b" ").or_else(|| after(r.body, b"id=", b" ")).unwrap_or_default());
     let address = after(r.body, b"addr=", b" ").unwrap_or_default();
-    let ok = memchr::memmem::find(r.body, b"res=success").is_some();
+    let ok = crate::decode::find::find(r.body, b"res=success").is_some();
     let outcome = if ok { Outcome::Success } else { Outcome::Failure };
     let host = r.host();
     match kind {

@@ -23,7 +23,7 @@ pub static SOURCE: Source = Source {
     enable: "Falcon SIEM connector or Event Streams API: detection and authentication activity events",
     claim: |r| {
         r.shape == Shape::Json
-            && memchr::memmem::find(&r.body[..r.body.len().min(600)], b"customerIDString").is_some()
+            && crate::decode::find::find(&r.body[..r.body.len().min(600)], b"customerIDString").is_some()
     },
     parse,
     join: None,

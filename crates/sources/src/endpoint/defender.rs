@@ -23,10 +23,10 @@ pub static SOURCE: Source = Source {
     claim: |r| {
         r.shape == Shape::Json && {
             let head = &r.body[..r.body.len().min(1_200)];
-            memchr::memmem::find(head, b"AdvancedHunting-").is_some()
-                || (memchr::memmem::find(head, b"lertId").is_some()
-                    && memchr::memmem::find(head, b"everity").is_some())
-                || memchr::memmem::find(head, b"\"providerAlertId\"").is_some()
+            crate::decode::find::find(head, b"AdvancedHunting-").is_some()
+                || (crate::decode::find::find(head, b"lertId").is_some()
+                    && crate::decode::find::find(head, b"everity").is_some())
+                || crate::decode::find::find(head, b"\"providerAlertId\"").is_some()
         }
     },
     parse,

@@ -2,12 +2,15 @@
 //!
 //! Read from: Sysmon manual, event ids 1 and 3. Trap: `User` is `DOMAIN\name`, also for the system's own accounts.
 
+use crate::decode::clock::{self, Clock, Stamp};
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Row, Source};
 use crate::windows::{WinEvent, is_event};
+use portreeve_model::EventTime;
 use portreeve_model::Ip;
 use portreeve_model::event::{Act, Outcome, Service};
+use portreeve_model::time::Certainty;
 
 pub static SOURCE: Source = Source {
     name: "sysmon",
@@ -28,8 +31,21 @@ pub static SOURCE: Source = Source {
     join: None,
 };
 
+/// Sysmon's own stamp is UTC; a shipper may have written the event's in local time.
+fn time(e: &WinEvent<'_>, r: &Record<'_>) -> Option<(EventTime, Certainty)> {
+    let shipped = e.time(r);
+    if shipped.is_some_and(|(_, c)| c == Certainty::Exact) {
+        return shipped;
+    }
+    match clock::iso(&e.get("UtcTime")) {
+        Some((Stamp::Local(civil), _)) => Clock::with_offset(civil, 0).map(|t| (t, Certainty::Exact)),
+        _ => shipped,
+    }
+}
+
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Some(e) = WinEvent::of(r) else { return Parsed::NotMine };
+    let at = time(&e, r);
     let user = e.get("User");
     let own = user.starts_with(b"NT AUTHORITY\\") || user.ends_with(b"$") || user.starts_with(b"NT-AUTORIT");
     match e.id {
@@ -40,7 +56,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             let line = e.get("CommandLine");
             let command = if line.is_empty() { e.get("Image") } else { line };
             out.event(Act::Exec, Outcome::Success)
-                .at(e.time(r))
+                .at(at)
                 .service(Service::Host)
                 .user(&user)
                 .detail(&command)
@@ -54,7 +70,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 return Parsed::Irrelevant(Kind::OutboundTraffic);
             }
             out.event(Act::Flow, Outcome::Success)
-                .at(e.time(r))
+                .at(at)
                 .service(Service::Host)
                 .user(&user)
                 .source_ip(src)

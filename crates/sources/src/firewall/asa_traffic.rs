@@ -96,7 +96,7 @@ fn built(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
         _ => return Parsed::Irrelevant(Kind::Traffic),
     };
     let Some(rest) = after(text, b" for ", b"") else { return Parsed::Broken(Why::Missing("addresses")) };
-    let Some(split) = memchr::memmem::find(rest, b" to ") else {
+    let Some(split) = crate::decode::find::find(rest, b" to ") else {
         return Parsed::Broken(Why::Missing("destination"));
     };
     let (left, right) = (&rest[..split], &rest[split + 4..]);
@@ -133,7 +133,7 @@ fn denied(r: &Record<'_>, id: u32, text: &[u8], out: &mut Emit<'_>) -> Parsed {
             if after(text, b" permitted ", b"").is_some() {
                 return Parsed::Irrelevant(Kind::Traffic);
             }
-            let Some(arrow) = memchr::memmem::find(text, b" -> ") else {
+            let Some(arrow) = crate::decode::find::find(text, b" -> ") else {
                 return Parsed::Broken(Why::Missing("addresses"));
             };
             (slashed(word_before(&text[..arrow])), slashed(word(&text[arrow + 4..]).0))

@@ -86,7 +86,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .destination_ip(dst)
                 .destination_port(dport)
                 .user(c[12])
-                .observer(r.host())
+                .observer(row.observer().unwrap_or_else(|| r.host()))
                 .done()
         }
         b"SYSTEM" => {
@@ -123,7 +123,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                     .service(Service::Vpn)
                     .user(user)
                     .source(from)
-                    .observer(r.host())
+                    .observer(row.observer().unwrap_or_else(|| r.host()))
                     .done(),
                 b"auth" => out
                     .event(Act::Auth, outcome)
@@ -132,7 +132,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                     .user(user)
                     .source(from)
                     .reason(if failed { Reason::BadPassword } else { Reason::None })
-                    .observer(r.host())
+                    .observer(row.observer().unwrap_or_else(|| r.host()))
                     .flag(Flags::PRE_MFA)
                     .done(),
                 b"general" if has(b"logged in via") => out
@@ -141,7 +141,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                     .service(Service::Management)
                     .user(user)
                     .source(from)
-                    .observer(r.host())
+                    .observer(row.observer().unwrap_or_else(|| r.host()))
                     .flag(Flags::PRIVILEGED)
                     .done(),
                 _ if user.is_empty() => Parsed::Irrelevant(Kind::Housekeeping),
@@ -151,7 +151,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                     .service(Service::Management)
                     .user(user)
                     .source(from)
-                    .observer(r.host())
+                    .observer(row.observer().unwrap_or_else(|| r.host()))
                     .done(),
             }
         }
@@ -164,7 +164,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .source(c[7])
                 .client(c[11])
                 .detail(c[9])
-                .observer(r.host())
+                .observer(row.observer().unwrap_or_else(|| r.host()))
                 .flag(Flags::PRIVILEGED)
                 .done()
         }
@@ -175,7 +175,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             .service(Service::Firewall)
             .source(c[8])
             .user(c[9])
-            .observer(r.host())
+            .observer(row.observer().unwrap_or_else(|| r.host()))
             .done(),
         b"DECRYPTION" | b"HIPMATCH" => {
             let (user, source) = if c[3] == b"HIPMATCH" { (c[7], c[11]) } else { (c[12], c[7]) };
@@ -184,7 +184,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .service(Service::Firewall)
                 .user(user)
                 .source(source)
-                .observer(r.host())
+                .observer(row.observer().unwrap_or_else(|| r.host()))
                 .done()
         }
         _ => Parsed::Irrelevant(Kind::OtherMessage),

@@ -24,7 +24,7 @@ pub static SOURCE: Source = Source {
     enable: "kube-apiserver --audit-policy-file with at least Metadata for all, Request for pods/exec, secrets and rbac",
     claim: |r| {
         r.shape == Shape::Json
-            && memchr::memmem::find(&r.body[..r.body.len().min(300)], b"audit.k8s.io/").is_some()
+            && crate::decode::find::find(&r.body[..r.body.len().min(300)], b"audit.k8s.io/").is_some()
     },
     parse,
     join: None,
@@ -62,6 +62,11 @@ static PATHS: LazyLock<Paths<24>> = LazyLock::new(|| {
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Ok(v) = PATHS.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
     let (stage, verb, uri, user) = (v[0].bytes(), v[1].bytes(), v[2].bytes(), v[3].bytes());
+    // An authenticating proxy (Rancher, Pinniped, a cloud's gateway) acts for the person whom it names.
+    let acting = v[15].bytes();
+    let proxied =
+        user.starts_with(b"system:serviceaccount:") && !acting.is_empty() && !acting.starts_with(b"system:");
+    let user = if proxied { acting } else { user };
     if matches!(stage, b"RequestReceived" | b"ResponseStarted") {
         return Parsed::Irrelevant(Kind::Repeats);
     }
@@ -74,7 +79,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         return Parsed::Irrelevant(Kind::Machine);
     }
     let anonymous = user == b"system:anonymous"
-        || memchr::memmem::find(v[17].nested(), b"system:unauthenticated").is_some();
+        || crate::decode::find::find(v[17].nested(), b"system:unauthenticated").is_some();
     let health =
         [&b"/healthz"[..], b"/livez", b"/readyz", b"/version", b"/.well-known/", b"/openid/", b"/metrics"]
             .iter()
@@ -115,7 +120,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         Change::None
     };
     let object = v[16].nested();
-    let has = |needle: &[u8]| memchr::memmem::find(object, needle).is_some();
+    let has = |needle: &[u8]| crate::decode::find::find(object, needle).is_some();
     let privileged = resource == b"pods"
         && verb == b"create"
         && sub.is_empty()
@@ -156,7 +161,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         .source_ip(source)
         .client(&v[5].text())
         .detail(&detail)
-        .target(if v[15].is_missing() { &target } else { v[15].bytes() })
+        .target(if proxied || acting.is_empty() { &target } else { acting })
         .change(change)
         .method(method)
         .mfa(if anonymous || service_account { Mfa::No } else { Mfa::Delegated })

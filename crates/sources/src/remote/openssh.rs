@@ -25,7 +25,7 @@ pub static SOURCE: Source = Source {
 
 /// A line without syslog header.
 fn bare(r: &Record<'_>) -> bool {
-    const STARTS: [&[u8]; 12] = [
+    const STARTS: [&[u8]; 15] = [
         b"Accepted ",
         b"Failed ",
         b"Invalid user ",
@@ -38,17 +38,21 @@ fn bare(r: &Record<'_>) -> bool {
         b"Disconnecting ",
         b"error: maximum authentication attempts exceeded for ",
         b"Did not receive identification string from ",
+        b"pam_faillock(sshd:",
+        b"PAM ",
+        b"Postponed ",
     ];
     let text = r.body.trim_ascii_start();
     if !r.header.program.is_empty() || !text.first().is_some_and(u8::is_ascii_alphabetic) {
         return false;
     }
     STARTS.iter().any(|s| text.starts_with(s))
-        && (memchr::memmem::find(text, b" port ").is_some()
-            || memchr::memmem::find(text, b"sshd:").is_some()
+        && (crate::decode::find::find(text, b" port ").is_some()
+            || crate::decode::find::find(text, b"sshd:").is_some()
+            || crate::decode::find::find(text, b" rhost=").is_some()
             || text.starts_with(b"Accepted ")
             || text.starts_with(b"Did not"))
-        || text.starts_with(b"User ") && memchr::memmem::find(text, b" not allowed because").is_some()
+        || text.starts_with(b"User ") && crate::decode::find::find(text, b" not allowed because").is_some()
 }
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
@@ -85,7 +89,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             .done();
     }
     if let Some(rest) = text.strip_prefix(b"User ")
-        && let Some(n) = memchr::memmem::find(rest, b" not allowed because")
+        && let Some(n) = crate::decode::find::find(rest, b" not allowed because")
         && let Some((user, address)) = user_and_address(&rest[..n])
     {
         return out
@@ -117,14 +121,19 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     }
     if let Some(rest) = text
         .strip_prefix(b"Connection closed by ")
+        .or_else(|| text.strip_prefix(b"Disconnecting "))
+        .or_else(|| text.strip_prefix(b"fatal: Timeout before authentication for "))
         .or_else(|| text.strip_prefix(b"Connection reset by "))
         .or_else(|| text.strip_prefix(b"Received disconnect from "))
         .or_else(|| text.strip_prefix(b"Did not receive identification string from "))
     {
         // Ends of connections; those before a login name who tried.
-        let user =
-            [&b"invalid user "[..], b"authenticating user "].iter().find_map(|p| rest.strip_prefix(*p));
-        let (user, address) = user.map_or((&b""[..], rest), word);
+        let user = [&b"invalid user "[..], b"illegal user ", b"authenticating user "]
+            .iter()
+            .find_map(|p| rest.strip_prefix(*p));
+        // An empty name leaves the address where the name should be.
+        let named = user.filter(|u| portreeve_model::Ip::parse(word(u).0).is_none());
+        let (user, address) = named.map_or((&b""[..], user.unwrap_or(rest)), word);
         return out
             .event(Act::Posture, Outcome::Unknown)
             .at(r.header_time())
@@ -151,13 +160,16 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
 /// PAM says again what sshd says; the record only tells who and from where, and counts for nothing.
 fn pam(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
     let user = after(text, b" user=", b" ")
+        .or_else(|| after(text, b"failures for user ", b" "))
         .or_else(|| after(text, b"for user ", b" "))
         .map(|u| u.split(|b| *b == b'(').next().unwrap_or_default());
     let source = after(text, b"rhost=", b" ");
     if user.is_none() && source.is_none() {
         return Parsed::Irrelevant(Kind::Repeats);
     }
-    let outcome = if memchr::memmem::find(text, b"authentication failure").is_some() {
+    let outcome = if crate::decode::find::find(text, b"authentication failure").is_some()
+        || crate::decode::find::find(text, b"login failures").is_some()
+    {
         Outcome::Failure
     } else {
         Outcome::Unknown
@@ -184,7 +196,8 @@ fn login(r: &Record<'_>, rest: &[u8], outcome: Outcome, repeat: u16, out: &mut E
         return Parsed::Broken(Why::Invalid("address"));
     }
     let port = tail.strip_prefix(b"port ").map_or(0, |p| u16::try_from(number(p)).unwrap_or(0));
-    let fingerprint = memchr::memmem::find(tail, b": ").map_or(&b""[..], |n| word(word(&tail[n + 2..]).1).0);
+    let fingerprint =
+        crate::decode::find::find(tail, b": ").map_or(&b""[..], |n| word(word(&tail[n + 2..]).1).0);
     let method = match method.split(|b| *b == b'/').next().unwrap_or_default() {
         b"password" => Method::Password,
         b"publickey" | b"hostbased" => Method::PublicKey,

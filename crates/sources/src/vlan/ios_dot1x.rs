@@ -23,8 +23,8 @@ pub static SOURCE: Source = Source {
             && !r.body.starts_with(b"%FTD")
             && !r.body.starts_with(b"%PIX")
             && memchr::memchr(b':', &r.body[..r.body.len().min(80)]).is_some()
-            || memchr::memmem::find(&r.body[..r.body.len().min(80)], b": %").is_some()
-                && memchr::memmem::find(r.body, b"%ASA-").is_none()
+            || crate::decode::find::find(&r.body[..r.body.len().min(80)], b": %").is_some()
+                && crate::decode::find::find(r.body, b"%ASA-").is_none()
     },
     parse,
     join: None,
@@ -44,12 +44,12 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         .or_else(|| after(text, b"to Interface ", b" "))
         .unwrap_or_default();
     let sid = after(text, b"AuditSessionID ", b" ").unwrap_or_default();
-    let has = |needle: &[u8]| memchr::memmem::find(mnemonic, needle).is_some();
+    let has = |needle: &[u8]| crate::decode::find::find(mnemonic, needle).is_some();
     if has(b"AUTHMGR") || has(b"DOT1X") || has(b"MAB-") || has(b"SESSION_MGR") {
         if has(b"START") {
             return Parsed::Irrelevant(Kind::Pending);
         }
-        let method = if has(b"MAB") || memchr::memmem::find(text, b"'mab'").is_some() {
+        let method = if has(b"MAB") || crate::decode::find::find(text, b"'mab'").is_some() {
             Method::Mab
         } else {
             Method::Dot1x
@@ -96,12 +96,29 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             .observer(host)
             .done();
     }
+    // `User 'anna' authenticated successfully from 10.0.0.5:38066 for netconf over ssh`,
+    // `User 'anna' authentication for SSH2 Session from 10.0.0.5 (tty = 0) … Succeeded`,
+    // `Authentication to privilege level 15 failed by anna on vty0 (10.0.0.5)`.
+    if has(b"AUTH_PASSED") || has(b"SSH2_USERAUTH") || has(b"PRIV_AUTH") {
+        let failed = has(b"FAIL") || text.ends_with(b"Failed");
+        let user = after(text, b"User '", b"'").or_else(|| after(text, b" by ", b" ")).unwrap_or_default();
+        let from = after(text, b" from ", b" ").or_else(|| after(text, b" (", b")")).unwrap_or_default();
+        return out
+            .event(Act::Admin, if failed { Outcome::Failure } else { Outcome::Success })
+            .at(at)
+            .service(Service::Management)
+            .user(user)
+            .source(from.strip_suffix(b".").unwrap_or(from))
+            .observer(host)
+            .flag_if(has(b"PRIV_AUTH"), Flags::PRIVILEGED)
+            .done();
+    }
     if has(b"CONFIG_I") || has(b"CFGLOG_LOGGEDCMD") || has(b"VSHD_SYSLOG_CONFIG_I") {
         let user = after(text, b"by ", b" ").or_else(|| after(text, b"User:", b" ")).unwrap_or_default();
         let from = after(text, b"(", b")").unwrap_or_default();
         let command = after(text, b"logged command:", b"").unwrap_or_default();
-        let weak = memchr::memmem::find(command, b"no dot1x").is_some()
-            || memchr::memmem::find(command, b"force-authorized").is_some();
+        let weak = crate::decode::find::find(command, b"no dot1x").is_some()
+            || crate::decode::find::find(command, b"force-authorized").is_some();
         return out
             .event(Act::Config, Outcome::Success)
             .at(at)

@@ -20,6 +20,7 @@ pub static SOURCE: Source = Source {
         matches!(r.header.program, b"dhcpd" | b"dnsmasq-dhcp" | b"dhcpd6")
             || r.body.starts_with(b"DHCPACK")
             || r.body.starts_with(b"DHCPREQUEST")
+            || r.body.starts_with(b"DHCPRELEASE")
             || r.body.starts_with(b"DHCPDISCOVER")
     },
     parse,

@@ -69,9 +69,9 @@ fn assigned<'a>(text: &'a [u8], label: &[u8]) -> &'a [u8] {
     let rest = rest.trim_ascii_start();
     let Some(rest) = rest.strip_prefix(b"=") else { return b"" };
     let rest = rest.trim_ascii_start();
-    let end = memchr::memmem::find(rest, b" : ")
+    let end = crate::decode::find::find(rest, b" : ")
         .into_iter()
-        .chain(memchr::memmem::find(rest, b", "))
+        .chain(crate::decode::find::find(rest, b", "))
         .min()
         .unwrap_or(rest.len());
     rest[..end].trim_ascii()
@@ -331,7 +331,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
 }
 
 fn reason(text: &[u8]) -> Reason {
-    let has = |needle: &[u8]| memchr::memmem::find(text, needle).is_some();
+    let has = |needle: &[u8]| crate::decode::find::find(text, needle).is_some();
     if has(b"nvalid password") {
         Reason::BadPassword
     } else if has(b"not found") {
@@ -348,7 +348,7 @@ fn reason(text: &[u8]) -> Reason {
 }
 
 fn end_reason(text: &[u8]) -> Reason {
-    let has = |needle: &[u8]| memchr::memmem::find(text, needle).is_some();
+    let has = |needle: &[u8]| crate::decode::find::find(text, needle).is_some();
     if has(b"User Requested") || has(b"Logout") {
         Reason::Logout
     } else if has(b"Idle Timeout") {

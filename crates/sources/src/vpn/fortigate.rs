@@ -38,12 +38,12 @@ pub(crate) fn is_fortigate(r: &Record<'_>) -> bool {
     match r.shape {
         Shape::Text => {
             let head = &r.body[..r.body.len().min(400)];
-            (memchr::memmem::find(head, b"devid=").is_some()
-                && memchr::memmem::find(head, b"logid=").is_some())
-                || memchr::memmem::find(head, b"|Fortigate|").is_some()
+            (crate::decode::find::find(head, b"devid=").is_some()
+                && crate::decode::find::find(head, b"logid=").is_some())
+                || crate::decode::find::find(head, b"|Fortigate|").is_some()
         }
         Shape::Cef => {
-            memchr::memmem::find(&r.body[..r.body.len().min(60)], b"|Fortinet|Fortigate|").is_some()
+            crate::decode::find::find(&r.body[..r.body.len().min(60)], b"|Fortinet|Fortigate|").is_some()
         }
         _ => false,
     }
@@ -52,11 +52,11 @@ pub(crate) fn is_fortigate(r: &Record<'_>) -> bool {
 pub(crate) fn is_traffic(r: &Record<'_>) -> bool {
     let head = &r.body[..r.body.len().min(500)];
     match r.shape {
-        Shape::Text => memchr::memmem::find(head, b"type=\"traffic\"")
-            .or_else(|| memchr::memmem::find(head, b"type=traffic"))
+        Shape::Text => crate::decode::find::find(head, b"type=\"traffic\"")
+            .or_else(|| crate::decode::find::find(head, b"type=traffic"))
             .is_some(),
-        _ => memchr::memmem::find(head, b"|traffic:")
-            .or_else(|| memchr::memmem::find(head, b"cat=traffic"))
+        _ => crate::decode::find::find(head, b"|traffic:")
+            .or_else(|| crate::decode::find::find(head, b"cat=traffic"))
             .is_some(),
     }
 }
@@ -104,7 +104,7 @@ pub(crate) struct Fields<'a> {
 pub(crate) fn fields<'a>(r: &Record<'a>) -> Fields<'a> {
     let mut f = Fields::default();
     if r.shape == Shape::Cef
-        || memchr::memmem::find(&r.body[..r.body.len().min(200)], b"|Fortigate|").is_some()
+        || crate::decode::find::find(&r.body[..r.body.len().min(200)], b"|Fortigate|").is_some()
     {
         if let Some((head, extension)) = kv::cef(r.body) {
             let mut name = head[5].split(|b| *b == b':');
@@ -367,7 +367,7 @@ fn outcome(status: &[u8]) -> Outcome {
 }
 
 fn reason(text: &[u8]) -> Reason {
-    let has = |needle: &[u8]| memchr::memmem::find(text, needle).is_some();
+    let has = |needle: &[u8]| crate::decode::find::find(text, needle).is_some();
     match text {
         b"" | b"N/A" => Reason::None,
         _ if has(b"unknown_user") || has(b"name_invalid") => Reason::NoUser,
@@ -379,7 +379,7 @@ fn reason(text: &[u8]) -> Reason {
 }
 
 fn end_reason(text: &[u8]) -> Reason {
-    let has = |needle: &[u8]| memchr::memmem::find(text, needle).is_some();
+    let has = |needle: &[u8]| crate::decode::find::find(text, needle).is_some();
     if has(b"idle") || has(b"timeout") {
         Reason::Idle
     } else if has(b"User requested") || has(b"logout") {

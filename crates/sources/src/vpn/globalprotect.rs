@@ -107,7 +107,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
 }
 
 fn reason(text: &[u8]) -> Reason {
-    let has = |needle: &[u8]| memchr::memmem::find(text, needle).is_some();
+    let has = |needle: &[u8]| crate::decode::find::find(text, needle).is_some();
     if has(b"nvalid username") || has(b"nvalid user name") {
         Reason::BadPassword
     } else if has(b"locked") {

@@ -76,7 +76,7 @@ fn claim(r: &Record<'_>) -> bool {
         b"Connection reset, restarting",
     ];
     STARTS.iter().any(|s| message.starts_with(s))
-        || memchr::memmem::find(message, b"] Peer Connection Initiated with").is_some()
+        || crate::decode::find::find(message, b"] Peer Connection Initiated with").is_some()
 }
 
 /// `anna/192.0.2.5:4711 ` or `192.0.2.5:4711 ` at the front: name and address of the peer.
@@ -95,7 +95,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     // A file without a syslog head may show the peer where a host name stands.
     let host = Some(r.host()).filter(|h| memchr::memchr2(b':', b'/', h).is_none()).unwrap_or_default();
     let quoted = |m: &[u8]| -> std::ops::Range<usize> {
-        let from = memchr::memmem::find(m, b"username '").map_or(m.len(), |n| n + 10);
+        let from = crate::decode::find::find(m, b"username '").map_or(m.len(), |n| n + 10);
         from..m.iter().rposition(|b| *b == b'\'').unwrap_or(from).max(from)
     };
     if message.starts_with(b"TLS: Username/Password authentication succeeded") {
@@ -117,7 +117,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         return Parsed::Irrelevant(Kind::Pending);
     }
     if message.starts_with(b"TLS Auth Error: Auth Username/Password verification failed")
-        || memchr::memmem::find(message, b"AUTH_FAILED").is_some()
+        || crate::decode::find::find(message, b"AUTH_FAILED").is_some()
     {
         let repeats = !message.starts_with(b"TLS Auth Error");
         return out
@@ -143,7 +143,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             .observer(host)
             .done();
     }
-    if let Some(n) = memchr::memmem::find(message, b"] Peer Connection Initiated with [AF_INET") {
+    if let Some(n) = crate::decode::find::find(message, b"] Peer Connection Initiated with [AF_INET") {
         let user = message[..n].strip_prefix(b"[").unwrap_or_default();
         let from =
             after(&message[n..], b"[AF_INET", b"").and_then(|t| after(t, b"]", b" ")).unwrap_or_default();
@@ -172,15 +172,15 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             .observer(host)
             .done();
     }
-    if memchr::memmem::find(message, b"client-instance exiting").is_some()
-        || memchr::memmem::find(message, b"client-instance restarting").is_some()
+    if crate::decode::find::find(message, b"client-instance exiting").is_some()
+        || crate::decode::find::find(message, b"client-instance restarting").is_some()
     {
         if name.is_empty() {
             return Parsed::Irrelevant(Kind::Transport);
         }
-        let reason = if memchr::memmem::find(message, b"remote-exit").is_some() {
+        let reason = if crate::decode::find::find(message, b"remote-exit").is_some() {
             Reason::Logout
-        } else if memchr::memmem::find(message, b"ping-restart").is_some() {
+        } else if crate::decode::find::find(message, b"ping-restart").is_some() {
             Reason::ConnectionLost
         } else {
             Reason::Other

@@ -59,11 +59,11 @@ pub(crate) struct WinEvent<'a> {
 pub(crate) fn is_event(r: &Record<'_>) -> bool {
     let head = &r.body[..r.body.len().min(3_000)];
     match r.shape {
-        Shape::Xml => r.body.starts_with(b"<Event") && memchr::memmem::find(head, b"<EventID").is_some(),
+        Shape::Xml => r.body.starts_with(b"<Event") && crate::decode::find::find(head, b"<EventID").is_some(),
         Shape::Json => {
-            memchr::memmem::find(r.body, b"\"winlog\"").is_some()
-                || memchr::memmem::find(r.body, b"\"EventID\"").is_some()
-                || memchr::memmem::find(head, b"\"Event\":{").is_some()
+            crate::decode::find::find(r.body, b"\"winlog\"").is_some()
+                || crate::decode::find::find(r.body, b"\"EventID\"").is_some()
+                || crate::decode::find::find(head, b"\"Event\":{").is_some()
         }
         _ => false,
     }
@@ -85,7 +85,7 @@ impl<'a> WinEvent<'a> {
             &inner[..memchr::memchr(b'<', inner).unwrap_or(inner.len())]
         };
         let attribute = |name: &[u8]| -> &'a [u8] {
-            let Some(at) = memchr::memmem::find(text, name) else { return b"" };
+            let Some(at) = crate::decode::find::find(text, name) else { return b"" };
             let rest = &text[at + name.len()..];
             let Some(quote @ (b'\'' | b'"')) = rest.first().copied() else { return b"" };
             &rest[1..memchr::memchr(quote, &rest[1..]).map_or(rest.len(), |n| n + 1)]
@@ -174,7 +174,7 @@ impl<'a> WinEvent<'a> {
 /// The text behind `<name …>`.
 fn find_tag(text: &[u8], name: &[u8]) -> Option<usize> {
     let mut from = 0;
-    while let Some(at) = memchr::memmem::find(&text[from..], name).map(|n| n + from) {
+    while let Some(at) = crate::decode::find::find(&text[from..], name).map(|n| n + from) {
         from = at + name.len();
         if at > 0 && text[at - 1] == b'<' && matches!(text.get(from), Some(b'>' | b' ')) {
             return memchr::memchr(b'>', &text[from..]).map(|n| from + n + 1);
@@ -186,7 +186,7 @@ fn find_tag(text: &[u8], name: &[u8]) -> Option<usize> {
 /// `<Data Name='X'>value</Data>`, or the element `<X>value</X>` of user data.
 fn xml_data<'a>(text: &'a [u8], name: &[u8]) -> &'a [u8] {
     let mut from = 0;
-    while let Some(at) = memchr::memmem::find(&text[from..], name).map(|n| n + from) {
+    while let Some(at) = crate::decode::find::find(&text[from..], name).map(|n| n + from) {
         let end = at + name.len();
         from = end;
         let quoted = at > 0 && matches!(text[at - 1], b'\'' | b'"') && text.get(end) == Some(&text[at - 1]);
@@ -207,7 +207,7 @@ fn xml_data<'a>(text: &'a [u8], name: &[u8]) -> &'a [u8] {
 /// A field anywhere in the object (events nest at most one level of user data).
 fn json_field<'a>(object: &'a [u8], name: &[u8]) -> Cow<'a, [u8]> {
     let mut from = 0;
-    while let Some(at) = memchr::memmem::find(&object[from..], name).map(|n| n + from) {
+    while let Some(at) = crate::decode::find::find(&object[from..], name).map(|n| n + from) {
         let end = at + name.len();
         from = end;
         if at == 0 || object[at - 1] != b'"' || object.get(end) != Some(&b'"') {
