@@ -5,6 +5,7 @@
 mod detection;
 mod docs;
 mod scoring;
+pub mod story;
 
 use portreeve_engine::correlate::Rules;
 use portreeve_engine::detect::Detection;
@@ -22,6 +23,9 @@ pub struct Content {
     /// By id.
     pub detections: Vec<Detection>,
     pub scoring: Scoring,
+    /// Stories of the detections, and the company in which they happen.
+    pub examples: Vec<story::Example>,
+    pub world: story::World,
 }
 
 /// All that is wrong with the content, with file and line.
@@ -60,16 +64,25 @@ impl Content {
 
     fn of(files: Vec<(String, String)>) -> Result<Content, ContentError> {
         let mut problems = Vec::new();
-        let (mut detections, mut scoring) = (Vec::new(), None);
+        let (mut detections, mut scoring, mut world) = (Vec::new(), None, None);
+        let mut entries = Vec::new();
         for (name, text) in &files {
             if let Some(rest) = name.strip_prefix("detections/") {
                 match detection::read(rest, text) {
-                    Ok(d) => detections.push(d),
+                    Ok((d, examples)) => {
+                        entries.push((name, d.id.clone(), examples));
+                        detections.push(d);
+                    }
                     Err(problem) => problems.push(format!("{name}: {problem}")),
                 }
             } else if name == "scoring/groups.yml" {
                 match scoring::read(text) {
                     Ok(s) => scoring = Some(s),
+                    Err(problem) => problems.push(format!("{name}: {problem}")),
+                }
+            } else if name == "examples/world.yml" {
+                match story::read_world(text) {
+                    Ok(w) => world = Some(w),
                     Err(problem) => problems.push(format!("{name}: {problem}")),
                 }
             }
@@ -84,13 +97,27 @@ impl Content {
                     .to_owned(),
             );
         }
-        match scoring {
-            Some(scoring) if problems.is_empty() => Ok(Content { detections, scoring }),
-            Some(_) => Err(ContentError { problems }),
-            None => {
-                problems.push("scoring/groups.yml is missing".to_owned());
-                Err(ContentError { problems })
+        // A directory without a world of its own tells its stories in the one that the program carries.
+        let world = world.or_else(|| {
+            let carried = files::FILES.iter().find(|(name, _)| *name == "examples/world.yml")?;
+            story::read_world(carried.1).ok()
+        });
+        let mut examples = Vec::new();
+        for (name, id, entries) in entries {
+            match world.as_ref().map(|world| story::read(&id, entries, world)) {
+                Some(Ok(read)) => examples.extend(read),
+                Some(Err(problem)) => problems.push(format!("{name}: {problem}")),
+                None => {}
             }
+        }
+        if scoring.is_none() {
+            problems.push("scoring/groups.yml is missing".to_owned());
+        }
+        match (scoring, world) {
+            (Some(scoring), Some(world)) if problems.is_empty() => {
+                Ok(Content { detections, scoring, examples, world })
+            }
+            _ => Err(ContentError { problems }),
         }
     }
 
