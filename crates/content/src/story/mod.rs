@@ -15,8 +15,8 @@
 //!     at: [ … ]                                              # exactly at it: fires
 //! ```
 //!
-//! A line is `<time> <who> <verb> <what> <particulars> [: detail]`; `examples/world.yml` has all names. What `works`
-//! tells is the past: what a detection says of it does not count.
+//! A line is: time, who, verb, what, particulars, and a command or name of an API in backquotes. `examples/world.yml`
+//! has all names. What `works` tells is the past: what a detection says of it does not count.
 
 mod step;
 mod words;

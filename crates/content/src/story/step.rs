@@ -24,7 +24,13 @@ const WORKDAY_US: i64 = 8 * HOUR_US;
 const LAST_DAY_US: i64 = DAY_US + 4 * HOUR_US;
 
 pub(super) fn read(line: &str, world: &World, names: &SymbolTable) -> Result<Told, String> {
-    let (line, detail) = line.split_once(": ").unwrap_or((line, ""));
+    let (line, detail) = match (line.split_once('`'), line.rsplit_once('`')) {
+        (Some((before, _)), Some((within, after))) if within.len() > before.len() => {
+            (format!("{before}{after}"), &within[before.len() + 1..])
+        }
+        (Some(_), _) => return Err("a backquote does not end".to_owned()),
+        _ => (line.to_owned(), ""),
+    };
     let mut words = line.split_whitespace().peekable();
     let start = match words.peek().copied().map(offset) {
         Some(Some(at)) => {
@@ -174,11 +180,7 @@ impl Step {
                 event.act = Act::Api;
                 self.product(next()?, names)?;
             }
-            "plugs" => {
-                event.act = Act::Nac;
-                event.observer = names.intern("switch1");
-                event.service = words::service(next()?)?;
-            }
+            "plugs" => self.enter(next()?, names)?,
             "alarms" => {
                 event.act = Act::Alert;
                 event.service = Service::Edr;
@@ -201,6 +203,7 @@ impl Step {
             Service::Vpn | Service::Ica | Service::RdGateway | Service::Ztna => Act::SessionStart,
             Service::Ssh | Service::Rdp | Service::Windows | Service::Host => Act::Logon,
             Service::Management => Act::Admin,
+            Service::Wired | Service::Wireless => Act::Nac,
             _ => Act::Auth,
         };
         Ok(())
@@ -218,6 +221,7 @@ impl Step {
             Service::CloudApi | Service::CloudConsole => "cloud1",
             Service::Kubernetes => "cluster1",
             Service::Radius => "radius1",
+            Service::Wired | Service::Wireless => "switch1",
             _ => "",
         };
         self.event.observer = names.intern(observer);
