@@ -4,12 +4,14 @@
 
 mod detection;
 mod docs;
+mod playbook;
 mod scoring;
 pub mod story;
 
 use portreeve_engine::correlate::Rules;
 use portreeve_engine::detect::Detection;
 use portreeve_engine::score::Scoring;
+use portreeve_playbook::Book;
 use std::fmt;
 use std::path::Path;
 
@@ -17,12 +19,16 @@ mod files {
     include!(concat!(env!("OUT_DIR"), "/files.rs"));
 }
 
+const BOOK: &str = "playbooks/T1133.yml";
+const WORLD: &str = "examples/world.yml";
+
 /// Everything read from a content directory.
 #[derive(Clone, Debug)]
 pub struct Content {
     /// By id.
     pub detections: Vec<Detection>,
     pub scoring: Scoring,
+    pub playbook: Book,
     /// Stories of the detections, and the company in which they happen.
     pub examples: Vec<story::Example>,
     pub world: story::World,
@@ -64,7 +70,7 @@ impl Content {
 
     fn of(files: Vec<(String, String)>) -> Result<Content, ContentError> {
         let mut problems = Vec::new();
-        let (mut detections, mut scoring, mut world) = (Vec::new(), None, None);
+        let (mut detections, mut scoring, mut world, mut book) = (Vec::new(), None, None, None);
         let mut entries = Vec::new();
         for (name, text) in &files {
             if let Some(rest) = name.strip_prefix("detections/") {
@@ -80,7 +86,12 @@ impl Content {
                     Ok(s) => scoring = Some(s),
                     Err(problem) => problems.push(format!("{name}: {problem}")),
                 }
-            } else if name == "examples/world.yml" {
+            } else if name == BOOK {
+                match playbook::read(text) {
+                    Ok(b) => book = Some(b),
+                    Err(found) => problems.extend(found.iter().map(|problem| format!("{name}: {problem}"))),
+                }
+            } else if name == WORLD {
                 match story::read_world(text) {
                     Ok(w) => world = Some(w),
                     Err(problem) => problems.push(format!("{name}: {problem}")),
@@ -97,11 +108,16 @@ impl Content {
                     .to_owned(),
             );
         }
-        // A directory without a world of its own tells its stories in the one that the program carries.
-        let world = world.or_else(|| {
-            let carried = files::FILES.iter().find(|(name, _)| *name == "examples/world.yml")?;
-            story::read_world(carried.1).ok()
-        });
+        // A directory without a playbook or a world of its own is read with those that the program carries.
+        let carried =
+            |wanted: &str| files::FILES.iter().find(|(name, _)| *name == wanted).map(|(_, text)| *text);
+        let world = world.or_else(|| story::read_world(carried(WORLD)?).ok());
+        let book = book.or_else(|| playbook::read(carried(BOOK)?).ok());
+        for d in &detections {
+            if book.as_ref().is_some_and(|b| !b.has_row(&d.row)) {
+                problems.push(format!("{}: {} has no row {}", d.id, BOOK, d.row));
+            }
+        }
         let mut examples = Vec::new();
         for (name, id, entries) in entries {
             match world.as_ref().map(|world| story::read(&id, entries, world)) {
@@ -113,9 +129,9 @@ impl Content {
         if scoring.is_none() {
             problems.push("scoring/groups.yml is missing".to_owned());
         }
-        match (scoring, world) {
-            (Some(scoring), Some(world)) if problems.is_empty() => {
-                Ok(Content { detections, scoring, examples, world })
+        match (scoring, world, book) {
+            (Some(scoring), Some(world), Some(playbook)) if problems.is_empty() => {
+                Ok(Content { detections, scoring, playbook, examples, world })
             }
             _ => Err(ContentError { problems }),
         }
