@@ -203,6 +203,22 @@ mod tests {
         }
     }
 
+    /// The names of the operators, out of serde's own mouth.
+    #[test]
+    fn every_operator_is_used_by_a_detection() {
+        let error = serde_json::from_value::<portreeve_engine::detect::ops::Op>(serde_json::json!({"?": 0}));
+        let error = error.err().map(|e| e.to_string()).unwrap_or_default();
+        let all: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        assert!(all.len() > 30, "{error}");
+        let detections = files::FILES.iter().filter(|(name, _)| name.starts_with("detections/"));
+        let text: String =
+            detections.map(|(_, text)| text.split("\nexamples:").next().unwrap_or(text)).collect();
+        for name in all {
+            let used = ["- ", "{", "not: {"].iter().any(|before| text.contains(&format!("{before}{name}:")));
+            assert!(used, "no detection uses {name}");
+        }
+    }
+
     #[test]
     fn mistakes_name_the_file() {
         let error = |name: &str, text: &str| {

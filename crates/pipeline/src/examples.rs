@@ -1,10 +1,11 @@
 //! Runs the examples that detections carry through the engine: does each fire where it must, and only there?
 
 use portreeve_content::Content;
-use portreeve_content::story::{Example, Expect, has_threshold};
+use portreeve_content::story::{Example, Expect, alternatives, has_threshold};
 use portreeve_engine::Engine;
+use portreeve_engine::correlate::Rules;
+use portreeve_engine::detect::Detection;
 use portreeve_model::SymbolTable;
-use std::collections::BTreeSet;
 
 /// What is wrong with the examples, one sentence each.
 pub fn check(content: &Content) -> Vec<String> {
@@ -23,60 +24,110 @@ pub fn check(content: &Content) -> Vec<String> {
         if has_threshold(detection) && !has(&|e| e.boundary) {
             missing("of its boundary, although it has a threshold");
         }
+        for (n, alone) in (1..).zip(alternatives(detection)) {
+            if !reached(content, &alone) {
+                missing(&format!("on which alternative {n} of `any_of` fires"));
+            }
+        }
     }
     problems
 }
 
-/// Tells the story to the engine; `None` where the detection says what is expected.
+/// What is wrong with one example; `None` where the detection says what is expected.
 fn run(content: &Content, example: &Example) -> Option<String> {
-    let names = SymbolTable::new();
-    let context = content.world.context(&names);
     let problem = |what: String| Some(format!("{}: \"{}\" {what}", example.detection, example.title));
-    let story = match example.told(&content.world, &names) {
-        Ok(story) => story,
+    let said = match tell(content, example, &content.rules()) {
+        Ok(said) => said,
         Err(error) => return problem(error),
     };
+    let (fired, mut others): (Vec<_>, Vec<_>) =
+        said.into_iter().partition(|(id, _)| *id == example.detection);
+    others.sort();
+    others.dedup_by(|a, b| a.0 == b.0);
+    let others = || others.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>().join(", ");
+    match (example.expect, fired.first()) {
+        (Expect::Fires, None) if example.boundary => {
+            problem(format!("is silent at its boundary (these fire: {})", others()))
+        }
+        (Expect::Fires, None) => problem(format!("is silent (these fire: {})", others())),
+        (Expect::Silent, Some((_, because))) if example.boundary => {
+            problem(format!("fires below its boundary ({because})"))
+        }
+        (Expect::Silent, Some((_, because))) => problem(format!("fires ({because})")),
+        _ => None,
+    }
+}
+
+/// Tells the story to the engine: which detections fire on whom, and why. The story's ordinary past does not count.
+fn tell(content: &Content, example: &Example, rules: &Rules) -> Result<Vec<(String, String)>, String> {
+    let names = SymbolTable::new();
+    let context = content.world.context(&names);
+    let story = example.told(&content.world, &names)?;
     let mut engine = Engine::new(&context, names.clone());
     for event in &story.events {
         engine.push(event);
     }
-    let rules = content.rules();
-    let (mut fired, mut others) = (Vec::new(), BTreeSet::new());
-    for (principal, signal) in engine.all_signals(&rules) {
+    let mut said = Vec::new();
+    for (principal, signal) in engine.all_signals(rules) {
         let session = engine.dossier_of(principal).and_then(|d| d.sessions.get(signal.session));
-        if session.is_some_and(|s| story.is_past(s.start, principal)) {
-            continue;
-        }
-        let id = &rules.detections[signal.detection].id;
-        if *id == example.detection {
-            fired.push(format!("{}: {}", names.text(principal), signal.because));
-        } else {
-            others.insert(id.clone());
+        if !session.is_some_and(|s| story.is_past(s.start, principal)) {
+            let because = format!("{}: {}", names.text(principal), signal.because);
+            said.push((rules.detections[signal.detection].id.clone(), because));
         }
     }
-    let others: Vec<String> = others.into_iter().collect();
-    match (example.expect, fired.first()) {
-        (Expect::Fires, None) if example.boundary => {
-            problem(format!("is silent at its boundary (these fire: {})", others.join(", ")))
-        }
-        (Expect::Fires, None) => problem(format!("is silent (these fire: {})", others.join(", "))),
-        (Expect::Silent, Some(because)) if example.boundary => {
-            problem(format!("fires below its boundary ({because})"))
-        }
-        (Expect::Silent, Some(because)) => problem(format!("fires ({because})")),
-        _ => None,
+    Ok(said)
+}
+
+/// Does any of the detection's stories fire it by this alternative alone?
+fn reached(content: &Content, alone: &Detection) -> bool {
+    let mut rules = content.rules();
+    for d in rules.detections.iter_mut().filter(|d| d.id == alone.id) {
+        *d = alone.clone();
     }
+    let mut stories =
+        content.examples.iter().filter(|e| e.detection == alone.id && e.expect == Expect::Fires);
+    stories.any(|e| tell(content, e, &rules).is_ok_and(|said| said.iter().any(|(id, _)| *id == alone.id)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn content() -> Content {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../content");
+        Content::from_dir(&dir).unwrap_or_else(|e| panic!("{e}"))
+    }
+
     #[test]
     fn every_detection_tells_its_examples() {
-        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../content");
-        let content = Content::from_dir(&dir).unwrap_or_else(|e| panic!("{e}"));
-        let problems = check(&content);
+        let problems = check(&content());
         assert!(problems.is_empty(), "{} problems\n{}", problems.len(), problems.join("\n"));
+    }
+
+    #[test]
+    fn a_wrong_detection_is_found() {
+        let mut content = content();
+        let problems = |content: &Content| check(content).join("\n");
+        let at = |content: &Content, id: &str| content.detections.iter().position(|d| d.id == id).expect(id);
+        // A threshold that is one off, a condition that never holds, and an example that is missing.
+        let spray = at(&content, "credential.success_inside_spray");
+        let kept = content.detections[spray].clone();
+        for op in &mut content.detections[spray].when {
+            if let portreeve_engine::detect::ops::Op::Failures { count, .. } = op {
+                count.min = count.min.map(|n| n + 1);
+            }
+        }
+        assert!(
+            problems(&content).contains("success_inside_spray: \"five failures\" is silent at its boundary")
+        );
+        content.detections[spray] = kept;
+        let tor = at(&content, "anomaly.tor_source");
+        content.detections[tor].when.reverse();
+        content.detections[tor].when.push(portreeve_engine::detect::ops::Op::Outside(false));
+        assert!(
+            problems(&content).contains("tor_source: \"a Tor exit, by the kind of its network\" is silent")
+        );
+        content.examples.retain(|e| e.detection != "anomaly.tor_source");
+        assert!(problems(&content).contains("tor_source: no example on which it fires"));
     }
 }

@@ -156,12 +156,27 @@ pub fn has_threshold(detection: &Detection) -> bool {
             Op::Commands { count, .. } => count.min > Some(1),
             Op::Listed { min_confidence, .. } => *min_confidence > 0,
             Op::UsedByOthers { accounts, .. } => accounts.min > Some(1),
+            Op::Apis { count, .. } => count.min > Some(1),
             Op::AnyOf(ops) => ops.iter().any(of),
             Op::Not(op) => of(op),
             _ => false,
         }
     }
     detection.when.iter().chain(&detection.unless).any(of)
+}
+
+/// The detection with each of its alternatives alone, where it has any: every one of them must be reachable.
+pub fn alternatives(detection: &Detection) -> Vec<Detection> {
+    let mut found = Vec::new();
+    for (n, op) in detection.when.iter().enumerate() {
+        let Op::AnyOf(ops) = op else { continue };
+        for op in ops {
+            let mut alone = detection.clone();
+            alone.when[n] = op.clone();
+            found.push(alone);
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn sources() -> String {
 #[test]
 fn log_sources_are_the_rows_of_the_playbook() {
     let content = portreeve_content::Content::embedded().expect("content");
-    let mut read: Vec<&str> = portreeve_sources::all().into_iter().map(|s| s.row.folder()).collect();
+    let mut read: Vec<&str> = portreeve_sources::all().map(|s| s.row.folder()).collect();
     read.dedup();
     let written: Vec<&str> = content.playbook.log_sources.rows.iter().map(|r| r.id.as_str()).collect();
     assert_eq!(read, written);
