@@ -92,6 +92,7 @@ fn reached(content: &Content, alone: &Detection) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portreeve_engine::detect::ops::Op;
 
     fn content() -> Content {
         let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../content");
@@ -113,7 +114,7 @@ mod tests {
         let spray = at(&content, "credential.success_inside_spray");
         let kept = content.detections[spray].clone();
         for op in &mut content.detections[spray].when {
-            if let portreeve_engine::detect::ops::Op::Failures { count, .. } = op {
+            if let Op::Failures { count, .. } = op {
                 count.min = count.min.map(|n| n + 1);
             }
         }
@@ -123,11 +124,97 @@ mod tests {
         content.detections[spray] = kept;
         let tor = at(&content, "anomaly.tor_source");
         content.detections[tor].when.reverse();
-        content.detections[tor].when.push(portreeve_engine::detect::ops::Op::Outside(false));
+        content.detections[tor].when.push(Op::Outside(false));
         assert!(
             problems(&content).contains("tor_source: \"a Tor exit, by the kind of its network\" is silent")
         );
         content.examples.retain(|e| e.detection != "anomaly.tor_source");
         assert!(problems(&content).contains("tor_source: no example on which it fires"));
+    }
+
+    /// The detection's text with each threshold moved by the least step, up and down, and what was moved.
+    fn moved(text: &str) -> Vec<(String, String)> {
+        let from = text.find("\nwhen:").expect("conditions");
+        let to = from + text[from..].find("\nbecause:").expect("a sentence");
+        let mut found = Vec::new();
+        for (at, _) in text[from..to].match_indices(": ").map(|(at, m)| (from + at + 2, m)) {
+            let key =
+                text[..at - 2].rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or("");
+            let value: String = text[at..to].chars().take_while(char::is_ascii_alphanumeric).collect();
+            let digits = value.trim_end_matches(|c: char| c.is_ascii_lowercase());
+            let Ok(number) = digits.parse::<i64>() else { continue };
+            let seconds = match &value[digits.len()..] {
+                "" => None,
+                "s" => Some(1),
+                "m" => Some(60),
+                "h" => Some(3_600),
+                _ => Some(86_400),
+            };
+            for step in [-1, 1] {
+                let new = match seconds {
+                    None => number + step,
+                    Some(unit) => number * unit + step,
+                };
+                // Once or never is no threshold, and nothing lies below nothing.
+                if new >= 0 && (seconds.is_some() || number > 1 || step > 0) {
+                    let new = if seconds.is_some() { format!("{new}s") } else { new.to_string() };
+                    let other = format!("{}{new}{}", &text[..at], &text[at + value.len()..]);
+                    found.push((format!("{key}: {value} as {new}"), other));
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_threshold_stands_where_its_examples_say() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../content");
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir_all(dir.path().join("scoring")).expect("a directory");
+        std::fs::copy(root.join("scoring/groups.yml"), dir.path().join("scoring/groups.yml"))
+            .expect("copied");
+        let (mut tried, mut unseen) = (0, Vec::new());
+        for detection in &content().detections {
+            let name = format!("detections/{}.yml", detection.id.replacen('.', "/", 1));
+            let text = std::fs::read_to_string(root.join(&name)).expect("a detection");
+            let file = dir.path().join(&name);
+            std::fs::create_dir_all(file.parent().expect("a family")).expect("a directory");
+            for (what, text) in moved(&text) {
+                std::fs::write(&file, text).expect("written");
+                let content = Content::from_dir(dir.path()).unwrap_or_else(|e| panic!("{e}"));
+                tried += 1;
+                if content.examples.iter().all(|e| run(&content, e).is_none()) {
+                    unseen.push(format!("{}: no example sees {what}", detection.id));
+                }
+            }
+            std::fs::remove_file(&file).ok();
+        }
+        assert!(tried > 100 && unseen.is_empty(), "{} of {tried}:\n{}", unseen.len(), unseen.join("\n"));
+    }
+
+    #[test]
+    fn every_condition_matters_to_an_example() {
+        let mut content = content();
+        let examples = content.examples.clone();
+        let mut unseen = Vec::new();
+        for n in 0..content.detections.len() {
+            let whole = content.detections[n].clone();
+            content.examples = examples.iter().filter(|e| e.detection == whole.id).cloned().collect();
+            for at in 0..whole.when.len() + whole.unless.len() {
+                let d = &mut content.detections[n];
+                let op = match at.checked_sub(whole.when.len()) {
+                    None => d.when.remove(at),
+                    Some(at) => d.unless.remove(at),
+                };
+                // These say whom the detection is about, not what it found.
+                let frame = matches!(op, Op::Entered(_) | Op::Outside(_) | Op::Service(_));
+                if !frame && !d.when.is_empty() && content.examples.iter().all(|e| run(&content, e).is_none())
+                {
+                    unseen.push(format!("{}: no example needs {op:?}", whole.id));
+                }
+                content.detections[n] = whole.clone();
+            }
+        }
+        assert!(unseen.is_empty(), "{}:\n{}", unseen.len(), unseen.join("\n"));
     }
 }
