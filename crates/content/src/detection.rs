@@ -1,5 +1,6 @@
 //! One detection file.
 
+use crate::story::Entry;
 use portreeve_engine::detect::ops::Op;
 use portreeve_engine::detect::{Criterion, Detection};
 use portreeve_model::signal::{Group, Millideciban};
@@ -29,11 +30,11 @@ struct File {
     #[serde(default)]
     benign_when: Vec<String>,
     #[serde(default)]
-    examples: Option<serde_json::Value>,
+    examples: Vec<Entry>,
 }
 
 /// `name` is `family/name.yml`. The file is read through JSON values, because operators are maps of one key.
-pub(crate) fn read(name: &str, text: &str) -> Result<Detection, String> {
+pub(crate) fn read(name: &str, text: &str) -> Result<(Detection, Vec<Entry>), String> {
     let value: serde_json::Value = yaml_serde::from_str(text).map_err(|e| e.to_string())?;
     let file: File = serde_json::from_value(value).map_err(|e| e.to_string())?;
     let wanted = name.trim_end_matches(".yml").trim_end_matches(".yaml").replace('/', ".");
@@ -45,8 +46,7 @@ pub(crate) fn read(name: &str, text: &str) -> Result<Detection, String> {
         format!("there is no group {}; there are {}", file.group, names.join(", "))
     })?;
     let family = wanted.split('.').next().unwrap_or_default().to_owned();
-    drop(file.examples);
-    Ok(Detection {
+    let detection = Detection {
         id: file.id,
         title: file.title,
         technique: file.technique,
@@ -62,5 +62,6 @@ pub(crate) fn read(name: &str, text: &str) -> Result<Detection, String> {
         because: file.because,
         benign_when: file.benign_when,
         baseline: file.baseline,
-    })
+    };
+    Ok((detection, file.examples))
 }

@@ -1,7 +1,7 @@
 //! Documents and layers made from the content.
 
 use crate::Content;
-use portreeve_playbook::{escalation::CRITERIA, l1::STEPS, questions::QUESTIONS, t2::ACTIONS};
+use portreeve_engine::detect::{Criterion, Detection};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -32,35 +32,99 @@ impl Content {
         text
     }
 
-    /// `docs/playbook.md`: where each row of the playbook lives.
+    /// `docs/playbook.md`: the playbook row by row, and what answers each.
     pub fn playbook_markdown(&self) -> String {
-        let mut text = String::from(
-            "# The playbook, T1133\n\nGenerated from the questions, criteria and steps in code, and the rows that detections name.\n\n## Questions\n\n",
+        let book = &self.playbook;
+        let mut text = format!(
+            "# The playbook: {}, {}\n\nGenerated from `content/playbooks/{}.yml` and the rows that detections name. \
+             Quoted is the playbook; below each quotation stands what Portreeve does about it.\n\n\
+             Tactics: {}. Technique: {}.\n",
+            book.name,
+            book.id,
+            book.id,
+            book.tactics.join(", "),
+            book.technique
         );
-        let mut line = |s: String| {
-            text.push_str(&s);
-            text.push('\n');
+        let part = |text: &mut String, title: &str, says: &str| {
+            text.push_str(&format!("\n## {title}\n\n> {}\n\n", says.trim()));
         };
-        for q in QUESTIONS {
-            line(format!("- `{}`: {}", q.id, q.text));
+        part(&mut text, "Log sources to investigate", &book.log_sources.says);
+        for row in &book.log_sources.rows {
+            text.push_str(&format!("- {}: [`{}`](sources.md#{})\n", row.text, row.id, row.id));
         }
-        line("\n## Decision for escalation\n".to_owned());
-        for c in CRITERIA {
-            line(format!("- {} `{}`: {}", c.number, c.id, c.text));
+
+        part(&mut text, "Key indicators", &book.indicators.says);
+        for row in &book.indicators.rows {
+            text.push_str(&format!("### {}\n\n", row.text));
+            self.list(&mut text, |d| d.row == format!("indicators.{}", row.id));
         }
-        line("\n## L1 steps\n".to_owned());
-        STEPS.iter().for_each(|s| line(format!("- `{}`", s.id)));
-        line("\n## T2 actions\n".to_owned());
-        ACTIONS.iter().for_each(|a| line(format!("- `{}`", a.id)));
-        line("\n## Rows and their detections\n".to_owned());
-        let mut rows: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for d in &self.detections {
-            rows.entry(&d.row).or_default().push(&d.id);
+        text.truncate(text.trim_end().len() + 1);
+
+        part(&mut text, "Questions for analysis", &book.questions.says);
+        text.push_str(
+            "Each is answered yes, no or unknown, with the records behind the answer; unknown says what is missing. \
+             The last four are asked by other rows of the playbook.\n\n",
+        );
+        for q in &book.questions.rows {
+            let asked = if q.row == "questions" { String::new() } else { format!(" (row `{}`)", q.row) };
+            text.push_str(&format!(
+                "### {}\n\n`{}`{asked}\n\n- *Yes*: {}.\n- *No*: {}.\n- *Unknown*: {}.\n\n",
+                q.text.trim(),
+                q.id,
+                q.yes,
+                q.no,
+                q.unknown
+            ));
+            let criterion = book.escalation.rows.iter().find(|c| q.row == format!("escalation.{}", c.id));
+            match criterion {
+                Some(c) => text.push_str(&format!("Detections: those of {} below.\n\n", c.number)),
+                None => self.list(&mut text, |d| d.row == format!("questions.{}", q.id)),
+            }
         }
-        for (row, ids) in rows {
-            line(format!("- {row}: {}", ids.iter().map(|i| format!("`{i}`")).collect::<Vec<_>>().join(", ")));
+        text.truncate(text.trim_end().len() + 1);
+
+        part(&mut text, "Decision for escalation", &book.escalation.says);
+        text.push_str(
+            "A criterion is true, false or unknown. The decision is escalate, investigate or close, and says why.\n\n",
+        );
+        for c in &book.escalation.rows {
+            text.push_str(&format!("### {}. {}\n\n`{}`\n\n", c.number, c.text, c.id));
+            self.list(&mut text, |d| {
+                d.row == format!("escalation.{}", c.id) || d.supports.is_some_and(|s| criterion(s) == c.id)
+            });
+        }
+        text.truncate(text.trim_end().len() + 1);
+
+        for (title, part_of) in [("Additional steps for L1", &book.l1), ("T2 analyst actions", &book.t2)] {
+            part(&mut text, title, &part_of.says);
+            text.push_str("Done as far as the logs allow; what stays open says what a person does next.\n\n");
+            for row in &part_of.rows {
+                text.push_str(&format!("- {} (`{}`)\n", row.text, row.id));
+            }
+        }
+
+        part(&mut text, "Containment", &book.containment.says);
+        text.push_str(
+            "Proposed in the order that works, each with its target, what it leaves open and whom it touches.\n\n",
+        );
+        for (n, row) in (1..).zip(&book.containment.rows) {
+            text.push_str(&format!("{n}. **{}** (`{}`). {}.\n", row.title, row.id, row.text));
         }
         text
+    }
+
+    /// The detections that serve a row, as a list.
+    fn list(&self, text: &mut String, serves: impl Fn(&Detection) -> bool) {
+        let found: Vec<&Detection> = self.detections.iter().filter(|d| serves(d)).collect();
+        if !found.is_empty() {
+            text.push_str("Detections:\n\n");
+        }
+        for d in &found {
+            text.push_str(&format!("- `{}`: {}\n", d.id, d.title));
+        }
+        if !found.is_empty() {
+            text.push('\n');
+        }
     }
 
     /// An ATT&CK Navigator layer (format 4.5): how many detections name each technique.
@@ -86,5 +150,15 @@ impl Content {
         // A value made here always writes.
         write!(text, "{layer:#}").unwrap_or_default();
         text
+    }
+}
+
+/// The criterion's id in the playbook.
+fn criterion(supports: Criterion) -> &'static str {
+    match supports {
+        Criterion::KnownMaliciousRange => "known_malicious_range",
+        Criterion::BaselineAnomaly => "baseline_anomaly",
+        Criterion::LateralMovement => "lateral_movement",
+        Criterion::PrivilegeInconsistentWithRole => "privilege_inconsistent_with_role",
     }
 }

@@ -4,11 +4,14 @@
 
 mod detection;
 mod docs;
+mod playbook;
 mod scoring;
+pub mod story;
 
 use portreeve_engine::correlate::Rules;
 use portreeve_engine::detect::Detection;
 use portreeve_engine::score::Scoring;
+use portreeve_playbook::Book;
 use std::fmt;
 use std::path::Path;
 
@@ -16,12 +19,19 @@ mod files {
     include!(concat!(env!("OUT_DIR"), "/files.rs"));
 }
 
+const BOOK: &str = "playbooks/T1133.yml";
+const WORLD: &str = "examples/world.yml";
+
 /// Everything read from a content directory.
 #[derive(Clone, Debug)]
 pub struct Content {
     /// By id.
     pub detections: Vec<Detection>,
     pub scoring: Scoring,
+    pub playbook: Book,
+    /// Stories of the detections, and the company in which they happen.
+    pub examples: Vec<story::Example>,
+    pub world: story::World,
 }
 
 /// All that is wrong with the content, with file and line.
@@ -60,16 +70,30 @@ impl Content {
 
     fn of(files: Vec<(String, String)>) -> Result<Content, ContentError> {
         let mut problems = Vec::new();
-        let (mut detections, mut scoring) = (Vec::new(), None);
+        let (mut detections, mut scoring, mut world, mut book) = (Vec::new(), None, None, None);
+        let mut entries = Vec::new();
         for (name, text) in &files {
             if let Some(rest) = name.strip_prefix("detections/") {
                 match detection::read(rest, text) {
-                    Ok(d) => detections.push(d),
+                    Ok((d, examples)) => {
+                        entries.push((name, d.id.clone(), examples));
+                        detections.push(d);
+                    }
                     Err(problem) => problems.push(format!("{name}: {problem}")),
                 }
             } else if name == "scoring/groups.yml" {
                 match scoring::read(text) {
                     Ok(s) => scoring = Some(s),
+                    Err(problem) => problems.push(format!("{name}: {problem}")),
+                }
+            } else if name == BOOK {
+                match playbook::read(text) {
+                    Ok(b) => book = Some(b),
+                    Err(found) => problems.extend(found.iter().map(|problem| format!("{name}: {problem}"))),
+                }
+            } else if name == WORLD {
+                match story::read_world(text) {
+                    Ok(w) => world = Some(w),
                     Err(problem) => problems.push(format!("{name}: {problem}")),
                 }
             }
@@ -84,13 +108,32 @@ impl Content {
                     .to_owned(),
             );
         }
-        match scoring {
-            Some(scoring) if problems.is_empty() => Ok(Content { detections, scoring }),
-            Some(_) => Err(ContentError { problems }),
-            None => {
-                problems.push("scoring/groups.yml is missing".to_owned());
-                Err(ContentError { problems })
+        // A directory without a playbook or a world of its own is read with those that the program carries.
+        let carried =
+            |wanted: &str| files::FILES.iter().find(|(name, _)| *name == wanted).map(|(_, text)| *text);
+        let world = world.or_else(|| story::read_world(carried(WORLD)?).ok());
+        let book = book.or_else(|| playbook::read(carried(BOOK)?).ok());
+        for d in &detections {
+            if book.as_ref().is_some_and(|b| !b.has_row(&d.row)) {
+                problems.push(format!("{}: {} has no row {}", d.id, BOOK, d.row));
             }
+        }
+        let mut examples = Vec::new();
+        for (name, id, entries) in entries {
+            match world.as_ref().map(|world| story::read(&id, entries, world)) {
+                Some(Ok(read)) => examples.extend(read),
+                Some(Err(problem)) => problems.push(format!("{name}: {problem}")),
+                None => {}
+            }
+        }
+        if scoring.is_none() {
+            problems.push("scoring/groups.yml is missing".to_owned());
+        }
+        match (scoring, world, book) {
+            (Some(scoring), Some(world), Some(playbook)) if problems.is_empty() => {
+                Ok(Content { detections, scoring, playbook, examples, world })
+            }
+            _ => Err(ContentError { problems }),
         }
     }
 
@@ -157,6 +200,22 @@ mod tests {
                 );
             }
             assert!(!d.because.is_empty() && !d.when.is_empty() && !d.needs.is_empty(), "{}", d.id);
+        }
+    }
+
+    /// The names of the operators, out of serde's own mouth.
+    #[test]
+    fn every_operator_is_used_by_a_detection() {
+        let error = serde_json::from_value::<portreeve_engine::detect::ops::Op>(serde_json::json!({"?": 0}));
+        let error = error.err().map(|e| e.to_string()).unwrap_or_default();
+        let all: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        assert!(all.len() > 30, "{error}");
+        let detections = files::FILES.iter().filter(|(name, _)| name.starts_with("detections/"));
+        let text: String =
+            detections.map(|(_, text)| text.split("\nexamples:").next().unwrap_or(text)).collect();
+        for name in all {
+            let used = ["- ", "{", "not: {"].iter().any(|before| text.contains(&format!("{before}{name}:")));
+            assert!(used, "no detection uses {name}");
         }
     }
 

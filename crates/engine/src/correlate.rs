@@ -97,8 +97,13 @@ impl Engine<'_> {
             // The first days on record are taken as they are, unless something other than their newness speaks.
             let first_days =
                 known.first.is_none_or(|first| session.start.since(first) <= crate::baseline::BOOTSTRAP_US);
-            let beyond_novelty =
-                weigh(signals.iter().filter(|s| s.group != Group::Place), &rules.scoring).evidence;
+            // How people have always been let in when the logs begin (a key alone, a service account) is no finding
+            // that could keep their line from being known.
+            let logs_begin = session.start.since(self.first) <= crate::baseline::BOOTSTRAP_US;
+            let newness = |s: &Signal| {
+                s.group == Group::Place || logs_begin && rules.detections[s.detection].tells_newness()
+            };
+            let beyond_novelty = weigh(signals.iter().filter(|s| !newness(s)), &rules.scoring).evidence;
             let weight = if first_days { beyond_novelty } else { score.evidence };
             let teaches =
                 entered && !session.orphan && !session.refused && weight < rules.scoring.teach_below;

@@ -7,7 +7,7 @@ use crate::fold::infrastructure::{
 use crate::fold::principal::{ChangeSeen, Dossier, MfaEvent, NacSeen, OUTSIDE_SESSIONS, family};
 use crate::memo::{Map, Memo};
 use crate::session::{Deed, DeedKind, Protocol, Session, Touch};
-use portreeve_model::event::{Act, Change, Event, Flags, Mfa, Outcome, Service};
+use portreeve_model::event::{Act, Change, Event, Flags, Method, Mfa, Outcome, Service};
 use portreeve_model::facts::{Account, AccountKind, Context};
 use portreeve_model::signal::Evidence;
 use portreeve_model::{EventTime, Ip, Sym, SymbolTable};
@@ -764,17 +764,26 @@ impl<'c> Engine<'c> {
         let person =
             account.filter(|a| a.kind != AccountKind::Machine && !is_mac_name(&self.names.text(a.name)));
         let misplaced = ip.is_some() && self.memo.pool(self.context, ip).is_some();
-        let Some(account) = person else { return };
-        let principal = account.name;
-        let forbidden =
-            event.vlan != 0 && self.context.vlan_admits(event.vlan, account.department) == Some(false);
+        // MAB names the hardware address; whoever last showed it with 802.1X is the person.
+        let owner =
+            self.infrastructure.dot1x.get(&event.mac).copied().filter(|_| event.method == Method::Mab);
+        let (principal, department) = match (person, owner) {
+            (Some(account), _) => (account.name, account.department),
+            (None, Some(owner)) => (owner, self.memo.account(self.context, owner).department),
+            (None, None) => return,
+        };
+        let weakened = owner.is_some();
+        if event.method == Method::Dot1x && event.mac.is_some() {
+            self.infrastructure.dot1x.insert(event.mac, principal);
+        }
+        let forbidden = event.vlan != 0 && self.context.vlan_admits(event.vlan, department) == Some(false);
         let dossier = self.dossier(principal, event.time);
         dossier.push_nac(seen);
         if event.vlan != 0 {
             dossier.vlans.entry(event.vlan).or_default().add(event.time, OUTSIDE_SESSIONS);
         }
         dossier.active(event.time);
-        if misplaced && self.attribution.holder(ip, event.time).is_none() || forbidden {
+        if misplaced && self.attribution.holder(ip, event.time).is_none() || forbidden || weakened {
             let mut begun = event.clone();
             begun.act = Act::SessionStart;
             begun.src_ip = ip;

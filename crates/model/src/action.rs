@@ -13,6 +13,16 @@ pub enum ActionKind {
 }
 
 impl ActionKind {
+    pub const ALL: [ActionKind; 7] = [
+        ActionKind::BlockIp,
+        ActionKind::QuarantineAccount,
+        ActionKind::TerminateSession,
+        ActionKind::ResetPassword,
+        ActionKind::RevokeFactors,
+        ActionKind::CollectForensics,
+        ActionKind::EnforceMfa,
+    ];
+
     pub fn id(self) -> &'static str {
         match self {
             ActionKind::BlockIp => "block_ip",
@@ -22,18 +32,6 @@ impl ActionKind {
             ActionKind::RevokeFactors => "revoke_factors",
             ActionKind::CollectForensics => "collect_forensics",
             ActionKind::EnforceMfa => "enforce_mfa",
-        }
-    }
-
-    pub fn title(self) -> &'static str {
-        match self {
-            ActionKind::BlockIp => "Block the address",
-            ActionKind::QuarantineAccount => "Quarantine the account",
-            ActionKind::TerminateSession => "Terminate the session",
-            ActionKind::ResetPassword => "Reset the password",
-            ActionKind::RevokeFactors => "Revoke tokens and review factors",
-            ActionKind::CollectForensics => "Collect a forensic package",
-            ActionKind::EnforceMfa => "Enforce multi-factor authentication",
         }
     }
 }

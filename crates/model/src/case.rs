@@ -39,7 +39,9 @@ pub struct Person {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Question {
     pub id: &'static str,
-    pub text: &'static str,
+    pub text: String,
+    /// In few words, for narrow places.
+    pub label: String,
     pub answer: Tri,
     pub because: Untrusted,
     /// How it is known: "lease", "user name alone", "cleared history of 41 sessions".
@@ -54,8 +56,8 @@ pub struct Question {
 pub struct Criterion {
     pub id: &'static str,
     /// "E1" … "E4".
-    pub number: &'static str,
-    pub text: &'static str,
+    pub number: String,
+    pub text: String,
     pub state: Tri,
     pub because: Untrusted,
     /// True, but context explains it, so it does not escalate by itself.
@@ -148,6 +150,7 @@ pub struct Step {
 pub struct ProposedAction {
     pub order: u8,
     pub kind: ActionKind,
+    pub title: String,
     pub target: Untrusted,
     pub because: Untrusted,
     /// What stays open when this alone is done.

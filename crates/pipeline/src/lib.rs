@@ -5,6 +5,7 @@ mod account;
 pub mod codec;
 mod discover;
 mod evidence;
+pub mod examples;
 mod guard;
 mod parse;
 mod read;

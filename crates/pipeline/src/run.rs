@@ -90,7 +90,7 @@ pub fn run(
     fold(options, readings, state.as_mut(), &mut engine, &mut report)?;
     let rules = content.rules();
     let drafts = engine.judge(&rules);
-    let mut cases = triage(&engine, &rules, &drafts);
+    let mut cases = triage(&engine, &rules, &content.playbook, &drafts);
     close(&engine, tables, &cases, &mut report);
     stage(options, "collecting evidence");
     evidence::attach(&mut cases, &shown, &inputs, options, &mut report);

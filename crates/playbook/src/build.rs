@@ -1,11 +1,12 @@
 //! Writes the finished case.
 
+use crate::book::{Book, Row};
 use crate::containment::propose;
 use crate::escalation::{CRITERIA, Judgement, decide::decide, sentence};
 use crate::l1::STEPS;
 use crate::questions::QUESTIONS;
 use crate::t2::ACTIONS;
-use crate::view::{Answer, CaseView, line, lines};
+use crate::view::{Answer, CaseView, Taken, line, lines};
 use portreeve_engine::Engine;
 use portreeve_engine::baseline::{Level, What};
 use portreeve_engine::correlate::{Draft, Rules};
@@ -15,7 +16,7 @@ use portreeve_engine::session::Session;
 use portreeve_model::Ip;
 use portreeve_model::answer::Tri;
 use portreeve_model::case::{
-    Case, CaseCoverage, Criterion, GroupScore, Indicator, Person, PlaceLine, Question, SessionLine,
+    Case, CaseCoverage, Criterion, GroupScore, Indicator, Person, PlaceLine, Question, SessionLine, Step,
     TimelineEntry,
 };
 use portreeve_model::event::Reason;
@@ -24,10 +25,13 @@ use portreeve_model::place::Place;
 use portreeve_model::time::{Certainty, DAY_US};
 
 /// Answers the playbook for every draft. Sorted: most urgent first, then by score, then by id.
-pub fn triage(engine: &Engine<'_>, rules: &Rules, drafts: &[Draft]) -> Vec<Case> {
+pub fn triage(engine: &Engine<'_>, rules: &Rules, book: &Book, drafts: &[Draft]) -> Vec<Case> {
     let ids: Vec<String> = drafts.iter().map(|d| id_of(engine, d)).collect();
-    let mut cases: Vec<Case> =
-        drafts.iter().enumerate().filter_map(|(n, draft)| case(engine, rules, draft, &ids, n)).collect();
+    let mut cases: Vec<Case> = drafts
+        .iter()
+        .enumerate()
+        .filter_map(|(n, draft)| case(engine, rules, book, draft, &ids, n))
+        .collect();
     name_campaigns(&mut cases);
     cases.sort_by(|a, b| {
         b.decision.cmp(&a.decision).then(b.score_db.total_cmp(&a.score_db)).then_with(|| a.id.cmp(&b.id))
@@ -35,12 +39,21 @@ pub fn triage(engine: &Engine<'_>, rules: &Rules, drafts: &[Draft]) -> Vec<Case>
     cases
 }
 
-fn case(engine: &Engine<'_>, rules: &Rules, draft: &Draft, ids: &[String], n: usize) -> Option<Case> {
+fn case(
+    engine: &Engine<'_>,
+    rules: &Rules,
+    book: &Book,
+    draft: &Draft,
+    ids: &[String],
+    n: usize,
+) -> Option<Case> {
     let dossier = engine.dossier_of(draft.principal)?;
     let view = CaseView::new(engine, rules, draft, dossier);
-    let answers: Vec<(&'static str, Answer)> = QUESTIONS.iter().map(|q| (q.id, (q.answer)(&view))).collect();
+    let asked = book.questions.rows.iter().filter_map(|row| QUESTIONS.iter().find(|q| q.id == row.id));
+    let answers: Vec<(&'static str, Answer)> = asked.map(|q| (q.id, (q.answer)(&view))).collect();
+    let weighed = book.escalation.rows.iter().filter_map(|row| CRITERIA.iter().find(|c| c.id == row.id));
     let judged: Vec<(&'static str, Judgement)> =
-        CRITERIA.iter().map(|c| (c.id, (c.judge)(&view, &answers))).collect();
+        weighed.map(|c| (c.id, (c.judge)(&view, &answers))).collect();
     let by_id: Vec<(&'static str, &Judgement)> = judged.iter().map(|(id, j)| (*id, j)).collect();
     let decided = decide(&view, &by_id);
     let person = person(engine, &draft.account);
@@ -63,14 +76,18 @@ fn case(engine: &Engine<'_>, rules: &Rules, draft: &Draft, ids: &[String], n: us
             .iter()
             .map(|(group, raw, db)| GroupScore { group: *group, raw_db: raw.db(), db: db.db() })
             .collect(),
-        criteria: criteria(judged),
-        questions: questions(&answers),
+        criteria: criteria(book, judged),
+        questions: questions(book, &answers),
         indicators: draft.signals.iter().map(|s| indicator(&view, s)).collect(),
         source_ips: source_ips(&view),
         sessions: sessions(&view),
-        l1_steps: STEPS.iter().map(|s| (s.take)(&view, &answers)).collect(),
-        t2_actions: ACTIONS.iter().map(|a| (a.take)(&view, &answers)).collect(),
-        containment: propose(&view, decided.decision, &answers),
+        l1_steps: tasks(&book.l1.rows, |id| {
+            STEPS.iter().find(|s| s.id == id).map(|s| (s.id, (s.take)(&view, &answers)))
+        }),
+        t2_actions: tasks(&book.t2.rows, |id| {
+            ACTIONS.iter().find(|a| a.id == id).map(|a| (a.id, (a.take)(&view, &answers)))
+        }),
+        containment: propose(&view, book, decided.decision, &answers),
         timeline: timeline(&view),
         coverage: coverage(&view, &answers),
         related: draft.related.iter().map(|(at, why)| (ids[*at].clone(), why.clone())).collect(),
@@ -111,14 +128,29 @@ fn person(engine: &Engine<'_>, account: &Account) -> Person {
     }
 }
 
-fn criteria(judged: Vec<(&'static str, Judgement)>) -> Vec<Criterion> {
+/// The steps in the order and words of the book.
+fn tasks(rows: &[Row], take: impl Fn(&str) -> Option<(&'static str, Taken)>) -> Vec<Step> {
+    let taken = rows.iter().filter_map(|row| Some((row, take(&row.id)?)));
+    taken
+        .map(|(row, (id, t))| Step {
+            id,
+            title: row.text.clone(),
+            done: t.done,
+            finding: t.finding,
+            next: t.next,
+            evidence: t.evidence,
+        })
+        .collect()
+}
+
+fn criteria(book: &Book, judged: Vec<(&'static str, Judgement)>) -> Vec<Criterion> {
     judged
         .into_iter()
-        .zip(CRITERIA)
-        .map(|((id, j), c)| Criterion {
+        .filter_map(|(id, j)| Some((id, j, book.escalation.rows.iter().find(|c| c.id == id)?)))
+        .map(|(id, j, c)| Criterion {
             id,
-            number: c.number,
-            text: c.text,
+            number: c.number.clone(),
+            text: c.text.clone(),
             state: j.answer.tri,
             because: j.answer.because.into(),
             explained: j.explained.iter().map(|e| sentence(e).into()).collect(),
@@ -127,13 +159,14 @@ fn criteria(judged: Vec<(&'static str, Judgement)>) -> Vec<Criterion> {
         .collect()
 }
 
-fn questions(answers: &[(&'static str, Answer)]) -> Vec<Question> {
+fn questions(book: &Book, answers: &[(&'static str, Answer)]) -> Vec<Question> {
     answers
         .iter()
-        .zip(QUESTIONS)
-        .map(|((id, a), q)| Question {
+        .filter_map(|(id, a)| Some((id, a, book.questions.rows.iter().find(|q| q.id == *id)?)))
+        .map(|(id, a, q)| Question {
             id,
-            text: q.text,
+            text: q.text.clone(),
+            label: q.label.clone(),
             answer: a.tri,
             because: a.because.clone().into(),
             known_by: a.known_by.clone().into(),

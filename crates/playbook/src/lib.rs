@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock. Every answer is yes, no or unknown, says why and from which records, and names what is
 //! missing where it is unknown.
 
+pub mod book;
 mod build;
 pub mod containment;
 pub mod escalation;
@@ -11,5 +12,6 @@ pub mod questions;
 pub mod t2;
 mod view;
 
+pub use book::Book;
 pub use build::triage;
 pub use view::{Answer, CaseView};

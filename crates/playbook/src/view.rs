@@ -10,6 +10,7 @@ use portreeve_model::answer::Tri;
 use portreeve_model::case::EvidenceLine;
 use portreeve_model::signal::Evidence;
 use portreeve_model::time::Certainty;
+use portreeve_model::untrusted::Untrusted;
 use portreeve_model::{Ip, Sym};
 
 /// An answer before it is written into the case.
@@ -41,6 +42,16 @@ impl Answer {
         self.evidence.truncate(12);
         self
     }
+}
+
+/// What came of a step for L1 or an action for T2, before it is written into the case.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// Done by the program, against open for a person.
+    pub done: bool,
+    pub finding: Untrusted,
+    pub next: Untrusted,
+    pub evidence: Vec<EvidenceLine>,
 }
 
 /// One case with its dossier; read-only.

@@ -168,22 +168,13 @@ fn block(case: &Case, style: Style, width: usize, to: &mut dyn Write) -> io::Res
             other => other.to_owned(),
         };
         wrapped(
-            &format!("{:24} {mark}: {}", short(question.id), clean(question.because.raw())),
+            &format!("{:24} {mark}: {}", question.label, clean(question.because.raw())),
             "  ",
             width,
             to,
         )?;
     }
     Ok(())
-}
-
-fn short(id: &str) -> String {
-    match id {
-        "ip_seen_before" => "address seen before?".to_owned(),
-        "lateral_movement" => "lateral movement?".to_owned(),
-        "mfa_bypassed_or_absent" => "MFA bypassed or absent?".to_owned(),
-        other => other.replace('_', " "),
-    }
 }
 
 /// To the second; the case itself keeps the rest.

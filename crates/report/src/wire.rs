@@ -430,8 +430,8 @@ impl From<&m::Case> for Case {
                 .iter()
                 .map(|x| Criterion {
                     id: x.id.to_owned(),
-                    number: x.number.to_owned(),
-                    text: x.text.to_owned(),
+                    number: x.number.clone(),
+                    text: x.text.clone(),
                     state: x.state.state().to_owned(),
                     because: x.because.raw().to_owned(),
                     explained: texts(&x.explained),
@@ -443,7 +443,7 @@ impl From<&m::Case> for Case {
                 .iter()
                 .map(|q| Question {
                     id: q.id.to_owned(),
-                    text: q.text.to_owned(),
+                    text: q.text.clone(),
                     answer: q.answer.answer().to_owned(),
                     because: q.because.raw().to_owned(),
                     known_by: q.known_by.raw().to_owned(),
@@ -481,7 +481,7 @@ impl From<&m::Case> for Case {
                 .map(|a| Action {
                     order: a.order,
                     id: a.kind.id().to_owned(),
-                    title: a.kind.title().to_owned(),
+                    title: a.title.clone(),
                     target: a.target.raw().to_owned(),
                     because: a.because.raw().to_owned(),
                     leaves_open: a.leaves_open.raw().to_owned(),

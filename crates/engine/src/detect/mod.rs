@@ -42,6 +42,20 @@ pub struct Detection {
     pub baseline: bool,
 }
 
+impl Detection {
+    /// Says only that a way in is weak and new, of which the second is true of everything when the logs begin.
+    pub fn tells_newness(&self) -> bool {
+        let new = |op: &Op| match op {
+            Op::PlaceNovelty { min, .. } => *min >= PlaceNovelty::NewNetworkKnownArea,
+            Op::Level { is, .. } => !is.contains(&ops::LevelName::Cleared),
+            _ => false,
+        };
+        self.rule.is_none()
+            && matches!(self.group, Group::Auth | Group::Gateway | Group::Account)
+            && self.when.iter().any(new)
+    }
+}
+
 /// What an operator found in a session.
 #[derive(Clone, Debug, Default)]
 pub struct Finding {

@@ -1,7 +1,7 @@
 //! Sources, gateways and the organisation: who attempted what from where, and what all accounts together use.
 
 use crate::memo::Map;
-use portreeve_model::event::{Act, Event, Service};
+use portreeve_model::event::{Act, Event, Mac, Service};
 use portreeve_model::signal::Evidence;
 use portreeve_model::{EventTime, Ip, Sym};
 use std::collections::{BTreeMap, VecDeque};
@@ -135,6 +135,8 @@ pub struct Infrastructure {
     pub rights: FirstUses<(Sym, Sym)>,
     /// Accounts whose sessions at a gateway and group showed a second factor, and those that did not.
     pub factor_use: Map<(Sym, Sym), (u32, u32)>,
+    /// Who last showed a hardware address with 802.1X; as many as the company has devices.
+    pub dot1x: Map<Mac, Sym>,
     /// Accounts created, made administrators or given rights, by canonical name of the object.
     pub created: Map<Sym, Vec<GatewayChange>>,
     /// Alerts by canonical host.

@@ -1,5 +1,6 @@
 //! Which actions, on whom, in which order, and what each leaves open.
 
+use crate::book::Book;
 use crate::view::{Answer, CaseView};
 use portreeve_engine::detect::ops::mfa::{State, assess};
 use portreeve_model::action::ActionKind;
@@ -9,9 +10,10 @@ use portreeve_model::event::Service;
 use portreeve_model::facts::AccountKind;
 use portreeve_model::net::NetworkClass;
 
-/// The order that works: shut the way back in, end what runs, change what is known, then look and mend.
+/// Titles and order are the book's: shut the way back in, end what runs, change what is known, then look and mend.
 pub fn propose(
     case: &CaseView<'_>,
+    book: &Book,
     decision: Decision,
     answers: &[(&'static str, Answer)],
 ) -> Vec<ProposedAction> {
@@ -81,6 +83,10 @@ pub fn propose(
             "",
         ));
     }
+    for a in &mut actions {
+        a.title = book.action(a.kind).1;
+    }
+    actions.sort_by_key(|a| book.action(a.kind).0);
     for (n, a) in actions.iter_mut().enumerate() {
         a.order = u8::try_from(n + 1).unwrap_or(u8::MAX);
     }
@@ -98,6 +104,7 @@ fn action(
     ProposedAction {
         order: 0,
         kind,
+        title: String::new(),
         target: target.into(),
         because: because.into(),
         leaves_open: leaves_open.into(),

@@ -8,12 +8,7 @@ use portreeve_model::answer::Tri;
 use portreeve_model::facts::Explained;
 use portreeve_model::signal::{Group, Millideciban};
 
-pub(super) static CRITERION: Criterion = Criterion {
-    id: "baseline_anomaly",
-    number: "E2",
-    text: "The access shows anomalies against baseline user behaviour patterns",
-    judge,
-};
+pub(super) static CRITERION: Criterion = Criterion { id: "baseline_anomaly", judge };
 
 /// Evidence about how the access differs from what is usual, as against what was done afterwards.
 const GROUPS: [Group; 9] = [

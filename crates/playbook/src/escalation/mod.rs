@@ -12,8 +12,6 @@ use portreeve_model::facts::Explained;
 
 pub struct Criterion {
     pub id: &'static str,
-    pub number: &'static str,
-    pub text: &'static str,
     pub judge: fn(&CaseView<'_>, &[(&'static str, Answer)]) -> Judgement,
 }
 

@@ -1,13 +1,12 @@
 //! Does the place match the person's current location or recent travel?
 
 use super::L1Step;
-use crate::view::{Answer, CaseView, lines};
+use crate::view::{Answer, CaseView, Taken, lines};
 use portreeve_model::answer::Tri;
-use portreeve_model::case::Step;
 
 pub(super) static STEP: L1Step = L1Step { id: "location_or_travel", take };
 
-fn take(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Step {
+fn take(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Taken {
     let answer =
         answers.iter().find(|(id, _)| *id == "geo_matches_known_location_or_travel").map(|(_, a)| a.clone());
     let answer = answer.unwrap_or_default();
@@ -18,9 +17,7 @@ fn take(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Step {
     };
     let travel =
         if case.engine.coverage().travel { "travel.csv was read" } else { "no travel.csv was given" };
-    Step {
-        id: "location_or_travel",
-        title: "Confirm that the location matches the user's current location or recent travel".to_owned(),
+    Taken {
         done: answer.tri == Tri::Yes,
         finding: format!("{} ({travel})", answer.because).into(),
         next: next.into(),

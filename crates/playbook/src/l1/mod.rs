@@ -3,12 +3,11 @@
 mod location_or_travel;
 mod session_is_legitimate;
 
-use crate::view::{Answer, CaseView};
-use portreeve_model::case::Step;
+use crate::view::{Answer, CaseView, Taken};
 
 pub struct L1Step {
     pub id: &'static str,
-    pub take: fn(&CaseView<'_>, &[(&'static str, Answer)]) -> Step,
+    pub take: fn(&CaseView<'_>, &[(&'static str, Answer)]) -> Taken,
 }
 
 pub static STEPS: &[&L1Step] = &[&session_is_legitimate::STEP, &location_or_travel::STEP];

@@ -1,12 +1,11 @@
 //! Does the access belong to a legitimate session, and what else happened in it?
 
 use super::L1Step;
-use crate::view::{Answer, CaseView, lines};
-use portreeve_model::case::Step;
+use crate::view::{Answer, CaseView, Taken, lines};
 
 pub(super) static STEP: L1Step = L1Step { id: "session_is_legitimate", take };
 
-fn take(case: &CaseView<'_>, _: &[(&'static str, Answer)]) -> Step {
+fn take(case: &CaseView<'_>, _: &[(&'static str, Answer)]) -> Taken {
     let main = case.main();
     let s = main.session;
     let mut text = format!(
@@ -40,9 +39,7 @@ fn take(case: &CaseView<'_>, _: &[(&'static str, Answer)]) -> Step {
         text.push_str(&format!("; at the same time the account was used elsewhere: {}", others.join(", ")));
     }
     let evidence = lines(&s.evidence[..s.evidence.len().min(8)]);
-    Step {
-        id: "session_is_legitimate",
-        title: "Validate that the remote access belongs to a legitimate user session".to_owned(),
+    Taken {
         done: false,
         finding: text.into(),
         next: format!("Ask {} by a known telephone number whether this was them; do not use mail or chat of the account.", case.text(s.principal)).into(),

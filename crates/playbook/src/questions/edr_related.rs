@@ -8,11 +8,7 @@ use portreeve_model::answer::Tri;
 use portreeve_model::signal::Evidence;
 use portreeve_model::time::DAY_US;
 
-pub(super) static QUESTION: Question = Question {
-    id: "edr_related",
-    text: "Are there EDR alerts that coincide with the remote session?",
-    answer,
-};
+pub(super) static QUESTION: Question = Question { id: "edr_related", answer };
 
 fn answer(case: &CaseView<'_>) -> Answer {
     if !case.engine.seen(SeenKind::Edr) {

@@ -5,11 +5,7 @@ use crate::view::{Answer, CaseView};
 use portreeve_model::answer::Tri;
 use portreeve_model::net::NetworkClass;
 
-pub(super) static QUESTION: Question = Question {
-    id: "geo_matches_known_location_or_travel",
-    text: "Does the address's location match the user's known location or recent travel?",
-    answer,
-};
+pub(super) static QUESTION: Question = Question { id: "geo_matches_known_location_or_travel", answer };
 
 fn answer(case: &CaseView<'_>) -> Answer {
     let main = case.access();

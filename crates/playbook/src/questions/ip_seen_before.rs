@@ -6,11 +6,7 @@ use portreeve_engine::session::Session;
 use portreeve_model::answer::Tri;
 use portreeve_model::time::HOUR_US;
 
-pub(super) static QUESTION: Question = Question {
-    id: "ip_seen_before",
-    text: "Has the user's IP address been seen previously in legitimate activity?",
-    answer,
-};
+pub(super) static QUESTION: Question = Question { id: "ip_seen_before", answer };
 
 fn answer(case: &CaseView<'_>) -> Answer {
     let main = case.access();

@@ -4,8 +4,7 @@ use super::Question;
 use crate::view::{Answer, CaseView};
 use portreeve_model::answer::Tri;
 
-pub(super) static QUESTION: Question =
-    Question { id: "known_malicious_ip", text: "Is the source address known to be malicious?", answer };
+pub(super) static QUESTION: Question = Question { id: "known_malicious_ip", answer };
 
 fn answer(case: &CaseView<'_>) -> Answer {
     if !case.engine.coverage().intel {

@@ -8,11 +8,7 @@ use portreeve_model::answer::Tri;
 use portreeve_model::event::Service;
 use portreeve_model::time::HOUR_US;
 
-pub(super) static QUESTION: Question = Question {
-    id: "lateral_movement",
-    text: "Are there correlated logs indicating lateral movement or additional suspicious activity following this access?",
-    answer,
-};
+pub(super) static QUESTION: Question = Question { id: "lateral_movement", answer };
 
 fn answer(case: &CaseView<'_>) -> Answer {
     let signals: Vec<_> = case.supporting(Criterion::LateralMovement).collect();

@@ -5,11 +5,7 @@ use crate::view::{Answer, CaseView};
 use portreeve_engine::detect::ops::mfa::{State, assess};
 use portreeve_model::answer::Tri;
 
-pub(super) static QUESTION: Question = Question {
-    id: "mfa_bypassed_or_absent",
-    text: "Was multi-factor authentication bypassed or not used during the login session?",
-    answer,
-};
+pub(super) static QUESTION: Question = Question { id: "mfa_bypassed_or_absent", answer };
 
 fn answer(case: &CaseView<'_>) -> Answer {
     let main = assess(&case.main());

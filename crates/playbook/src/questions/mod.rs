@@ -1,4 +1,4 @@
-//! The playbook's questions, one file each. A new one is a file, two lines here and one in `T1133.yml`.
+//! The playbook's questions, one file each. A new one is a file, two lines here and an entry in `T1133.yml`.
 
 mod edr_related;
 mod geo_matches_known_location_or_travel;
@@ -10,13 +10,12 @@ mod privilege_inconsistent_with_role;
 
 use crate::view::{Answer, CaseView};
 
+/// The text of a question, and its place among the others, stand in the book.
 pub struct Question {
     pub id: &'static str,
-    pub text: &'static str,
     pub answer: fn(&CaseView<'_>) -> Answer,
 }
 
-/// In the order in which a case shows them: the playbook's own three first.
 pub static QUESTIONS: &[&Question] = &[
     &ip_seen_before::QUESTION,
     &lateral_movement::QUESTION,

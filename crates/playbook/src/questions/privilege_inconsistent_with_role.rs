@@ -5,11 +5,7 @@ use crate::view::{Answer, CaseView};
 use portreeve_engine::detect::Criterion;
 use portreeve_model::answer::Tri;
 
-pub(super) static QUESTION: Question = Question {
-    id: "privilege_inconsistent_with_role",
-    text: "Were privileges used or gained that are inconsistent with the user's role?",
-    answer,
-};
+pub(super) static QUESTION: Question = Question { id: "privilege_inconsistent_with_role", answer };
 
 fn answer(case: &CaseView<'_>) -> Answer {
     let signals: Vec<_> = case.supporting(Criterion::PrivilegeInconsistentWithRole).collect();

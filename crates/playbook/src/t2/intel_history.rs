@@ -1,13 +1,12 @@
 //! The addresses against intelligence, and who else used them.
 
 use super::{T2Action, answer_to};
-use crate::view::{Answer, CaseView, lines};
+use crate::view::{Answer, CaseView, Taken, lines};
 use portreeve_model::answer::Tri;
-use portreeve_model::case::Step;
 
 pub(super) static ACTION: T2Action = T2Action { id: "intel_history", take };
 
-fn take(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Step {
+fn take(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Taken {
     let intel = answer_to(answers, "known_malicious_ip");
     let mut text = intel.because.clone();
     for ip in case.public_ips().into_iter().take(4) {
@@ -30,9 +29,7 @@ fn take(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Step {
             text.push_str(&format!("; {ip} was also used by {}", others.join(", ")));
         }
     }
-    Step {
-        id: "intel_history",
-        title: "Cross-reference the addresses with threat intelligence".to_owned(),
+    Taken {
         done: intel.tri != Tri::Unknown,
         finding: text.into(),
         next: if intel.tri == Tri::Unknown {

@@ -1,14 +1,13 @@
 //! Hosts and accounts that the session reached, in time order.
 
 use super::{T2Action, answer_to};
-use crate::view::{Answer, CaseView, lines};
+use crate::view::{Answer, CaseView, Taken, lines};
 use portreeve_engine::detect::ops::post::known_host;
 use portreeve_model::answer::Tri;
-use portreeve_model::case::Step;
 
 pub(super) static ACTION: T2Action = T2Action { id: "lateral_graph", take };
 
-fn take(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Step {
+fn take(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Taken {
     let answer = answer_to(answers, "lateral_movement");
     let mut steps = Vec::new();
     for subject in case.subjects() {
@@ -26,9 +25,7 @@ fn take(case: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> Step {
         text.push_str(&format!("; and {} more", steps.len() - 20));
     }
     let evidence: Vec<_> = steps.iter().take(12).map(|s| s.2).collect();
-    Step {
-        id: "lateral_graph",
-        title: "Analyse lateral movement of the account".to_owned(),
+    Taken {
         done: answer.tri != Tri::Unknown,
         finding: text.into(),
         next: answer.needs.first().map_or(String::new(), |n| format!("Get {n}.")).into(),

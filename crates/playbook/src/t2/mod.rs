@@ -5,12 +5,11 @@ mod intel_history;
 mod lateral_graph;
 mod tools_and_commands;
 
-use crate::view::{Answer, CaseView};
-use portreeve_model::case::Step;
+use crate::view::{Answer, CaseView, Taken};
 
 pub struct T2Action {
     pub id: &'static str,
-    pub take: fn(&CaseView<'_>, &[(&'static str, Answer)]) -> Step,
+    pub take: fn(&CaseView<'_>, &[(&'static str, Answer)]) -> Taken,
 }
 
 pub static ACTIONS: &[&T2Action] =

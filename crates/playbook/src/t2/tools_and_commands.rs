@@ -1,13 +1,12 @@
 //! External tools and commands of the session.
 
 use super::T2Action;
-use crate::view::{Answer, CaseView, lines};
+use crate::view::{Answer, CaseView, Taken, lines};
 use portreeve_engine::fold::infrastructure::SeenKind;
-use portreeve_model::case::Step;
 
 pub(super) static ACTION: T2Action = T2Action { id: "tools_and_commands", take };
 
-fn take(case: &CaseView<'_>, _: &[(&'static str, Answer)]) -> Step {
+fn take(case: &CaseView<'_>, _: &[(&'static str, Answer)]) -> Taken {
     let mut deeds: Vec<_> = case.suspects().flat_map(|s| &s.deeds).collect();
     deeds.sort_by_key(|d| (d.time, d.evidence.raw));
     let shown: Vec<String> = deeds
@@ -30,9 +29,7 @@ fn take(case: &CaseView<'_>, _: &[(&'static str, Answer)]) -> Step {
         (true, false) => "no log of commands was read".to_owned(),
     };
     let evidence: Vec<_> = deeds.iter().take(12).map(|d| d.evidence).collect();
-    Step {
-        id: "tools_and_commands",
-        title: "Correlate with external tools and command execution logs".to_owned(),
+    Taken {
         done: covered,
         finding: finding.into(),
         next: if covered {

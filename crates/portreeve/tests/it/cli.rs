@@ -144,3 +144,41 @@ fn a_closed_pipe_is_no_failure() {
     let status = child.wait().expect("ends");
     assert!(status.success(), "{status}");
 }
+
+#[test]
+fn detections_are_tested_by_their_examples() {
+    let out = portreeve().args(["detections", "--test"]).assert().success();
+    assert!(String::from_utf8_lossy(&out.get_output().stdout).contains("examples expect"));
+    let dir = TempDir::new().expect("a directory");
+    let (family, scoring) = (dir.path().join("detections/mine"), dir.path().join("scoring"));
+    fs::create_dir_all(&family).expect("directories");
+    fs::create_dir_all(&scoring).expect("directories");
+    let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../content/scoring/groups.yml");
+    fs::copy(shipped, scoring.join("groups.yml")).expect("copied");
+    let mine = r#"
+id: mine.lisbon
+title: In from elsewhere
+technique: [T1133]
+row: indicators.unfamiliar_place
+group: place
+points: 3
+needs: [source_ip]
+when: [{entered: true}, {place_novelty: {min: new_network}}]
+because: elsewhere
+examples:
+  - fires: from Lisbon
+    story: [anna works 10d vpn from home, 0 anna enters vpn from lisbon]
+  - silent: at home
+    story: [anna works 10d vpn from home, 0 anna enters vpn from PLACE]
+"#;
+    let test = |place: &str, code: i32| {
+        fs::write(family.join("lisbon.yml"), mine.replace("PLACE", place)).expect("written");
+        let out = portreeve().args(["detections", "--test", "--content"]).arg(dir.path()).assert().code(code);
+        String::from_utf8_lossy(&out.get_output().stderr).into_owned()
+    };
+    test("home", 0);
+    let fires = test("hamburg", 65);
+    assert!(fires.contains("mine.lisbon: \"at home\" fires"), "{fires}");
+    let typo = test("hoem", 64);
+    assert!(typo.contains("detections/mine/lisbon.yml: example 2: ") && typo.contains("`hoem`"), "{typo}");
+}

@@ -50,6 +50,16 @@ fn sources() -> String {
     text
 }
 
+/// The playbook names each folder of log sources, and no other.
+#[test]
+fn log_sources_are_the_rows_of_the_playbook() {
+    let content = portreeve_content::Content::embedded().expect("content");
+    let mut read: Vec<&str> = portreeve_sources::all().map(|s| s.row.folder()).collect();
+    read.dedup();
+    let written: Vec<&str> = content.playbook.log_sources.rows.iter().map(|r| r.id.as_str()).collect();
+    assert_eq!(read, written);
+}
+
 #[test]
 fn every_command_of_the_readme_exists() {
     let readme = read("README.md");

@@ -315,10 +315,15 @@ fn factor_changes<'a>(
     after_us: i64,
 ) -> impl Iterator<Item = &'a ChangeSeen> {
     let (from, to) = (s.session.start.minus(before_us), s.session.start.plus(after_us));
+    // A password that somebody else reset is as good as a factor; one that its owner changed is daily life.
+    let by_another = move |c: &ChangeSeen| c.actor.is_some() && c.actor != s.session.principal;
     s.dossier.changes.iter().filter(move |c| {
-        matches!(c.change, Change::FactorEnrolled | Change::FactorReset | Change::FactorRemoved)
-            && from <= c.time
-            && c.time <= to
+        let counts = match c.change {
+            Change::FactorEnrolled | Change::FactorReset | Change::FactorRemoved => true,
+            Change::PasswordReset => by_another(c),
+            _ => false,
+        };
+        counts && from <= c.time && c.time <= to
     })
 }
 
@@ -328,7 +333,9 @@ fn enrolled_by_intruder<'a>(s: &'a Subject<'_>) -> Option<&'a ChangeSeen> {
         return None;
     }
     let day = 24 * 60 * MINUTE_US;
-    factor_changes(s, day, day).find(|c| c.ip.is_some() && s.session.stays.iter().any(|x| x.ip == c.ip))
+    factor_changes(s, day, day)
+        .filter(|c| c.change != Change::PasswordReset)
+        .find(|c| c.ip.is_some() && s.session.stays.iter().any(|x| x.ip == c.ip))
 }
 
 pub(super) fn is(s: &Subject<'_>, states: &[State]) -> Verdict {

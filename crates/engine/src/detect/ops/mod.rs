@@ -227,7 +227,8 @@ pub enum Op {
     Commands {
         list: CommandList,
         count: Bounds,
-        within: Span,
+        #[serde(default)]
+        within: Option<Span>,
     },
     Deeds {
         changes: Vec<ChangeName>,
@@ -372,7 +373,9 @@ impl Op {
             }
             Op::FailedHosts { count, within } => post::failed_hosts(s, *count, within.0),
             Op::AccountSwitch { count } => post::account_switch(s, *count),
-            Op::Commands { list, count, within } => post::commands(s, *list, *count, within.0),
+            Op::Commands { list, count, within } => {
+                post::commands(s, *list, *count, within.map_or(i64::MAX, |w| w.0))
+            }
             Op::Deeds { changes, count, unusual } => post::deeds(s, changes, *count, *unusual),
             Op::Apis { unusual, count } => post::apis(s, *unusual, *count),
             Op::RemoteShell(wanted) => post::remote_shell(s, *wanted),

@@ -1,6 +1,7 @@
 //! After the access: hosts, accounts, commands, changes, alerts.
 
 use super::{Bounds, ChangeName, CommandList, attempts::span, counted};
+use crate::baseline::{Level, What};
 use crate::detect::{Finding, Subject, Verdict};
 use crate::session::{Deed, DeedKind, Session, Touch};
 use portreeve_model::event::{Change, Event, Flags};
@@ -19,17 +20,17 @@ pub(super) struct Wanted {
 /// Was the host reached over this protocol before the session, in use that does not share the session's own
 /// new address or device?
 pub fn known_host(s: &Subject<'_>, touch: &Touch) -> bool {
-    let excluded = |index: usize| {
-        index == s.session.index
-            || s.dossier.sessions.get(index).is_some_and(|o| shares_novelty(s.session, o))
-    };
+    let excluded = |index: usize| not_independent(s, index);
     let usage = |protocol| s.dossier.hosts.get(&(touch.host, protocol));
     usage(touch.protocol).is_some_and(|u| u.before(s.session.start, &excluded))
 }
 
-/// Another session from the same address, or with the same device: what it did is not independent history.
-fn shares_novelty(a: &Session, b: &Session) -> bool {
-    a.stays.iter().any(|x| b.stays.iter().any(|y| x.ip == y.ip))
+/// The session itself, or another one from the same address while that is not known to be the principal's own: what it
+/// did is no independent history.
+fn not_independent(s: &Subject<'_>, index: usize) -> bool {
+    let shares = |o: &Session| o.stays.iter().any(|x| s.session.stays.iter().any(|y| x.ip == y.ip));
+    index == s.session.index
+        || s.level(What::Ip) != Level::Cleared && s.dossier.sessions.get(index).is_some_and(shares)
 }
 
 fn touches<'a>(s: &'a Subject<'_>, wanted: &'a Wanted) -> impl Iterator<Item = &'a Touch> {
@@ -285,10 +286,7 @@ pub fn usual_right(s: &Subject<'_>, deed: &Deed) -> bool {
             None => return false,
         }
     };
-    let excluded = |index: usize| {
-        index == s.session.index
-            || s.dossier.sessions.get(index).is_some_and(|o| shares_novelty(s.session, o))
-    };
+    let excluded = |index: usize| not_independent(s, index);
     s.dossier.rights.get(&name).is_some_and(|u| u.before(s.session.start, &excluded))
         || deed.kind == DeedKind::Api && peers_with_right(s, name) >= PEERS
 }
