@@ -68,7 +68,8 @@ pub struct Tables {
     accounts: HashMap<Sym, Account>,
     /// Any spelling, lower case, to the canonical account.
     spellings: HashMap<String, Sym>,
-    egress: Ranges<(Sym, Place)>,
+    /// Label, place, and whether people sit there: a cloud's NAT or a proxy's exit is no office.
+    egress: Ranges<(Sym, Place, bool)>,
     pools: Ranges<Sym>,
     vlan_ranges: Ranges<Sym>,
     vlans: HashMap<u16, Vec<Sym>>,
@@ -267,13 +268,17 @@ impl Tables {
             egress.push((cidr(&row)?, names.intern(row.get("label"))));
             Ok(())
         });
-        let located: Vec<(Cidr, (Sym, Place))> = egress
+        let located: Vec<(Cidr, (Sym, Place, bool))> = egress
             .into_iter()
             .map(|(cidr, label)| {
                 let mut place = self.located(Ip(cidr.base.0 | u128::from(cidr.bits < 128)));
+                let people = !matches!(
+                    place.class,
+                    NetworkClass::Hosting | NetworkClass::Relay | NetworkClass::CommercialVpn
+                );
                 place.class = NetworkClass::Own;
                 place.label = label;
-                (cidr, (label, place))
+                (cidr, (label, place, people))
             })
             .collect();
         self.egress = Ranges::new(located);
@@ -548,7 +553,7 @@ impl Tables {
     }
 
     fn placed(&self, ip: Ip) -> Place {
-        if let Some((_, place)) = self.egress.get(ip) {
+        if let Some((_, place, _)) = self.egress.get(ip) {
             return *place;
         }
         if ip.is_private() {
@@ -721,7 +726,11 @@ impl Context for Tables {
     }
 
     fn offices(&self) -> Vec<Place> {
-        self.egress.values().map(|(_, p)| *p).filter(|p| p.point.is_some()).collect()
+        self.egress
+            .values()
+            .filter(|(_, p, people)| *people && p.point.is_some())
+            .map(|(_, p, _)| *p)
+            .collect()
     }
 
     fn explained(&self, account: Sym, ip: Ip, at: EventTime) -> Vec<Explained> {

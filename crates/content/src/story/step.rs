@@ -266,6 +266,7 @@ impl Step {
                     return Err(format!("`{text}` is no hardware address"));
                 }
             }
+            "change" => event.change = words::change(value()?)?,
             "method" => event.method = words::method(value()?)?,
             "mfa" => event.mfa = words::mfa(value()?)?,
             "factor" => event.factor = words::factor(value()?)?,

@@ -136,7 +136,9 @@ pub fn assess(s: &Subject<'_>) -> Assessment {
         return a;
     }
     if seen.mfa == Mfa::Claimed {
-        if s.level(What::Device) == Level::New && s.novelty() >= PlaceNovelty::NewNetwork {
+        // Before there is any history everything is new.
+        let known = s.known.sessions > 0;
+        if known && s.level(What::Device) == Level::New && s.novelty() >= PlaceNovelty::NewNetwork {
             return Assessment::new(
                 State::Bypassed,
                 "a remembered factor was used from a device and network new to the account",
