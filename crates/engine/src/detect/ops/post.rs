@@ -278,6 +278,13 @@ pub fn usual_right(s: &Subject<'_>, deed: &Deed) -> bool {
     {
         return true;
     }
+    // Administrators read stored credentials; from a new place that is not a matter of role alone.
+    if s.account.privileged == Some(true)
+        && deed.change == Change::CredentialAccess
+        && s.novelty() <= crate::detect::PlaceNovelty::NewNetworkKnownArea
+    {
+        return true;
+    }
     let name = if deed.kind == DeedKind::Api {
         deed.detail
     } else {
@@ -423,10 +430,11 @@ pub(super) fn alert(s: &Subject<'_>, min_severity: u8, within_us: i64) -> Verdic
     let Some(worst) = found.iter().max_by_key(|e| (e.severity, std::cmp::Reverse(e.order()))) else {
         return Verdict::Silent;
     };
+    let hosts = list(s, found.iter().map(|e| e.host.or(e.device)).filter(|h| h.is_some()));
     let facts = vec![
         ("alert", s.text(worst.detail)),
         ("alerts", counted(found.len(), "alert")),
-        ("host_names", list(s, found.iter().map(|e| e.host.or(e.device)))),
+        ("host_names", if hosts.is_empty() { "the account".to_owned() } else { hosts }),
     ];
     let evidence = found.iter().take(8).map(|e| Evidence { time: e.time, raw: e.raw }).collect();
     Verdict::Fires(Finding::with(facts, evidence).at(found[0].time))
