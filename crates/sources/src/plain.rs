@@ -125,6 +125,8 @@ struct Found {
     address: Option<(usize, Ip)>,
     time: Option<(usize, EventTime)>,
     outcome: Outcome,
+    /// The message of a record with fields.
+    message: String,
 }
 
 impl Found {
@@ -138,6 +140,9 @@ impl Found {
         let value = value.trim().trim_matches('"');
         if value.is_empty() {
             return;
+        }
+        if matches!(key, "msg" | "message" | "eventdescription") && value.len() > self.message.len() {
+            value.clone_into(&mut self.message);
         }
         let rank = |list: &[&str]| list.iter().position(|n| *n == key);
         // A security identifier says less than any name.
@@ -409,9 +414,12 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let mut header = r.header_time();
     if crate::pan::kind(r).is_some() {
         let row = crate::pan::Columns::of(r);
+        let (user, source) = row.who();
         header = row.time(r).or(header);
-        found.user =
-            Some(row.c[12]).filter(|u| !u.is_empty()).map(|u| (50, String::from_utf8_lossy(u).into_owned()));
+        found.user = Some(row.plain(user))
+            .filter(|u| !u.is_empty())
+            .map(|u| (50, String::from_utf8_lossy(&u).into_owned()));
+        found.address = Some(Ip::parse(source)).filter(|ip| ip.is_some()).map(|ip| (50, ip));
     }
     match r.shape {
         Shape::Json => {
@@ -471,6 +479,8 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             }
         }
     }
+    let message = std::mem::take(&mut found.message);
+    words(message.as_bytes(), &mut found);
     let at = header.or_else(|| found.time.map(|(_, t)| (t, Certainty::Exact)));
     if at.is_none() && found.user.is_none() && found.address.is_none() {
         return Parsed::Irrelevant(Kind::OtherMessage);

@@ -176,7 +176,10 @@ pub fn leef(text: &[u8]) -> Option<Leef<'_>> {
     parts.next()?;
     let fields = [parts.next()?, parts.next()?, parts.next()?, parts.next()?];
     if !two {
-        return Some((fields, b'\t', parts.next().unwrap_or_default()));
+        // Tabs by the book; some vendors' templates put bars.
+        let attributes = parts.next().unwrap_or_default();
+        let bars = memchr::memchr(b'\t', attributes).is_none() && memchr::memchr(b'|', attributes).is_some();
+        return Some((fields, if bars { b'|' } else { b'\t' }, attributes));
     }
     let delimiter = parts.next()?;
     let separator = match delimiter {
@@ -303,6 +306,8 @@ mod tests {
         assert_eq!(show(leef_pairs(attrs, sep)), "a=1|b=two words");
         let (_, sep, attrs) = leef(b"LEEF:1.0|V|P|1|id|a=1\tb=2").expect("leef");
         assert_eq!(show(leef_pairs(attrs, sep)), "a=1|b=2");
+        let (_, sep, attrs) = leef(b"LEEF:1.0|V|P|1|id|a=1|b=two words").expect("leef");
+        assert_eq!(show(leef_pairs(attrs, sep)), "a=1|b=two words");
     }
 
     #[test]

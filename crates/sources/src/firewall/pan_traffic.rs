@@ -1,11 +1,13 @@
-//! Palo Alto traffic, threat and system rows.
+//! Palo Alto traffic, threat, system, configuration, user mapping and host check records.
 //!
-//! Read from: PAN-OS "Traffic Log Fields", "Threat Log Fields", "System Log Fields". Traps: the CSV times are the
-//! firewall's local ones; a drop row has no session.
+//! Read from: PAN-OS "Traffic Log Fields", "Threat Log Fields", "System Log Fields", "Config Log Fields", "User-ID Log
+//! Fields", "Authentication Log Fields", "HIP Match Log Fields". Traps: the CSV times are the firewall's local ones; a
+//! drop row has no session; in a system message the address stands behind a name that the other side chose; before
+//! PAN-OS 9.1 GlobalProtect speaks in system messages, and a logout "succeeded" there too.
 
 use super::asa_traffic::worth;
 use crate::decode::find::find;
-use crate::decode::kv::{after, number};
+use crate::decode::kv::{after, number, word};
 use crate::emit::Emit;
 use crate::pan::{Columns, kind};
 use crate::record::Record;
@@ -17,9 +19,18 @@ pub static SOURCE: Source = Source {
     name: "pan_traffic",
     title: "Palo Alto PAN-OS (traffic, threat, system, configuration)",
     row: Row::Firewall,
-    gives: &[Act::Flow, Act::Admin, Act::Config, Act::Auth],
+    gives: &[
+        Act::Flow,
+        Act::Admin,
+        Act::Config,
+        Act::Auth,
+        Act::SessionStart,
+        Act::IpAssign,
+        Act::SessionEnd,
+        Act::Posture,
+    ],
     lacks: &[Field::Mfa, Field::Device, Field::Zone],
-    traps: &["system_login"],
+    traps: &["system_login", "name_with_an_address", "system_globalprotect"],
     enable: "log forwarding profiles on the security policies; system and configuration logs to syslog",
     claim: |r| {
         matches!(
@@ -49,144 +60,231 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if row.n < 12 {
         return Parsed::Broken(Why::Missing("columns"));
     }
+    let observer = row.observer().unwrap_or_else(|| r.host());
     match c[3] {
-        b"TRAFFIC" | b"THREAT" => {
-            // 7 source, 8 destination, 12 user, 24 source port, 25 destination port, 30 action.
-            let (src, dst) = (Ip::parse(c[7]), Ip::parse(c[8]));
-            let dport = u16::try_from(number(c[25])).unwrap_or(0);
-            let failed = matches!(
-                c[30],
-                b"deny"
-                    | b"drop"
-                    | b"drop-icmp"
-                    | b"reset-both"
-                    | b"reset-client"
-                    | b"reset-server"
-                    | b"block-ip"
-            );
-            if c[3] == b"TRAFFIC" && c[4] == b"start" {
-                return Parsed::Irrelevant(Kind::Repeats);
-            }
-            let kind = worth(src, dst, dport, !failed);
-            if let Some(kind) = kind
-                && c[12].is_empty()
-                && c[3] == b"TRAFFIC"
-            {
-                return Parsed::Irrelevant(kind);
-            }
-            if kind.is_some() && c[3] == b"TRAFFIC" && src.is_private() && dst.is_public() {
-                return Parsed::Irrelevant(Kind::OutboundTraffic);
-            }
-            let outcome = if failed { Outcome::Failure } else { Outcome::Success };
-            out.event(Act::Flow, outcome)
-                .at(row.time(r))
-                .service(Service::Firewall)
-                .source_ip(src)
-                .source_port(u16::try_from(number(c[24])).unwrap_or(0))
-                .destination_ip(dst)
-                .destination_port(dport)
-                .user(c[12])
-                .observer(row.observer().unwrap_or_else(|| r.host()))
-                .done()
-        }
-        b"SYSTEM" => {
-            // 4 subtype, 8 event id, 14 description.
-            let text = c[14];
-            let user = after(text, b"User name: ", b",")
-                .or_else(|| after(text, b"user '", b"'"))
-                .or_else(|| after(text, b"User '", b"'"))
-                .or_else(|| after(text, b"User ", b" "))
-                .or_else(|| after(text, b"authenticating user ", b" "))
-                .or_else(|| after(text, b"for user ", b" "))
-                .unwrap_or_default();
-            let user = user.strip_suffix(b".").unwrap_or(user);
-            let from = after(text, b"Login from: ", b",")
-                .or_else(|| after(text, b"From: ", b" "))
-                .or_else(|| after(text, b"from ", b" "))
-                .unwrap_or_default();
-            let from = from.strip_suffix(b".").or_else(|| from.strip_suffix(b",")).unwrap_or(from);
-            let has = |needle: &[u8]| find(text, needle).is_some() || find(c[8], needle).is_some();
-            let failed = has(b"fail");
-            let ok = has(b"succe") || has(b"logged in") || text.starts_with(b"authenticated for user");
-            let outcome = if failed {
-                Outcome::Failure
-            } else if ok {
-                Outcome::Success
-            } else {
-                Outcome::Unknown
-            };
-            let at = row.time(r);
-            match c[4] {
-                b"globalprotect" => out
-                    .event(if ok && !failed { Act::SessionStart } else { Act::Auth }, outcome)
-                    .at(at)
-                    .service(Service::Vpn)
-                    .user(user)
-                    .source(from)
-                    .observer(row.observer().unwrap_or_else(|| r.host()))
-                    .done(),
-                b"auth" => out
-                    .event(Act::Auth, outcome)
-                    .at(at)
-                    .service(Service::Vpn)
-                    .user(user)
-                    .source(from)
-                    .reason(if failed { Reason::BadPassword } else { Reason::None })
-                    .observer(row.observer().unwrap_or_else(|| r.host()))
-                    .flag(Flags::PRE_MFA)
-                    .done(),
-                b"general" if has(b"logged in via") => out
-                    .event(Act::Admin, Outcome::Success)
-                    .at(at)
-                    .service(Service::Management)
-                    .user(user)
-                    .source(from)
-                    .observer(row.observer().unwrap_or_else(|| r.host()))
-                    .flag(Flags::PRIVILEGED)
-                    .done(),
-                _ if user.is_empty() => Parsed::Irrelevant(Kind::Housekeeping),
-                _ => out
-                    .event(Act::Posture, Outcome::Unknown)
-                    .at(at)
-                    .service(Service::Management)
-                    .user(user)
-                    .source(from)
-                    .observer(row.observer().unwrap_or_else(|| r.host()))
-                    .done(),
-            }
-        }
+        b"TRAFFIC" | b"THREAT" => flow(r, &row, out),
+        b"SYSTEM" => system(r, &row, out),
         b"CONFIG" => {
             // 7 host, 9 command, 10 administrator, 11 client, 12 result.
-            out.event(Act::Config, Outcome::Success)
+            let failed = find(c[12], b"ail").is_some() || find(c[12], b"nauthorized").is_some();
+            out.event(Act::Config, if failed { Outcome::Failure } else { Outcome::Success })
                 .at(row.time(r))
                 .service(Service::Management)
-                .user(c[10])
+                .user(&row.plain(c[10]))
                 .source(c[7])
                 .client(c[11])
                 .detail(c[9])
-                .observer(row.observer().unwrap_or_else(|| r.host()))
+                .observer(observer)
                 .flag(Flags::PRIVILEGED)
                 .done()
         }
-        // Who sits behind an address, from wherever the firewall learnt it.
+        // Who sits behind an address, from wherever the firewall learnt it, and how the firewall's own question for a
+        // password or factor on the way to a resource ended (20 event). Neither is an access from outside.
         b"USERID" | b"AUTH" | b"AUTHENTICATION" => out
-            .event(Act::Posture, if c[3] == b"USERID" { Outcome::Success } else { Outcome::Unknown })
+            .event(Act::Posture, if c[3] == b"USERID" { Outcome::Success } else { said(c[20]) })
             .at(row.time(r))
             .service(Service::Firewall)
             .source(c[8])
-            .user(c[9])
-            .observer(row.observer().unwrap_or_else(|| r.host()))
+            .user(&row.plain(c[9]))
+            .observer(observer)
             .done(),
-        b"DECRYPTION" | b"HIPMATCH" => {
-            let (user, source) = if c[3] == b"HIPMATCH" { (c[7], c[11]) } else { (c[12], c[7]) };
-            out.event(Act::Posture, Outcome::Unknown)
-                .at(row.time(r))
-                .service(Service::Firewall)
-                .user(user)
-                .source(source)
-                .observer(row.observer().unwrap_or_else(|| r.host()))
-                .done()
-        }
+        // 7 user, 9 machine, 11 source.
+        b"HIPMATCH" => out
+            .event(Act::Posture, Outcome::Unknown)
+            .at(row.time(r))
+            .service(Service::Firewall)
+            .user(&row.plain(c[7]))
+            .source(c[11])
+            .device(c[9])
+            .observer(observer)
+            .done(),
+        b"DECRYPTION" => Parsed::Irrelevant(Kind::Traffic),
         _ => Parsed::Irrelevant(Kind::OtherMessage),
+    }
+}
+
+fn flow(r: &Record<'_>, row: &Columns<'_>, out: &mut Emit<'_>) -> Parsed {
+    // 4 subtype, 7 source, 8 destination, 12 user, 24 source port, 25 destination port, 30 action.
+    let c = &row.c;
+    let (src, dst) = (Ip::parse(c[7]), Ip::parse(c[8]));
+    let dport = u16::try_from(number(c[25])).unwrap_or(0);
+    let failed = [&b"deny"[..], b"drop", b"reset", b"block", b"random-drop", b"sinkhole"]
+        .iter()
+        .any(|word| c[30].starts_with(word));
+    // Addresses of pages are traffic by another name.
+    let traffic = c[3] == b"TRAFFIC" || c[4] == b"url";
+    if traffic && c[4] == b"start" {
+        return Parsed::Irrelevant(Kind::Repeats);
+    }
+    if traffic && let Some(kind) = worth(src, dst, dport, !failed) {
+        if c[12].is_empty() {
+            return Parsed::Irrelevant(kind);
+        }
+        if src.is_private() && dst.is_public() {
+            return Parsed::Irrelevant(Kind::OutboundTraffic);
+        }
+    }
+    out.event(Act::Flow, if failed { Outcome::Failure } else { Outcome::Success })
+        .at(row.time(r))
+        .service(Service::Firewall)
+        .source_ip(src)
+        .source_port(u16::try_from(number(c[24])).unwrap_or(0))
+        .destination_ip(dst)
+        .destination_port(dport)
+        .user(&row.plain(c[12]))
+        .observer(row.observer().unwrap_or_else(|| r.host()))
+        .done()
+}
+
+fn system(r: &Record<'_>, row: &Columns<'_>, out: &mut Emit<'_>) -> Parsed {
+    // 4 subtype, 8 event id, 14 description.
+    let (id, text) = (row.c[8], row.c[14]);
+    let (user, rest) = named(text);
+    let from = address(text, rest);
+    let outcome = if text.starts_with(b"failed authentication") {
+        Outcome::Failure
+    } else if text.starts_with(b"authenticated for user") || text.starts_with(b"User ") && logged_in(rest) {
+        Outcome::Success
+    } else {
+        match said(id) {
+            Outcome::Unknown => said(text),
+            told => told,
+        }
+    };
+    let (at, user) = (row.time(r), row.plain(user));
+    let observer = row.observer().unwrap_or_else(|| r.host());
+    let failed = outcome == Outcome::Failure;
+    let has = |needle: &[u8]| find(text, needle).is_some();
+    let reason = if failed { reason(text) } else { Reason::None };
+    match row.c[4] {
+        b"globalprotect" => {
+            let gateway =
+                text.starts_with(b"GlobalProtect gateway") || id.starts_with(b"globalprotectgateway");
+            let act = if has(b" logout ") || find(id, b"-logout-").is_some() {
+                Act::SessionEnd
+            } else if has(b" authentication ") || find(id, b"-auth-").is_some() {
+                if gateway && outcome == Outcome::Success { Act::SessionStart } else { Act::Auth }
+            } else if gateway && has(b"Private IP: ") {
+                Act::IpAssign
+            } else {
+                return Parsed::Irrelevant(Kind::Pending);
+            };
+            let mut e = out
+                .event(act, outcome)
+                .at(at)
+                .service(Service::Vpn)
+                .user(&user)
+                .source(from)
+                .device(after(text, b"Device name: ", b",").unwrap_or_default())
+                .client(after(text, b"Client version: ", b",").unwrap_or_default())
+                .reason(if act == Act::SessionEnd { Reason::Logout } else { reason })
+                .country(after(text, b"Source region: ", b",").unwrap_or_default())
+                .observer(observer)
+                .flag_if(act == Act::Auth && !failed, Flags::PRE_MFA);
+            if act == Act::IpAssign {
+                e = e.tunnel(after(text, b"Private IP: ", b",").unwrap_or_default());
+            }
+            e.done()
+        }
+        b"auth" => out
+            .event(Act::Auth, outcome)
+            .at(at)
+            // Only an administrator's login names a role.
+            .service(if has(b"admin role '") { Service::Management } else { Service::Vpn })
+            .user(&user)
+            .source(from)
+            .reason(reason)
+            .observer(observer)
+            .flag(Flags::PRE_MFA)
+            .done(),
+        b"general" if text.starts_with(b"User ") && logged_in(rest) => out
+            .event(Act::Admin, Outcome::Success)
+            .at(at)
+            .service(Service::Management)
+            .user(&user)
+            .source(from)
+            .observer(observer)
+            .flag(Flags::PRIVILEGED)
+            .done(),
+        _ if user.is_empty() => Parsed::Irrelevant(Kind::Housekeeping),
+        _ => out
+            .event(Act::Posture, Outcome::Unknown)
+            .at(at)
+            .service(Service::Management)
+            .user(&user)
+            .source(from)
+            .observer(observer)
+            .done(),
+    }
+}
+
+fn logged_in(rest: &[u8]) -> bool {
+    rest.trim_ascii_start().starts_with(b"logged in via ")
+}
+
+/// The user that a message names, and what follows.
+fn named(text: &[u8]) -> (&[u8], &[u8]) {
+    for marker in [&b"User name: "[..], b"for user ", b"authenticating user ", b"User ", b"user "] {
+        let Some(at) = find(text, marker) else { continue };
+        let rest = &text[at + marker.len()..];
+        if let Some(quoted) = rest.strip_prefix(b"'") {
+            let end = memchr::memchr(b'\'', quoted).unwrap_or(quoted.len());
+            return (&quoted[..end], quoted.get(end + 1..).unwrap_or_default());
+        }
+        let (name, rest) = if marker == b"User name: " {
+            let end = memchr::memchr(b',', rest).unwrap_or(rest.len());
+            (&rest[..end], &rest[end..])
+        } else {
+            word(rest)
+        };
+        return (name.strip_suffix(b".").or_else(|| name.strip_suffix(b",")).unwrap_or(name), rest);
+    }
+    (b"", b"")
+}
+
+/// Where a message says the user is. Whoever logs in chooses the name, so `From:` is looked for from the end and `from`
+/// behind the name.
+fn address<'a>(text: &'a [u8], rest: &'a [u8]) -> &'a [u8] {
+    let found = if let Some(from) = after(text, b". Login from: ", b",") {
+        from
+    } else if let Some(at) = memchr::memmem::rfind(text, b"From: ") {
+        word(&text[at + 6..]).0
+    } else {
+        word(after(rest, b"from ", b"").unwrap_or_default()).0
+    };
+    let found = found.strip_suffix(b".").or_else(|| found.strip_suffix(b",")).unwrap_or(found);
+    found.strip_prefix(b"'").and_then(|f| f.strip_suffix(b"'")).unwrap_or(found)
+}
+
+/// How something ended, by its words: `auth-fail`, `globalprotectportal-auth-succ`, `User Password Failure`.
+fn said(text: &[u8]) -> Outcome {
+    let has = |words: &[&[u8]]| words.iter().any(|w| find(text, w).is_some());
+    if has(&[b"fail", b"Fail", b"nvalid", b"enied", b"eject"]) {
+        Outcome::Failure
+    } else if has(&[b"succ", b"Succ"]) {
+        Outcome::Success
+    } else {
+        Outcome::Unknown
+    }
+}
+
+/// The part after `Reason:`.
+fn reason(text: &[u8]) -> Reason {
+    let Some(at) = memchr::memmem::rfind(text, b"Reason: ") else { return Reason::Other };
+    let has = |needle: &[u8]| find(&text[at..], needle).is_some();
+    if has(b"locked") {
+        Reason::Locked
+    } else if has(b"nvalid username") || has(b"nvalid user name") || has(b"nvalid password") {
+        Reason::BadPassword
+    } else if has(b"allow list") {
+        Reason::NotAllowed
+    } else if has(b"ertificate") {
+        Reason::Certificate
+    } else if has(b"timed out") {
+        Reason::Timeout
+    } else if has(b"expired") {
+        Reason::Expired
+    } else {
+        Reason::Other
     }
 }

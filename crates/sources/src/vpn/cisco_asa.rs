@@ -5,10 +5,12 @@
 //! group, user and address come and go by version; 722022 and 722023 are one per TCP and UDP, not sessions; 113019
 //! names the tunnel group where 113039 names the group policy.
 
+use crate::decode::find::find;
 use crate::decode::kv::{after, number, word};
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use portreeve_model::Ip;
 use portreeve_model::event::{Act, Change, Flags, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
@@ -43,14 +45,17 @@ pub(crate) fn message<'a>(r: &Record<'a>) -> Option<(u32, &'a [u8])> {
         .strip_prefix(b"%ASA-")
         .or_else(|| text.strip_prefix(b"%FTD-"))
         .or_else(|| text.strip_prefix(b"%ASAv-"))
-        .or_else(|| text.strip_prefix(b"%PIX-"))?;
-    // `%ASA-6-113039:`, `%ASA--6-113039:`, `%ASA-vpn-6-113039:`.
-    let colon = memchr::memchr(b':', &rest[..rest.len().min(40)])?;
-    let digits = rest[..colon].rsplit(|b| *b == b'-').next()?;
+        .or_else(|| text.strip_prefix(b"%PIX-"))
+        .or_else(|| text.strip_prefix(b"%NGIPS-"))?;
+    // `%ASA-6-113039:`, `%ASA--6-113039:`, `%ASA-vpn-6-113039:`; collectors drop the colon.
+    let end = rest[..rest.len().min(40)].iter().position(|b| matches!(b, b':' | b' '))?;
+    let digits = rest[..end].rsplit(|b| *b == b'-').next()?;
     if digits.len() != 6 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some((u32::try_from(number(digits)).ok()?, rest[colon + 1..].trim_ascii_start()))
+    let said = rest[end..].trim_ascii_start();
+    let said = said.strip_prefix(b":").unwrap_or(said).trim_ascii_start();
+    Some((u32::try_from(number(digits)).ok()?, said))
 }
 
 /// The value behind a label, in angle brackets or bare, up to the next label.
@@ -69,11 +74,7 @@ fn assigned<'a>(text: &'a [u8], label: &[u8]) -> &'a [u8] {
     let rest = rest.trim_ascii_start();
     let Some(rest) = rest.strip_prefix(b"=") else { return b"" };
     let rest = rest.trim_ascii_start();
-    let end = crate::decode::find::find(rest, b" : ")
-        .into_iter()
-        .chain(crate::decode::find::find(rest, b", "))
-        .min()
-        .unwrap_or(rest.len());
+    let end = find(rest, b" : ").into_iter().chain(find(rest, b", ")).min().unwrap_or(rest.len());
     rest[..end].trim_ascii()
 }
 
@@ -151,8 +152,12 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .done()
         }
         722051 => {
-            let tunnel = labelled(text, b"IPv4 Address ");
-            if tunnel.is_empty() {
+            let tunnel = [&b"IPv4 Address "[..], b"IPv6 address "]
+                .into_iter()
+                .map(|label| Ip::parse(labelled(text, label)))
+                .find(|ip| ip.is_some())
+                .unwrap_or(Ip::NONE);
+            if tunnel.is_none() {
                 return Parsed::Irrelevant(Kind::Repeats);
             }
             out.event(Act::IpAssign, Outcome::Success)
@@ -161,7 +166,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .group(labelled(text, b"Group "))
                 .user(labelled(text, b"User "))
                 .source(labelled(text, b" IP "))
-                .tunnel(tunnel)
+                .tunnel_ip(tunnel)
                 .observer(host)
                 .done()
         }
@@ -226,6 +231,23 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                     number(after(text, b"Bytes xmt: ", b",").unwrap_or_default()),
                 )
                 .reason(end_reason(after(text, b"Reason: ", b"").unwrap_or_default()))
+                .done()
+        }
+        750003 => {
+            // `Local:192.0.2.1:500 Remote:198.51.100.7:500 Username:anna IKEv2 Negotiation aborted due to ERROR: …`. A peer
+            // of a site has its address or `Unknown` for a name.
+            let user = after(text, b"Username:", b" IKEv2 ").unwrap_or_default();
+            if user.is_empty() || user == b"Unknown" || Ip::parse(user).is_some() {
+                return Parsed::Irrelevant(Kind::Transport);
+            }
+            let refused = after(text, b"ERROR: ", b"").is_some_and(|e| find(e, b"uthenticat").is_some());
+            out.event(if refused { Act::Auth } else { Act::Posture }, Outcome::Failure)
+                .at(time)
+                .service(Service::Vpn)
+                .reason(Reason::Other)
+                .user(user)
+                .source(after(text, b"Remote:", b" ").unwrap_or_default())
+                .observer(host)
                 .done()
         }
         716002 => Parsed::Irrelevant(Kind::Repeats),
@@ -313,7 +335,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         _ => {
             // Anything else that names a user and an address still tells who was where.
             let (user, ip) = (labelled(text, b"User "), labelled(text, b" IP "));
-            let ip_ok = portreeve_model::Ip::parse(ip).is_some();
+            let ip_ok = Ip::parse(ip).is_some();
             if !user.is_empty() && ip_ok {
                 return out
                     .event(Act::Posture, Outcome::Unknown)
@@ -331,7 +353,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
 }
 
 fn reason(text: &[u8]) -> Reason {
-    let has = |needle: &[u8]| crate::decode::find::find(text, needle).is_some();
+    let has = |needle: &[u8]| find(text, needle).is_some();
     if has(b"nvalid password") {
         Reason::BadPassword
     } else if has(b"not found") {
@@ -348,7 +370,7 @@ fn reason(text: &[u8]) -> Reason {
 }
 
 fn end_reason(text: &[u8]) -> Reason {
-    let has = |needle: &[u8]| crate::decode::find::find(text, needle).is_some();
+    let has = |needle: &[u8]| find(text, needle).is_some();
     if has(b"User Requested") || has(b"Logout") {
         Reason::Logout
     } else if has(b"Idle Timeout") {

@@ -5,6 +5,7 @@
 //! is nobody; statistics repeat cumulative bytes; CEF comes in two prefixes and with `CEF:` lost.
 
 use crate::decode::clock::{self, Clock, Stamp};
+use crate::decode::find::find;
 use crate::decode::kv;
 use crate::emit::{Emit, EventBuilder};
 use crate::record::{Record, Shape};
@@ -38,13 +39,10 @@ pub(crate) fn is_fortigate(r: &Record<'_>) -> bool {
     match r.shape {
         Shape::Text => {
             let head = &r.body[..r.body.len().min(400)];
-            (crate::decode::find::find(head, b"devid=").is_some()
-                && crate::decode::find::find(head, b"logid=").is_some())
-                || crate::decode::find::find(head, b"|Fortigate|").is_some()
+            (find(head, b"devid=").is_some() && find(head, b"logid=").is_some())
+                || find(head, b"|Fortigate|").is_some()
         }
-        Shape::Cef => {
-            crate::decode::find::find(&r.body[..r.body.len().min(60)], b"|Fortinet|Fortigate|").is_some()
-        }
+        Shape::Cef => find(&r.body[..r.body.len().min(60)], b"|Fortinet|Fortigate|").is_some(),
         _ => false,
     }
 }
@@ -52,12 +50,8 @@ pub(crate) fn is_fortigate(r: &Record<'_>) -> bool {
 pub(crate) fn is_traffic(r: &Record<'_>) -> bool {
     let head = &r.body[..r.body.len().min(500)];
     match r.shape {
-        Shape::Text => crate::decode::find::find(head, b"type=\"traffic\"")
-            .or_else(|| crate::decode::find::find(head, b"type=traffic"))
-            .is_some(),
-        _ => crate::decode::find::find(head, b"|traffic:")
-            .or_else(|| crate::decode::find::find(head, b"cat=traffic"))
-            .is_some(),
+        Shape::Text => find(head, b"type=\"traffic\"").or_else(|| find(head, b"type=traffic")).is_some(),
+        _ => find(head, b"|traffic:").or_else(|| find(head, b"cat=traffic")).is_some(),
     }
 }
 
@@ -67,6 +61,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) date: &'a [u8],
     pub(crate) time: &'a [u8],
     pub(crate) eventtime: &'a [u8],
+    /// Of FortiAnalyzer and FortiAuthenticator.
+    pub(crate) timestamp: &'a [u8],
     pub(crate) tz: &'a [u8],
     pub(crate) devname: &'a [u8],
     pub(crate) logid: &'a [u8],
@@ -79,6 +75,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) xauthuser: &'a [u8],
     pub(crate) remip: &'a [u8],
     pub(crate) srcip: &'a [u8],
+    /// FortiAuthenticator's.
+    pub(crate) userip: &'a [u8],
     pub(crate) srcport: &'a [u8],
     pub(crate) dstip: &'a [u8],
     pub(crate) dstport: &'a [u8],
@@ -103,9 +101,7 @@ pub(crate) struct Fields<'a> {
 
 pub(crate) fn fields<'a>(r: &Record<'a>) -> Fields<'a> {
     let mut f = Fields::default();
-    if r.shape == Shape::Cef
-        || crate::decode::find::find(&r.body[..r.body.len().min(200)], b"|Fortigate|").is_some()
-    {
+    if r.shape == Shape::Cef || find(&r.body[..r.body.len().min(200)], b"|Fortigate|").is_some() {
         if let Some((head, extension)) = kv::cef(r.body) {
             let mut name = head[5].split(|b| *b == b':');
             f.kind = name.next().unwrap_or_default();
@@ -148,6 +144,7 @@ impl<'a> Fields<'a> {
             b"date" => &mut self.date,
             b"time" => &mut self.time,
             b"eventtime" => &mut self.eventtime,
+            b"timestamp" => &mut self.timestamp,
             b"tz" => &mut self.tz,
             b"devname" => &mut self.devname,
             b"logid" => &mut self.logid,
@@ -160,6 +157,7 @@ impl<'a> Fields<'a> {
             b"xauthuser" => &mut self.xauthuser,
             b"remip" => &mut self.remip,
             b"srcip" => &mut self.srcip,
+            b"userip" => &mut self.userip,
             b"srcport" => &mut self.srcport,
             b"dstip" => &mut self.dstip,
             b"dstport" => &mut self.dstport,
@@ -183,7 +181,7 @@ impl<'a> Fields<'a> {
             _ => return,
         };
         if slot.is_empty() {
-            *slot = value;
+            *slot = if key == b"user" { password_user(value) } else { value };
         }
     }
 
@@ -204,7 +202,7 @@ impl<'a> Fields<'a> {
                 };
             }
         }
-        r.header_time()
+        clock::epoch(self.timestamp).map(|t| (t, Certainty::Exact)).or_else(|| r.header_time())
     }
 
     pub(crate) fn observer<'r>(&self, r: &Record<'r>) -> &'r [u8]
@@ -215,10 +213,18 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// `anna,cn=Anna Fock`: who logs in with password and certificate is named by both; the account is the first.
+fn password_user(user: &[u8]) -> &[u8] {
+    match [&b",cn="[..], b",CN="].iter().find_map(|mark| find(user, mark)) {
+        Some(at) if at > 0 && !user[..at].contains(&b'=') => &user[..at],
+        _ => user,
+    }
+}
+
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let f = fields(r);
     let id = &f.logid[f.logid.len().saturating_sub(5)..];
-    let source = if f.remip.is_empty() { f.srcip } else { f.remip };
+    let source = [f.remip, f.srcip, f.userip].into_iter().find(|ip| !ip.is_empty()).unwrap_or_default();
     match (f.subtype, f.action) {
         (b"vpn", b"tunnel-up") => {
             let tunnel =
@@ -367,7 +373,7 @@ fn outcome(status: &[u8]) -> Outcome {
 }
 
 fn reason(text: &[u8]) -> Reason {
-    let has = |needle: &[u8]| crate::decode::find::find(text, needle).is_some();
+    let has = |needle: &[u8]| find(text, needle).is_some();
     match text {
         b"" | b"N/A" => Reason::None,
         _ if has(b"unknown_user") || has(b"name_invalid") => Reason::NoUser,
@@ -379,7 +385,7 @@ fn reason(text: &[u8]) -> Reason {
 }
 
 fn end_reason(text: &[u8]) -> Reason {
-    let has = |needle: &[u8]| crate::decode::find::find(text, needle).is_some();
+    let has = |needle: &[u8]| find(text, needle).is_some();
     if has(b"idle") || has(b"timeout") {
         Reason::Idle
     } else if has(b"User requested") || has(b"logout") {

@@ -1,6 +1,6 @@
 //! Palo Alto GlobalProtect: portal and gateway logins, tunnel, logout.
 //!
-//! Read from: PAN-OS "GlobalProtect Log Fields". Traps: one login is portal-auth, gateway-auth, getconfig and
+//! Read from: PAN-OS "GlobalProtect Log Fields", Strata Logging Service "GlobalProtect". Traps: one login is portal-auth, gateway-auth, getconfig and
 //! connected; `0.0.0.0` is no address; `SourceRegion` may be a range; a quoted system name holds commas; the CSV times
 //! are the firewall's local ones and only HighResTime (the last stamp of the row) has a zone; `pre-logon` is a machine.
 
@@ -17,7 +17,13 @@ pub static SOURCE: Source = Source {
     row: Row::Vpn,
     gives: &[Act::Auth, Act::SessionStart, Act::IpAssign, Act::SessionEnd],
     lacks: &[Field::Mfa],
-    traps: &["local_times", "pre_logon", "row_set_of_one_login"],
+    traps: &[
+        "local_times",
+        "pre_logon",
+        "row_set_of_one_login",
+        "no_precise_time",
+        "template_without_severity",
+    ],
     enable: "log forwarding of GlobalProtect logs (Device > Log Settings) to syslog in the default CSV format, or CEF or JSON from the logging service",
     claim: |r| kind(r) == Some(b"GLOBALPROTECT"),
     parse,
@@ -33,12 +39,13 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     // Columns from 0: 6 generated, 7 vsys, 8 event, 9 stage, 10 auth method, 11 tunnel type, 12 user, 13 region,
     // 14 machine, 15 public, 16 public v6, 17 private, 18 private v6, 19 host id, 20 serial, 21 client version,
     // 22 os, 23 os version, 24 repeat, 25 reason, 26 error, 27 opaque, 28 status, 29 location, 30 duration.
-    let (event, stage, user, status) = (c[8], c[9], c[12], c[28]);
+    let (event, stage, status) = (c[8], c[9], c[28]);
+    let user = row.plain(c[12]);
     let at = row.time(r);
     let source = if portreeve_model::Ip::parse(c[15]).is_some() { c[15] } else { c[16] };
     let private = if portreeve_model::Ip::parse(c[17]).is_some() { c[17] } else { c[18] };
     let ok = status.eq_ignore_ascii_case(b"success");
-    let machine = user == b"pre-logon" || user.ends_with(b"$");
+    let machine = *user == *b"pre-logon" || user.ends_with(b"$");
     let device = if c[14].is_empty() { c[19] } else { c[14] };
     let observer = row.observer().unwrap_or_else(|| r.host());
     let (act, outcome) = match (event, stage) {
@@ -65,7 +72,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .event(Act::Posture, Outcome::Unknown)
                 .at(at)
                 .service(Service::Vpn)
-                .user(user)
+                .user(&user)
                 .source(source)
                 .device(device)
                 .group(c[33])
@@ -84,7 +91,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         .event(act, outcome)
         .at(at)
         .service(Service::Vpn)
-        .user(user)
+        .user(&user)
         .source(source)
         .device(device)
         .client(c[21])
