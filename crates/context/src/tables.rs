@@ -639,6 +639,11 @@ impl Context for Tables {
             .find_map(|p| self.spellings.get(p))
             .copied()
             .unwrap_or(Sym::NONE);
+        // Without a directory the name alone pairs `adm-anna` with `anna`.
+        let guessed = (!self.coverage.directory && paired.is_none() && kind == AccountKind::AdminOfPerson)
+            .then(|| administrator_of(&bare).into_iter().next().map(|p| self.names.intern(p)))
+            .flatten();
+        let paired = guessed.unwrap_or(paired);
         let kind =
             if paired.is_some() && kind == AccountKind::Person { AccountKind::AdminOfPerson } else { kind };
         Account { name: self.names.intern(&bare), kind, paired, ..Account::default() }

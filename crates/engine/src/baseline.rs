@@ -77,7 +77,9 @@ pub fn value(session: &Session, what: What) -> Option<u128> {
     match what {
         What::Ip => session.ip().some().map(|ip| ip.0),
         What::Prefix => session.ip().some().map(|ip| ip.prefix().0),
-        What::Asn => (session.place.asn != 0).then_some(u128::from(session.place.asn)),
+        What::Asn if session.place.asn != 0 => Some(u128::from(session.place.asn)),
+        // Without a network table, the block that leases of one line and one office mostly stay within.
+        What::Asn => session.ip().is_public().then(|| session.ip().block() | BLOCK),
         What::Country => {
             let c = session.place.country;
             c.is_some().then(|| u128::from(u16::from_be_bytes(c.0)))
@@ -92,6 +94,9 @@ pub fn value(session: &Session, what: What) -> Option<u128> {
         What::Network => session.ip().is_public().then_some(session.place.class as u128),
     }
 }
+
+/// Sets keys of address blocks apart from numbers of networks.
+const BLOCK: u128 = 1 << 127;
 
 const ALL: [What; 12] = [
     What::Ip,

@@ -10,9 +10,13 @@ use crate::session::{Deed, DeedKind, Protocol, Session, Touch};
 use portreeve_model::event::{Act, Change, Event, Flags, Method, Mfa, Outcome, Service};
 use portreeve_model::facts::{Account, AccountKind, Context};
 use portreeve_model::signal::Evidence;
+use portreeve_model::time::DAY_US;
 use portreeve_model::{EventTime, Ip, Sym, SymbolTable};
 use std::rc::Rc;
 use std::sync::Arc;
+
+/// Who uses a shared host has to be known for so long, before a stranger there is taken for who entered it.
+const ACQUAINTANCE_US: i64 = 3 * DAY_US;
 
 /// The folds and what they hold. One engine judges one set of principals; it is the same in a hunt over files,
 /// live, and per partition of a cluster.
@@ -435,6 +439,7 @@ impl<'c> Engine<'c> {
                 && !from.endpoint
                 && user.is_some()
                 && let Some(entry) = self.attribution.sole_entry(from.name, event.time)
+                && event.time.since(self.first) > ACQUAINTANCE_US
                 && !self.known_on(user, from.name, event)
             {
                 return Some(Link { principal: entry.principal, session: entry.session, depth: 1 });

@@ -80,6 +80,14 @@ impl Ip {
         }
     }
 
+    /// The /16 of an IPv4 address, the /32 of an IPv6 one: a rough stand-in for the network where no table names it.
+    pub fn block(self) -> u128 {
+        match self.to_std() {
+            IpAddr::V4(v4) => u128::from(u32::from(v4) >> 16),
+            IpAddr::V6(v6) => u128::from(v6) >> 96 | 1 << 64,
+        }
+    }
+
     /// Not reachable from the Internet: private, carrier-grade NAT, link-local, loopback, multicast, reserved.
     pub fn is_private(self) -> bool {
         match self.to_std() {

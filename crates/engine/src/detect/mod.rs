@@ -147,6 +147,14 @@ fn signal(index: usize, detection: &Detection, subject: &Subject<'_>, found: Fin
     if detection.baseline && subject.known.learning() && detection.points.0 > 0 {
         strength = strength * 4 / 10;
     }
+    // A new place that no table and no record locates may be a new lease of the same line: it counts for less, and a
+    // rule about it does not decide alone.
+    // What came before the access (guessing, resets) is evidence of its own.
+    let about_place = matches!(detection.group, Group::Place | Group::Post)
+        && detection.when.iter().any(|op| matches!(op, Op::PlaceNovelty { .. }));
+    if about_place && subject.unlocated() {
+        strength = strength * 7 / 10;
+    }
     let points =
         i32::try_from(i64::from(detection.points.0) * strength / 1_000).unwrap_or(detection.points.0);
     let mut evidence = found.evidence;

@@ -78,6 +78,11 @@ impl<'a> Subject<'a> {
         self.asked.as_ref().map_or(&self.session.place, |(_, place)| place)
     }
 
+    /// Public, and neither a table nor the record itself says where it is or whose.
+    pub fn unlocated(&self) -> bool {
+        self.ip().is_public() && self.place().asn == 0 && !self.place().country.is_some()
+    }
+
     pub fn source(&self) -> Option<&'a Source> {
         self.engine.infrastructure.sources.get(&self.ip())
     }
@@ -150,10 +155,16 @@ impl<'a> Subject<'a> {
             if self.level(What::Prefix) == Level::Cleared {
                 return KnownPrefix;
             }
-            // No geo database, no network table, no history: nothing to hold the address against.
+            // Without a network table a new address may be a new lease of the same line: only a country speaks.
             let place = self.place();
-            if place.asn == 0 && !place.country.is_some() && self.known.sessions == 0 {
-                return Unobservable;
+            if place.asn == 0 && self.level(What::Country) != Level::New {
+                let block = self.level(What::Asn) == Level::Cleared;
+                return match (block, self.known.sessions) {
+                    (true, _) => KnownNetwork,
+                    (false, 0) => Unobservable,
+                    (false, _) if place.country.is_some() => NewNetworkKnownArea,
+                    (false, _) => NewNetwork,
+                };
             }
             let known_asn = self.level(What::Asn) == Level::Cleared;
             let area = self.expected_place().is_some();

@@ -203,6 +203,8 @@ fn by_policy_or_habit(s: &Subject<'_>) -> Assessment {
             return Assessment::new(State::Exception, because, "mfa_policy.csv").seen(first);
         }
         MfaPolicy::Required if session.mfa.mfa == Mfa::Delegated && !provider_speaks => {}
+        // Without a directory the provider may know the person by another name.
+        MfaPolicy::Required if provider_speaks && !known_to_provider(s) => {}
         MfaPolicy::Required if provider_speaks => {
             return Assessment::new(
                 State::Absent,
@@ -258,6 +260,13 @@ fn by_policy_or_habit(s: &Subject<'_>) -> Assessment {
         "the MFA provider's log or mfa_policy.csv".to_owned()
     });
     unknown
+}
+
+/// Has the provider ever spoken of this account, or would a directory say that it should have?
+fn known_to_provider(s: &Subject<'_>) -> bool {
+    s.engine.context.coverage().directory
+        || !s.dossier.mfa.is_empty()
+        || s.dossier.sessions.iter().any(|o| o.service == Service::Idp)
 }
 
 fn factor_sentence(factor: Factor) -> String {

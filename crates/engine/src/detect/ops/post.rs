@@ -127,7 +127,14 @@ pub(super) fn failed_hosts(s: &Subject<'_>, count: Bounds, within_us: i64) -> Ve
 
 /// Accounts other than the session's own that were used in it, without the person's second account.
 pub fn switched<'a>(s: &'a Subject<'_>) -> Vec<(&'a Touch, Sym)> {
-    let mine = |user: Sym| user == s.session.principal || user == s.account.paired || user.is_none();
+    let mine = |user: Sym| {
+        user == s.session.principal
+            || user == s.account.paired
+            || user.is_none()
+            || s.engine.context.account(user).paired == s.session.principal
+            || !s.engine.context.coverage().directory
+                && one_person(&s.text(s.session.principal), &s.text(user))
+    };
     let mut found: Vec<(&Touch, Sym)> = s
         .session
         .touches
@@ -138,6 +145,20 @@ pub fn switched<'a>(s: &'a Subject<'_>) -> Vec<(&'a Touch, Sym)> {
         .collect();
     found.sort_by_key(|(t, _)| (t.first, t.evidence.raw));
     found
+}
+
+/// Two spellings that companies derive from one name: `anna.berg` and `aberg`, `annab`, `berga`, `annaberg`. Only where
+/// no directory says who is who.
+fn one_person(a: &str, b: &str) -> bool {
+    let derived = |long: &str, short: &str| {
+        let Some((first, last)) = long.split_once(['.', '_']) else { return false };
+        let (Some(f), Some(l)) = (first.get(..1), last.get(..1)) else { return false };
+        let short = short.trim_end_matches(|c: char| c.is_ascii_digit());
+        let long_enough = short.len() >= 3;
+        let forms = [[f, last], [first, l], [last, f], [first, last], [last, first]];
+        long_enough && forms.iter().any(|form| short == form.concat())
+    };
+    derived(a, b) || derived(b, a)
 }
 
 pub(super) fn account_switch(s: &Subject<'_>, count: Bounds) -> Verdict {
@@ -443,6 +464,20 @@ pub(super) fn alert(s: &Subject<'_>, min_severity: u8, within_us: i64) -> Verdic
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spellings_of_one_person() {
+        for (a, b) in
+            [("anna.berg", "aberg"), ("aberg", "anna.berg"), ("anna_berg", "annab"), ("anna.berg", "berga2")]
+        {
+            assert!(one_person(a, b), "{a} {b}");
+        }
+        for (a, b) in
+            [("anna.berg", "bberg"), ("aberg", "bberg"), ("anna.berg", "berg"), ("", ""), (".", "ab")]
+        {
+            assert!(!one_person(a, b), "{a} {b}");
+        }
+    }
 
     #[test]
     fn commands_by_program_and_by_phrase() {

@@ -31,7 +31,9 @@ fn interactive(service: Service) -> bool {
 
 /// Mobile carriers hand out addresses far from where the phone is: within one country they say nothing.
 fn comparable(a: &Session, b: &Session) -> bool {
-    let mobile = a.place.class == NetworkClass::Mobile || b.place.class == NetworkClass::Mobile;
+    // What only a product's own geolocation places is known to the country and not much better.
+    let coarse = a.place.asn == 0 || b.place.asn == 0;
+    let mobile = coarse || a.place.class == NetworkClass::Mobile || b.place.class == NetworkClass::Mobile;
     !(mobile && a.place.country == b.place.country)
 }
 
