@@ -11,10 +11,14 @@ use portreeve_model::facts::{Account, AccountKind, Explained};
 use portreeve_model::signal::Group;
 use portreeve_model::time::DAY_US;
 use portreeve_model::{EventTime, Ip, Sym};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Suspicious sessions of one principal this near to each other are one intrusion.
 const REACH_US: i64 = 3 * DAY_US;
+
+/// Principals that a thread judges before it asks for more.
+const SHARE: usize = 32;
 
 /// What judging runs on: the content.
 pub struct Rules {
@@ -27,7 +31,7 @@ pub struct Judged {
     pub session: usize,
     pub signals: Vec<Signal>,
     pub score: Score,
-    pub known: Rc<Known>,
+    pub known: Arc<Known>,
     pub explained: Vec<Explained>,
 }
 
@@ -44,17 +48,49 @@ pub struct Draft {
     pub last: EventTime,
     pub taint: Taint,
     /// Baseline at the beginning of the case.
-    pub known: Rc<Known>,
+    pub known: Arc<Known>,
     /// Other drafts (by position) that share infrastructure, and why.
     pub related: Vec<(usize, String)>,
 }
 
 impl Engine<'_> {
     /// Judges everything that was taken in. A pure function of the dossiers: asked twice, it says the same.
-    pub fn judge(&self, rules: &Rules) -> Vec<Draft> {
+    /// The number of threads changes nothing but the time.
+    pub fn judge(&self, rules: &Rules, threads: usize) -> Vec<Draft> {
+        let dossiers = self.dossiers_in_order();
         let mut drafts = Vec::new();
-        for dossier in self.dossiers_in_order() {
-            self.judge_principal(dossier, rules, &mut drafts);
+        if threads < 2 || dossiers.len() < 2 * SHARE {
+            for dossier in dossiers {
+                self.judge_principal(dossier, rules, &mut drafts);
+            }
+        } else {
+            let shares: Vec<&[&Dossier]> = dossiers.chunks(SHARE).collect();
+            let next = AtomicUsize::new(0);
+            let judge_some = || {
+                let mut done: Vec<(usize, Vec<Draft>)> = Vec::new();
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(share) = shares.get(n) else { return done };
+                    let mut found = Vec::new();
+                    for dossier in *share {
+                        self.judge_principal(dossier, rules, &mut found);
+                    }
+                    done.push((n, found));
+                }
+            };
+            let mut done: Vec<(usize, Vec<Draft>)> = std::thread::scope(|scope| {
+                let others: Vec<_> = (1..threads).map(|_| scope.spawn(judge_some)).collect();
+                let mut all = judge_some();
+                for other in others {
+                    match other.join() {
+                        Ok(found) => all.extend(found),
+                        Err(panic) => std::panic::resume_unwind(panic),
+                    }
+                }
+                all
+            });
+            done.sort_by_key(|(n, _)| *n);
+            drafts.extend(done.into_iter().flat_map(|(_, found)| found));
         }
         relate(self, &mut drafts);
         drafts
@@ -82,8 +118,8 @@ impl Engine<'_> {
         let account = self.context.account(dossier.principal);
         let mut order: Vec<&Session> = dossier.sessions.iter().collect();
         order.sort_by_key(|s| (s.start, s.index));
-        let nothing = Rc::new(Known::default());
-        let mut known = Rc::new(Known::default());
+        let nothing = Arc::new(Known::default());
+        let mut known = Arc::new(Known::default());
         let mut judged = Vec::with_capacity(order.len());
         for session in order {
             let subject = Subject::new(self, dossier, &account, session, &known);
@@ -114,7 +150,7 @@ impl Engine<'_> {
                 let proven = session.mfa.factor.phishing_resistant()
                     && session.flags.has(Flags::MANAGED_DEVICE)
                     || session.mfa.factor == Factor::Certificate;
-                Rc::make_mut(&mut known).teach(session, &session.place, proven);
+                Arc::make_mut(&mut known).teach(session, &session.place, proven);
             }
             judged.push(Judged { session: session.index, signals, score, known: before, explained });
         }

@@ -12,7 +12,6 @@ use portreeve_model::facts::{Account, AccountKind, Context};
 use portreeve_model::signal::Evidence;
 use portreeve_model::time::DAY_US;
 use portreeve_model::{EventTime, Ip, Sym, SymbolTable};
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// Who uses a shared host has to be known for so long, before a stranger there is taken for who entered it.
@@ -141,7 +140,7 @@ impl<'c> Engine<'c> {
         }
     }
 
-    fn auth(&mut self, event: &Event, account: Option<Rc<Account>>) {
+    fn auth(&mut self, event: &Event, account: Option<Arc<Account>>) {
         let Some(account) = account else { return };
         if event.outcome != Outcome::Success {
             return;
@@ -174,7 +173,7 @@ impl<'c> Engine<'c> {
         matches!(service, Service::Vpn | Service::Radius | Service::Ica | Service::RdGateway | Service::Ztna)
     }
 
-    fn access(&mut self, event: &Event, account: Option<Rc<Account>>) {
+    fn access(&mut self, event: &Event, account: Option<Arc<Account>>) {
         if event.act == Act::SessionStart && event.observer.is_some() {
             self.starts_logged.insert((crate::fold::principal::family(event.service), event.observer), ());
         }
@@ -334,7 +333,7 @@ impl<'c> Engine<'c> {
         }
     }
 
-    fn logon(&mut self, event: &Event, account: Option<Rc<Account>>) {
+    fn logon(&mut self, event: &Event, account: Option<Arc<Account>>) {
         let Some(account) = account else { return };
         if event.outcome != Outcome::Success || account.kind == AccountKind::Anonymous {
             return;
@@ -601,7 +600,7 @@ impl<'c> Engine<'c> {
         }
     }
 
-    fn admin(&mut self, event: &Event, account: Option<Rc<Account>>) {
+    fn admin(&mut self, event: &Event, account: Option<Arc<Account>>) {
         let Some(account) = account else { return };
         if event.outcome == Outcome::Failure {
             return;
@@ -613,7 +612,7 @@ impl<'c> Engine<'c> {
         }
     }
 
-    fn change(&mut self, event: &Event, account: Option<Rc<Account>>) {
+    fn change(&mut self, event: &Event, account: Option<Arc<Account>>) {
         let actor = account.as_ref().map_or(Sym::NONE, |a| a.name);
         let target = (event.target.is_some()).then(|| self.memo.account(self.context, event.target).name);
         let target = target.unwrap_or(Sym::NONE);
@@ -693,7 +692,7 @@ impl<'c> Engine<'c> {
         )
     }
 
-    fn api(&mut self, event: &Event, account: Option<Rc<Account>>) {
+    fn api(&mut self, event: &Event, account: Option<Arc<Account>>) {
         let Some(account) = account else { return };
         let user = account.name;
         if event.src_ip.is_public() {

@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 use portreeve_model::facts::{Account, Context, Host};
 use portreeve_model::place::Place;
 use portreeve_model::{Ip, Sym};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Map with the fast hasher. Keys that an intruder can choose are interned first, so a flood of names costs
 /// memory that is budgeted, not time.
@@ -14,28 +14,28 @@ pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 /// changes nothing but the time.
 #[derive(Default)]
 pub(crate) struct Memo {
-    accounts: Map<Sym, Rc<Account>>,
+    accounts: Map<Sym, Arc<Account>>,
     places: Map<Ip, Place>,
-    hosts: Map<Sym, Rc<Host>>,
-    host_of_ip: Map<Ip, Option<Rc<Host>>>,
+    hosts: Map<Sym, Arc<Host>>,
+    host_of_ip: Map<Ip, Option<Arc<Host>>>,
     pools: Map<Ip, Option<Sym>>,
 }
 
 impl Memo {
-    pub(crate) fn account(&mut self, context: &dyn Context, user: Sym) -> Rc<Account> {
-        self.accounts.entry(user).or_insert_with(|| Rc::new(context.account(user))).clone()
+    pub(crate) fn account(&mut self, context: &dyn Context, user: Sym) -> Arc<Account> {
+        self.accounts.entry(user).or_insert_with(|| Arc::new(context.account(user))).clone()
     }
 
     pub(crate) fn place(&mut self, context: &dyn Context, ip: Ip) -> Place {
         *self.places.entry(ip).or_insert_with(|| context.place(ip))
     }
 
-    pub(crate) fn host(&mut self, context: &dyn Context, name: Sym) -> Rc<Host> {
-        self.hosts.entry(name).or_insert_with(|| Rc::new(context.host(name))).clone()
+    pub(crate) fn host(&mut self, context: &dyn Context, name: Sym) -> Arc<Host> {
+        self.hosts.entry(name).or_insert_with(|| Arc::new(context.host(name))).clone()
     }
 
-    pub(crate) fn host_of_ip(&mut self, context: &dyn Context, ip: Ip) -> Option<Rc<Host>> {
-        self.host_of_ip.entry(ip).or_insert_with(|| context.host_of_ip(ip).map(Rc::new)).clone()
+    pub(crate) fn host_of_ip(&mut self, context: &dyn Context, ip: Ip) -> Option<Arc<Host>> {
+        self.host_of_ip.entry(ip).or_insert_with(|| context.host_of_ip(ip).map(Arc::new)).clone()
     }
 
     pub(crate) fn pool(&mut self, context: &dyn Context, ip: Ip) -> Option<Sym> {

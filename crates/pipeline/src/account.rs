@@ -92,6 +92,16 @@ impl InputAccount {
         }
     }
 
+    /// Adds what the next part of the same input gave.
+    pub(crate) fn absorb(&mut self, next: InputAccount) {
+        for (name, account) in &next.sources {
+            self.sources.entry(name).or_default().add(account);
+        }
+        let room = SAMPLES.saturating_sub(self.report.samples.len());
+        self.report.samples.extend(next.report.samples.into_iter().take(room));
+        self.days.add(next.days);
+    }
+
     /// Sums the sources up into the input's own report.
     pub(crate) fn close(&mut self) {
         let mut total = SourceAccount::default();

@@ -7,10 +7,12 @@ mod discover;
 mod evidence;
 pub mod examples;
 mod guard;
+mod one;
 mod parse;
 mod read;
 mod run;
 mod runs;
+mod share;
 mod state_dir;
 
 pub use parse::{ParseOptions, parse};

@@ -1,7 +1,8 @@
 //! Records to normalised events, in the order of the file: what `portreeve parse` prints.
 
 use crate::discover::Input;
-use crate::read::{One, open};
+use crate::one::One;
+use crate::read::open;
 use crate::run::RunError;
 use jiff::tz::TimeZone;
 use portreeve_model::intern::Interner;

@@ -1,20 +1,20 @@
 //! Files to events, on several threads: decode, frame, recognise, parse, count.
 
-use crate::account::{InputAccount, SourceAccount};
+use crate::account::InputAccount;
 use crate::discover::Input;
 use crate::guard::Days;
+use crate::one::One;
 use crate::run::Options;
 use crate::runs::{RUN, Runs};
+use crate::share::{Back, Batch, Part, Pool, Slot};
 use jiff::tz::TimeZone;
 use portreeve_context::Tables;
 use portreeve_model::intern::Interner;
 use portreeve_model::time::Certainty;
 use portreeve_model::{Event, EventTime, SymbolTable};
+use portreeve_sources::Source;
 use portreeve_sources::decode::clock::Clock;
-use portreeve_sources::decode::frame;
-use portreeve_sources::decode::join::{Joined, Joiner};
 use portreeve_sources::decode::reader::{Limits, RawRecord, read};
-use portreeve_sources::{Emit, Parsed, Recogniser, Record, Source, Why};
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -48,22 +48,29 @@ pub(crate) fn all(
     // The largest first, so that no thread is left with the longest job at the end.
     let mut order: Vec<usize> = (0..inputs.len()).collect();
     order.sort_by_key(|i| (std::cmp::Reverse(inputs[*i].bytes), *i));
-    let threads = options.threads.min(inputs.len()).max(1);
+    let threads = options.threads.max(1);
+    let pool = Pool::new(threads);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 let mut worker = Worker::new(names, options, &runs);
+                worker.pool = (threads > 1).then_some(&pool);
                 while let Some(at) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
                     let input = &inputs[*at];
-                    let clock = clock(input, options, tables, near);
+                    let clock = Arc::new(clock(input, options, tables, near));
                     let account = worker.input(u32::try_from(*at).unwrap_or(u32::MAX), input, &clock);
                     if let Some(progress) = options.progress {
                         progress.read(input.bytes, total);
                     }
                     done.lock().unwrap_or_else(PoisonError::into_inner).push((*at, account));
+                }
+                // No file left: help those who still read one.
+                pool.done_reading();
+                while let Some(batch) = pool.take() {
+                    worker.part(batch);
                 }
                 if let Err(error) = worker.flush() {
                     stop.store(true, Ordering::Relaxed);
@@ -158,7 +165,12 @@ struct Worker<'w> {
     only: Option<&'static Source>,
     limits: Limits,
     failed: Option<io::Error>,
+    /// Where other threads wait for work, if there are others.
+    pool: Option<&'w Pool>,
 }
+
+/// Inputs shorter than this are read by one thread.
+const SHARED: u64 = 1 << 20;
 
 impl<'w> Worker<'w> {
     fn new(names: &Arc<SymbolTable>, options: &Options<'_>, runs: &'w Runs) -> Self {
@@ -169,7 +181,77 @@ impl<'w> Worker<'w> {
             only: options.source,
             limits: Limits::default(),
             failed: None,
+            pool: None,
         }
+    }
+
+    /// Hands the events over once there are enough; false where there is no room for them.
+    fn keep(&mut self) -> bool {
+        if self.events.len() >= RUN
+            && let Err(error) = self.runs.add(&mut self.events)
+        {
+            self.failed.get_or_insert(error);
+        }
+        self.failed.is_none()
+    }
+
+    /// Reads a part of somebody's input.
+    fn part(&mut self, batch: Batch) {
+        // A part comes back even from a thread that dies over it, so that nobody waits for ever.
+        let mut back = Back { slot: batch.slot.clone(), number: batch.number, part: Part::default() };
+        let mut one = One::part(self.only);
+        for (bytes, at, too_long) in batch.records() {
+            one.record(RawRecord { bytes, at, too_long }, &batch.clock, &mut self.names, &mut self.events);
+            self.keep();
+        }
+        back.part = one.into_part();
+    }
+
+    /// Reads an input together with whoever has nothing to read. What parts give is put together in their order.
+    fn shared(
+        &mut self,
+        pool: &Pool,
+        number: u32,
+        input: &Input,
+        clock: &Arc<Clock>,
+        one: &mut One,
+    ) -> io::Result<Vec<String>> {
+        let mut from = open(input)?;
+        let mut counted = Counted { inner: &mut *from, bytes: 0 };
+        let size = (!input.stdin).then_some(input.bytes);
+        let slot = Arc::new(Slot::default());
+        let mut batch = Batch::new(slot.clone(), clock.clone(), 0);
+        let mut absorbed = 0;
+        let limits = self.limits.clone();
+        let outcome = read(&mut counted, size, number, &limits, &mut |record| {
+            batch.push(&record);
+            if batch.is_full() {
+                let next = Batch::new(slot.clone(), clock.clone(), batch.number + 1);
+                if let Some(own) = pool.offer(std::mem::replace(&mut batch, next)) {
+                    self.part(own);
+                }
+                while let Some(part) = slot.get(absorbed) {
+                    one.absorb(part, clock, &mut self.names, &mut self.events);
+                    absorbed += 1;
+                }
+            }
+            self.keep()
+        });
+        let parts = batch.number + 1;
+        self.part(batch);
+        while absorbed < parts {
+            if let Some(part) = slot.get(absorbed) {
+                one.absorb(part, clock, &mut self.names, &mut self.events);
+                absorbed += 1;
+            } else if let Some(batch) = pool.try_take() {
+                self.part(batch);
+            } else {
+                slot.wait(absorbed);
+            }
+        }
+        self.keep();
+        one.account.report.bytes = counted.bytes;
+        Ok(outcome.problems)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -179,31 +261,33 @@ impl<'w> Worker<'w> {
         self.runs.add(&mut self.events)
     }
 
-    fn input(&mut self, number: u32, input: &Input, clock: &Clock) -> InputAccount {
+    fn input(&mut self, number: u32, input: &Input, clock: &Arc<Clock>) -> InputAccount {
         let mut one = One::new(self.only);
         one.account.report.file = input.shown.clone().into();
-        match open(input) {
+        let problems = match self.pool.filter(|_| input.stdin || input.bytes >= SHARED) {
+            Some(pool) => self.shared(pool, number, input, clock, &mut one),
+            None => self.alone(number, input, clock, &mut one),
+        };
+        match problems {
+            Ok(problems) => one.account.report.problems.extend(problems),
             Err(error) => one.account.report.problems.push(error.to_string()),
-            Ok(mut from) => {
-                let mut counted = Counted { inner: &mut *from, bytes: 0 };
-                let size = (!input.stdin).then_some(input.bytes);
-                let outcome = read(&mut counted, size, number, &self.limits, &mut |record| {
-                    one.record(record, clock, &mut self.names, &mut self.events);
-                    if self.events.len() >= RUN
-                        && let Err(error) = self.runs.add(&mut self.events)
-                    {
-                        self.failed.get_or_insert(error);
-                        return false;
-                    }
-                    true
-                });
-                one.account.report.bytes = counted.bytes;
-                one.account.report.problems.extend(outcome.problems);
-            }
         }
         one.finish(clock, &mut self.names, &mut self.events);
         one.account.close();
         one.account
+    }
+
+    fn alone(&mut self, number: u32, input: &Input, clock: &Clock, one: &mut One) -> io::Result<Vec<String>> {
+        let mut from = open(input)?;
+        let mut counted = Counted { inner: &mut *from, bytes: 0 };
+        let size = (!input.stdin).then_some(input.bytes);
+        let limits = self.limits.clone();
+        let outcome = read(&mut counted, size, number, &limits, &mut |record| {
+            one.record(record, clock, &mut self.names, &mut self.events);
+            self.keep()
+        });
+        one.account.report.bytes = counted.bytes;
+        Ok(outcome.problems)
     }
 
     fn sample(&mut self, number: u32, input: &Input, clock: &Clock, most: usize) {
@@ -232,123 +316,5 @@ impl Read for Counted<'_> {
         let n = self.inner.read(to)?;
         self.bytes += n as u64;
         Ok(n)
-    }
-}
-
-/// One input while it is read.
-pub(crate) struct One {
-    recogniser: Recogniser,
-    joiner: Joiner,
-    pub(crate) account: InputAccount,
-    scratch: Vec<u8>,
-    /// Records of the account that go on counting: the last source's, so that a run of one product looks it up once.
-    last: Option<(&'static str, SourceAccount)>,
-}
-
-impl One {
-    pub(crate) fn new(only: Option<&'static Source>) -> One {
-        One {
-            recogniser: only.map_or_else(Recogniser::default, Recogniser::only),
-            joiner: Joiner::default(),
-            account: InputAccount::default(),
-            scratch: Vec::new(),
-            last: None,
-        }
-    }
-
-    fn count(&mut self, source: &'static str, parsed: &Parsed, events: &[Event]) {
-        if self.last.as_ref().is_none_or(|(name, _)| *name != source) {
-            self.settle();
-            self.last = Some((source, SourceAccount::default()));
-        }
-        let Some((_, account)) = self.last.as_mut() else { return };
-        account.take(parsed);
-        for event in events {
-            account.span(event.time);
-            self.account.days.note(event.time);
-        }
-    }
-
-    fn settle(&mut self) {
-        if let Some((name, account)) = self.last.take() {
-            self.account.sources.entry(name).or_default().add(&account);
-        }
-    }
-
-    /// Reads one record: its events are appended, its fate is counted.
-    pub(crate) fn record(
-        &mut self,
-        raw: RawRecord<'_>,
-        clock: &Clock,
-        names: &mut Interner,
-        events: &mut Vec<Event>,
-    ) {
-        if raw.too_long {
-            self.count("", &Parsed::Broken(Why::TooLong), &[]);
-            self.account.sample(raw.at.line, raw.bytes);
-            return;
-        }
-        let from = events.len();
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let record = frame::frame(raw.bytes, raw.at, clock, &mut scratch);
-        let (mut source, mut parsed) = self.parse(&record, names, events);
-        let fragment = match parsed {
-            Parsed::Fragment(fragment) => {
-                source.and_then(|s| self.joiner.take(s, fragment, record.raw, raw.at).map(|j| (j, s)))
-            }
-            _ => None,
-        };
-        // What was inside an envelope and is nobody's may be somebody's as a whole.
-        if parsed == Parsed::NotMine && raw.bytes.trim_ascii().first() == Some(&b'{') {
-            let whole = frame::bare(raw.bytes, raw.at, clock);
-            (source, parsed) = self.parse(&whole, names, events);
-        }
-        if parsed == Parsed::NotMine {
-            self.account.sample(raw.at.line, raw.bytes);
-            source = None;
-        }
-        self.count(source.map_or("", |s| s.name), &parsed, &events[from..]);
-        self.scratch = scratch;
-        if let Some((joined, _)) = fragment {
-            self.joined(joined, clock, names, events);
-        }
-    }
-
-    fn parse(
-        &mut self,
-        record: &Record<'_>,
-        names: &mut Interner,
-        events: &mut Vec<Event>,
-    ) -> (Option<&'static Source>, Parsed) {
-        let Some(source) = self.recogniser.recognise(record) else { return (None, Parsed::NotMine) };
-        let parsed = (source.parse)(record, &mut Emit::new(names, events, source, record));
-        (Some(source), parsed)
-    }
-
-    /// A whole put together from fragments, which were counted one by one: only its events count here.
-    fn joined(&mut self, joined: Joined, clock: &Clock, names: &mut Interner, events: &mut Vec<Event>) {
-        let from = events.len();
-        let mut scratch = Vec::new();
-        let mut record = frame::frame(&joined.bytes, joined.at, clock, &mut scratch);
-        record.joined = true;
-        (joined.source.parse)(&record, &mut Emit::new(names, events, joined.source, &record));
-        let account = self.account.sources.entry(joined.source.name).or_default();
-        for event in &events[from..] {
-            account.span(event.time);
-            self.account.days.note(event.time);
-        }
-    }
-
-    /// What was still open at the end, and the sums.
-    pub(crate) fn finish(&mut self, clock: &Clock, names: &mut Interner, events: &mut Vec<Event>) {
-        self.settle();
-        for joined in self.joiner.finish() {
-            self.joined(joined, clock, names, events);
-        }
-        if self.joiner.evicted > 0 {
-            let text =
-                format!("{} records in pieces were given up before they were complete", self.joiner.evicted);
-            self.account.report.problems.push(text);
-        }
     }
 }

@@ -4,6 +4,7 @@ use crate::account::SourceAccount;
 use crate::discover::discover;
 use crate::evidence;
 use crate::read::{self, Readings};
+use crate::runs::Merge;
 use crate::state_dir::{StateDir, StateError};
 use jiff::tz::TimeZone;
 use portreeve_content::Content;
@@ -89,7 +90,7 @@ pub fn run(
     let mut engine = Engine::new(tables, names.clone());
     fold(options, readings, state.as_mut(), &mut engine, &mut report)?;
     let rules = content.rules();
-    let drafts = engine.judge(&rules);
+    let drafts = engine.judge(&rules, options.threads);
     let mut cases = triage(&engine, &rules, &content.playbook, &drafts);
     close(&engine, tables, &cases, &mut report);
     stage(options, "collecting evidence");
@@ -151,21 +152,22 @@ fn fold(
         engine.push(event);
         true
     };
-    for event in readings.runs.merge().map_err(RunError::Spill)? {
+    let merged = readings.runs.merge().map_err(RunError::Spill)?;
+    let mut take = |event: io::Result<portreeve_model::Event>| -> Result<(), RunError> {
         let mut event = event.map_err(RunError::Spill)?;
         if let Some(state) = state.as_deref() {
             event.raw.input = state.number(event.raw.input);
         }
         if event.time > last {
             report.far_future += 1;
-            continue;
+            return Ok(());
         }
         if event.time < first
             || options.since.is_some_and(|t| event.time < t)
             || options.until.is_some_and(|t| event.time > t)
         {
             report.out_of_range += 1;
-            continue;
+            return Ok(());
         }
         while known.peek().is_some_and(|k| crate::runs::order(k, &event).is_lt()) {
             if let Some(k) = known.next() {
@@ -180,11 +182,40 @@ fn fold(
         {
             state.keep(&event);
         }
-    }
+        Ok(())
+    };
+    ahead(merged, options.threads, &mut take)?;
     for k in known {
         give(&k, engine, report);
     }
     Ok(())
+}
+
+/// Events that one thread merges and decodes while another folds them.
+const AHEAD: usize = 2_048;
+
+/// Gives the merged events to `take`, decoded ahead of it where there is a thread to spare.
+fn ahead(
+    mut merged: Merge,
+    threads: usize,
+    take: &mut dyn FnMut(io::Result<portreeve_model::Event>) -> Result<(), RunError>,
+) -> Result<(), RunError> {
+    if threads < 2 {
+        return merged.try_for_each(take);
+    }
+    std::thread::scope(|scope| {
+        let (send, receive) = std::sync::mpsc::sync_channel(8);
+        scope.spawn(move || {
+            loop {
+                let some: Vec<_> = merged.by_ref().take(AHEAD).collect();
+                // Nobody listens any more where folding failed.
+                if some.is_empty() || send.send(some).is_err() {
+                    return;
+                }
+            }
+        });
+        receive.into_iter().flatten().try_for_each(take)
+    })
 }
 
 fn close(engine: &Engine<'_>, tables: &Tables, cases: &[Case], report: &mut RunReport) {

@@ -101,3 +101,55 @@ fn day_by_day_with_state_is_the_same_as_at_once() {
     }
     assert_eq!(whole(), last);
 }
+
+/// One big file is read by several threads in parts; messages in pieces cross the borders of the parts, and records
+/// that nobody understands stand in each.
+#[test]
+fn one_big_file_on_any_number_of_threads() {
+    const DISTANCE: usize = 2_500;
+    let dir = TempDir::new().expect("temporary directory");
+    let piece = |n: usize, part: usize| {
+        let text = if part == 0 {
+            format!(
+                "2026-03-03 06:{:02}:{:02}.264 +00:00 {n:010} 5400 NOTICE Failed-Attempt: Authentication failed, ConfigVersionId=88, \
+                 Device IP Address=10.20.250.9, UserName=user{}, NetworkDeviceName=asa-01, ",
+                n / 60 % 60,
+                n % 60,
+                n % 90
+            )
+        } else {
+            "Calling-Station-ID=198.51.100.23, NAS-Port-Type=Virtual, FailureReason=24408 wrong password"
+                .to_owned()
+        };
+        format!("<181>Mar  3 06:00:00 ise-01 CISE_Failed_Attempts {n:010} 2 {part} {text}\n")
+    };
+    let mut text = String::new();
+    for n in 0..12_000 {
+        text.push_str(&piece(n, 0));
+        if n >= DISTANCE {
+            text.push_str(&piece(n - DISTANCE, 1));
+        }
+        if n % 1_000 == 7 {
+            text.push_str(&format!("nobody's record number {n}\n"));
+        }
+    }
+    let file = dir.path().join("ise.log");
+    fs::write(&file, text).expect("written");
+    let run = |threads: &str| {
+        let output = portreeve()
+            .args(["hunt", "--format", "json", "--threads", threads])
+            .arg(&file)
+            .output()
+            .expect("the binary runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let one = run("1");
+    let doc: serde_json::Value = serde_json::from_slice(&one).expect("JSON");
+    assert_eq!(doc["run"]["totals"]["fragments"], 12_000 + 12_000 - DISTANCE);
+    assert_eq!(doc["run"]["totals"]["unknown"], 12);
+    assert_eq!(doc["run"]["events"], 12_000);
+    for threads in ["2", "3", "5"] {
+        assert!(one == run(threads), "{threads} threads");
+    }
+}

@@ -1,0 +1,170 @@
+//! Records of one input to events: frame, recognise, parse, count.
+
+use crate::account::{InputAccount, SourceAccount};
+use portreeve_model::intern::Interner;
+use portreeve_model::{Event, RawRef};
+use portreeve_sources::decode::clock::Clock;
+use portreeve_sources::decode::frame;
+use portreeve_sources::decode::join::{Joined, Joiner};
+use portreeve_sources::decode::reader::RawRecord;
+use portreeve_sources::{Emit, Fragment, Parsed, Recogniser, Record, Source, Why};
+
+/// A piece of a record that another thread came upon; whoever reads the input puts pieces together, in their order.
+pub(crate) struct Piece {
+    source: &'static Source,
+    fragment: Fragment,
+    bytes: Vec<u8>,
+    at: RawRef,
+}
+
+/// One input while it is read.
+pub(crate) struct One {
+    recogniser: Recogniser,
+    joiner: Joiner,
+    pub(crate) account: InputAccount,
+    scratch: Vec<u8>,
+    /// Where pieces are only collected: this is a part of an input.
+    pieces: Option<Vec<Piece>>,
+    /// Records of the account that go on counting: the last source's, so that a run of one product looks it up once.
+    last: Option<(&'static str, SourceAccount)>,
+}
+
+impl One {
+    pub(crate) fn new(only: Option<&'static Source>) -> One {
+        One {
+            recogniser: only.map_or_else(Recogniser::default, Recogniser::only),
+            joiner: Joiner::default(),
+            account: InputAccount::default(),
+            scratch: Vec::new(),
+            pieces: None,
+            last: None,
+        }
+    }
+
+    /// Reads a part of an input: pieces of records are kept for [`One::absorb`].
+    pub(crate) fn part(only: Option<&'static Source>) -> One {
+        One { pieces: Some(Vec::new()), ..One::new(only) }
+    }
+
+    /// What a part gave besides its events.
+    pub(crate) fn into_part(mut self) -> (InputAccount, Vec<Piece>) {
+        self.settle();
+        (self.account, self.pieces.unwrap_or_default())
+    }
+
+    /// Takes in what the next part of the input gave.
+    pub(crate) fn absorb(
+        &mut self,
+        (account, pieces): (InputAccount, Vec<Piece>),
+        clock: &Clock,
+        names: &mut Interner,
+        events: &mut Vec<Event>,
+    ) {
+        self.account.absorb(account);
+        for p in pieces {
+            if let Some(joined) = self.joiner.take(p.source, p.fragment, &p.bytes, p.at) {
+                self.joined(joined, clock, names, events);
+            }
+        }
+    }
+
+    fn count(&mut self, source: &'static str, parsed: &Parsed, events: &[Event]) {
+        if self.last.as_ref().is_none_or(|(name, _)| *name != source) {
+            self.settle();
+            self.last = Some((source, SourceAccount::default()));
+        }
+        let Some((_, account)) = self.last.as_mut() else { return };
+        account.take(parsed);
+        for event in events {
+            account.span(event.time);
+            self.account.days.note(event.time);
+        }
+    }
+
+    fn settle(&mut self) {
+        if let Some((name, account)) = self.last.take() {
+            self.account.sources.entry(name).or_default().add(&account);
+        }
+    }
+
+    /// Reads one record: its events are appended, its fate is counted.
+    pub(crate) fn record(
+        &mut self,
+        raw: RawRecord<'_>,
+        clock: &Clock,
+        names: &mut Interner,
+        events: &mut Vec<Event>,
+    ) {
+        if raw.too_long {
+            self.count("", &Parsed::Broken(Why::TooLong), &[]);
+            self.account.sample(raw.at.line, raw.bytes);
+            return;
+        }
+        let from = events.len();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let record = frame::frame(raw.bytes, raw.at, clock, &mut scratch);
+        let (mut source, mut parsed) = self.parse(&record, names, events);
+        let fragment = match parsed {
+            Parsed::Fragment(fragment) => source.and_then(|source| match &mut self.pieces {
+                Some(pieces) => {
+                    pieces.push(Piece { source, fragment, bytes: record.raw.to_vec(), at: raw.at });
+                    None
+                }
+                None => self.joiner.take(source, fragment, record.raw, raw.at),
+            }),
+            _ => None,
+        };
+        // What was inside an envelope and is nobody's may be somebody's as a whole.
+        if parsed == Parsed::NotMine && raw.bytes.trim_ascii().first() == Some(&b'{') {
+            let whole = frame::bare(raw.bytes, raw.at, clock);
+            (source, parsed) = self.parse(&whole, names, events);
+        }
+        if parsed == Parsed::NotMine {
+            self.account.sample(raw.at.line, raw.bytes);
+            source = None;
+        }
+        self.count(source.map_or("", |s| s.name), &parsed, &events[from..]);
+        self.scratch = scratch;
+        if let Some(joined) = fragment {
+            self.joined(joined, clock, names, events);
+        }
+    }
+
+    fn parse(
+        &mut self,
+        record: &Record<'_>,
+        names: &mut Interner,
+        events: &mut Vec<Event>,
+    ) -> (Option<&'static Source>, Parsed) {
+        let Some(source) = self.recogniser.recognise(record) else { return (None, Parsed::NotMine) };
+        let parsed = (source.parse)(record, &mut Emit::new(names, events, source, record));
+        (Some(source), parsed)
+    }
+
+    /// A whole put together from fragments, which were counted one by one: only its events count here.
+    fn joined(&mut self, joined: Joined, clock: &Clock, names: &mut Interner, events: &mut Vec<Event>) {
+        let from = events.len();
+        let mut scratch = Vec::new();
+        let mut record = frame::frame(&joined.bytes, joined.at, clock, &mut scratch);
+        record.joined = true;
+        (joined.source.parse)(&record, &mut Emit::new(names, events, joined.source, &record));
+        let account = self.account.sources.entry(joined.source.name).or_default();
+        for event in &events[from..] {
+            account.span(event.time);
+            self.account.days.note(event.time);
+        }
+    }
+
+    /// What was still open at the end, and the sums.
+    pub(crate) fn finish(&mut self, clock: &Clock, names: &mut Interner, events: &mut Vec<Event>) {
+        self.settle();
+        for joined in self.joiner.finish() {
+            self.joined(joined, clock, names, events);
+        }
+        if self.joiner.evicted > 0 {
+            let text =
+                format!("{} records in pieces were given up before they were complete", self.joiner.evicted);
+            self.account.report.problems.push(text);
+        }
+    }
+}
