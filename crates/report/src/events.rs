@@ -60,8 +60,7 @@ impl<'n> Object<'n> {
 }
 
 fn line(map: Map<String, Value>, to: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *to, &Value::Object(map))?;
-    to.write_all(b"\n")
+    crate::guard::json(&Value::Object(map), false, to)
 }
 
 /// The account without its domain, and the domain, from a spelling. Case is kept.

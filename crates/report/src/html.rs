@@ -71,7 +71,7 @@ struct Bar {
     class: &'static str,
 }
 
-fn write(cases: &[Case], report: &RunReport, mut to: &mut dyn Write) -> io::Result<()> {
+fn write(cases: &[Case], report: &RunReport, to: &mut dyn Write) -> io::Result<()> {
     let run = wire::Run::from(report);
     let (open, closed): (Vec<wire::Case>, Vec<wire::Case>) =
         cases.iter().map(wire::Case::from).partition(|c| c.decision != "close");
@@ -84,7 +84,7 @@ fn write(cases: &[Case], report: &RunReport, mut to: &mut dyn Write) -> io::Resu
         format!("{:.2}", known as f64 * 100.0 / t.records as f64)
     };
     let page = Page { run: &run, cases: &views, closed: &closed, world: WORLD, understood };
-    page.write_into(&mut to)
+    page.write_into(&mut crate::guard::page(to))
 }
 
 fn view(case: wire::Case) -> View {

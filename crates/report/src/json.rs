@@ -2,7 +2,7 @@
 
 pub use crate::wire::{Case as WireCase, CasesFile};
 use crate::wire::{Run, SCHEMA};
-use crate::{Format, wire};
+use crate::{Format, guard, wire};
 use portreeve_model::case::{Case, RunReport};
 use std::io::{self, Write};
 
@@ -16,21 +16,18 @@ fn cases(all: &[Case], report: &RunReport, to: &mut dyn Write) -> io::Result<()>
         run: Run::from(report),
         cases: all.iter().map(wire::Case::from).collect(),
     };
-    serde_json::to_writer_pretty(&mut *to, &file)?;
-    to.write_all(b"\n")
+    guard::json(&file, true, to)
 }
 
 fn ndjson(all: &[Case], _: &RunReport, to: &mut dyn Write) -> io::Result<()> {
     for case in all {
-        serde_json::to_writer(&mut *to, &wire::Case::from(case))?;
-        to.write_all(b"\n")?;
+        guard::json(&wire::Case::from(case), false, to)?;
     }
     Ok(())
 }
 
 fn run(_: &[Case], report: &RunReport, to: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *to, &Run::from(report))?;
-    to.write_all(b"\n")
+    guard::json(&Run::from(report), true, to)
 }
 
 /// JSON Schema (2020-12) of `cases.json`.

@@ -1,6 +1,7 @@
 //! Cases and events as people and programs want them. Wire shapes live here and nowhere else.
 
 pub mod events;
+mod guard;
 mod html;
 pub mod json;
 mod markdown;

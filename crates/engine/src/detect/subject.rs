@@ -161,7 +161,8 @@ impl<'a> Subject<'a> {
                 let block = self.level(What::Asn) == Level::Cleared;
                 return match (block, self.known.sessions) {
                     (true, _) => KnownNetwork,
-                    (false, 0) => Unobservable,
+                    // Too little to call it far away; enough to ask what came before it.
+                    (false, 0) => NewNetworkKnownArea,
                     (false, _) if place.country.is_some() => NewNetworkKnownArea,
                     (false, _) => NewNetwork,
                 };

@@ -6,6 +6,10 @@ use crate::detect::{Finding, PlaceNovelty, Subject, Verdict};
 use portreeve_model::Sym;
 
 pub(super) fn novelty(s: &Subject<'_>, min: PlaceNovelty, max: Option<PlaceNovelty>) -> Verdict {
+    // "In a known area" can only be said of what is located.
+    if max == Some(PlaceNovelty::NewNetworkKnownArea) && s.unlocated() {
+        return Verdict::Silent;
+    }
     let novelty = s.novelty();
     if novelty == PlaceNovelty::Unobservable && min > PlaceNovelty::Unobservable {
         return Verdict::Unknown("source_ip");
