@@ -12,7 +12,7 @@ use portreeve_model::facts::{Account, AccountKind, Context};
 use portreeve_model::signal::Evidence;
 use portreeve_model::time::DAY_US;
 use portreeve_model::{EventTime, Ip, Sym, SymbolTable};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Who uses a shared host has to be known for so long, before a stranger there is taken for who entered it.
 const ACQUAINTANCE_US: i64 = 3 * DAY_US;
@@ -31,6 +31,8 @@ pub struct Engine<'c> {
     pub(crate) first: EventTime,
     pub(crate) last: EventTime,
     pub(crate) events: u64,
+    /// Sessions by gateway and group that showed a second factor, and those that did not; counted when asked.
+    habits: OnceLock<Map<(Sym, Sym), (u32, u32)>>,
 }
 
 /// Whom an event inside belongs to.
@@ -54,12 +56,30 @@ impl<'c> Engine<'c> {
             first: EventTime::MAX,
             last: EventTime::MIN,
             events: 0,
+            habits: OnceLock::new(),
         }
+    }
+
+    /// How many sessions at a gateway and group showed a second factor, and how many did not.
+    pub fn factor_habit(&self, gateway: Sym, group: Sym) -> (u32, u32) {
+        let habits = self.habits.get_or_init(|| {
+            let mut all: Map<(Sym, Sym), (u32, u32)> = Map::default();
+            for dossier in self.dossiers.values() {
+                for s in dossier.sessions.iter().filter(|s| s.entered && s.came_from_outside()) {
+                    let habit = all.entry((s.gateway, s.group)).or_default();
+                    let shown = s.mfa.mfa == Mfa::Yes || dossier.approved_at(s.start);
+                    *(if shown { &mut habit.0 } else { &mut habit.1 }) += 1;
+                }
+            }
+            all
+        });
+        habits.get(&(gateway, group)).copied().unwrap_or_default()
     }
 
     /// Takes the next event. Events must come in total order ([`Event::order`]), each once.
     pub fn push(&mut self, event: &Event) {
         self.events += 1;
+        self.habits.take();
         self.first = self.first.min(event.time);
         self.last = self.last.max(event.time);
         self.infrastructure.note(event);

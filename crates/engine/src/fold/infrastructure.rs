@@ -133,8 +133,6 @@ pub struct Infrastructure {
     pub hosts: FirstUses<(Sym, Sym)>,
     /// (right, department) first used by accounts.
     pub rights: FirstUses<(Sym, Sym)>,
-    /// Accounts whose sessions at a gateway and group showed a second factor, and those that did not.
-    pub factor_use: Map<(Sym, Sym), (u32, u32)>,
     /// Who last showed a hardware address with 802.1X; as many as the company has devices.
     pub dot1x: Map<Mac, Sym>,
     /// Accounts created, made administrators or given rights, by canonical name of the object.

@@ -101,6 +101,10 @@ pub struct Dossier {
     pub dropped: u64,
 }
 
+/// An approval belongs to a login when it stands within so much before and after it.
+pub const APPROVAL_BEFORE_US: i64 = 5 * MINUTE_US;
+pub const APPROVAL_AFTER_US: i64 = 3 * MINUTE_US;
+
 /// Sessions of these services are one kind of stay: a RADIUS server speaks for the gateway that asked it.
 pub fn family(service: Service) -> Service {
     match service {
@@ -156,6 +160,12 @@ impl Dossier {
             let index = *self.by_address.get(&(wanted, event.src_ip))?;
             self.sessions.get(index).filter(|s| belongs(s, event)).map(|s| s.index)
         })
+    }
+
+    /// Did a provider log an approval at the time of a login?
+    pub fn approved_at(&self, start: EventTime) -> bool {
+        let (from, to) = (start.minus(APPROVAL_BEFORE_US), start.plus(APPROVAL_AFTER_US));
+        self.mfa.iter().any(|m| m.outcome == Outcome::Success && from <= m.time && m.time <= to)
     }
 
     /// A session at that time that shows desktops or applications through a gateway and gives no tunnel address.

@@ -12,8 +12,7 @@ use portreeve_model::time::MINUTE_US;
 use serde::Deserialize;
 
 /// A provider's approval belongs to a login that begins this long after or before it.
-const BEFORE_US: i64 = 5 * MINUTE_US;
-const AFTER_US: i64 = 3 * MINUTE_US;
+use crate::fold::principal::{APPROVAL_AFTER_US as AFTER_US, APPROVAL_BEFORE_US as BEFORE_US};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -239,8 +238,7 @@ fn by_policy_or_habit(s: &Subject<'_>) -> Assessment {
         }
         _ => {}
     }
-    let habit =
-        s.engine.infrastructure.factor_use.get(&(session.gateway, session.group)).copied().unwrap_or((0, 0));
+    let habit = s.engine.factor_habit(session.gateway, session.group);
     if provider_speaks && habit.0 >= 10 && habit.0 * 10 >= (habit.0 + habit.1) * 8 {
         let because = format!(
             "no second factor on record, while {} of {} logins at this gateway and group show one",
