@@ -36,6 +36,8 @@ struct View {
     strip: Strip,
     marks: Vec<Mark>,
     groups: Vec<Bar>,
+    /// Sessions that are not suspect.
+    others: usize,
 }
 
 /// Sessions along time, in units of a thousandth of the width.
@@ -101,7 +103,8 @@ fn view(case: wire::Case) -> View {
             class: if g.db >= 0.0 { "for" } else { "against" },
         })
         .collect();
-    View { case, strip, marks, groups }
+    let others = case.sessions.iter().filter(|s| !s.suspect).count();
+    View { case, strip, marks, groups, others }
 }
 
 /// Seconds since the epoch of an RFC 3339 UTC stamp as this program writes it.
@@ -122,7 +125,8 @@ fn strip(case: &wire::Case) -> Strip {
         .collect();
     let from = spans.iter().map(|s| s.0).min().unwrap_or(0);
     let to = spans.iter().map(|s| s.1).max().unwrap_or(1).max(from + 60);
-    let scale = |t: i64| u32::try_from((t - from) * 1_000 / (to - from)).unwrap_or(0);
+    // Names stand in the first quarter, bars in the rest.
+    let scale = |t: i64| 250 + u32::try_from((t - from) * 750 / (to - from)).unwrap_or(0);
     let rows: Vec<Row> = case
         .sessions
         .iter()
@@ -138,9 +142,9 @@ fn strip(case: &wire::Case) -> Strip {
         })
         .collect();
     Strip {
-        height: u32::try_from(rows.len()).unwrap_or(0) * 24 + 8,
+        height: u32::try_from(rows.len()).unwrap_or(0) * 24 + 24,
         rows,
-        from: case.sessions.first().map_or(String::new(), |s| s.start.clone()),
+        from: portreeve_model::EventTime::from_unix(from).to_string(),
         to: portreeve_model::EventTime::from_unix(to).to_string(),
     }
 }

@@ -21,7 +21,10 @@ fn answer(case: &CaseView<'_>) -> Answer {
     let uses: Vec<&Session> =
         earlier.iter().filter(legitimate).copied().filter(|s| s.stays.iter().any(|x| x.ip == ip)).collect();
     if let (Some(first), Some(last)) = (uses.first(), uses.last()) {
-        let because = format!("{} earlier sessions from {ip}, {} to {}", uses.len(), date(first), date(last));
+        let because = match uses.len() {
+            1 => format!("one earlier session from {ip}, on {}", date(first)),
+            n => format!("{n} earlier sessions from {ip}, {} to {}", date(first), date(last)),
+        };
         let evidence = uses.iter().filter_map(|s| s.evidence.first()).copied();
         return Answer::new(Tri::Yes, because).by("the account's own earlier sessions").seen(evidence);
     }
@@ -39,9 +42,15 @@ fn answer(case: &CaseView<'_>) -> Answer {
             .by("history of the service");
     }
     let because = match tainted {
+        0 if earlier.len() == 1 => format!("one earlier session, not from {ip}"),
         0 => format!("{} earlier sessions, none from {ip}", earlier.len()),
         n => format!(
-            "{n} earlier sessions from {ip} belong to this case; of the {} others none came from there",
+            "{} to this case; of the {} others none came from there",
+            if n == 1 {
+                format!("one earlier session from {ip} belongs")
+            } else {
+                format!("{n} earlier sessions from {ip} belong")
+            },
             earlier.len() - n.min(earlier.len())
         ),
     };
