@@ -1,5 +1,7 @@
 //! How a parser hands over events: a builder over borrowed bytes that knows the spellings of "nothing".
 
+use crate::decode::clock::{self, Clock, Stamp};
+use crate::decode::find::find;
 use crate::record::Record;
 use crate::source::{Parsed, Source};
 use portreeve_model::RawRef;
@@ -50,7 +52,7 @@ impl<'a> Emit<'a> {
             outcome,
             ..Event::default()
         };
-        EventBuilder { names: self.names, events: self.events, event, timed: self.untimed }
+        EventBuilder { names: self.names, events: self.events, event, timed: self.untimed, raw: self.raw }
     }
 }
 
@@ -71,6 +73,20 @@ pub fn content_key(raw: &[u8]) -> u64 {
     }
     h = (h.rotate_left(23) ^ u64::from_le_bytes(word)).wrapping_mul(K);
     h ^ h >> 32
+}
+
+/// `@timestamp` of a JSON record.
+fn shipped(raw: &[u8]) -> Option<EventTime> {
+    const NAME: &[u8] = b"\"@timestamp\"";
+    if raw.first() != Some(&b'{') {
+        return None;
+    }
+    let rest = &raw[find(raw, NAME)? + NAME.len()..];
+    let rest = rest.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")?;
+    match clock::iso(rest)? {
+        (Stamp::Absolute(time), _) => Some(time),
+        (Stamp::Local(civil), _) => Clock::with_offset(civil, 0),
+    }
 }
 
 /// The bytes as text, cut to the limit; bytes that are no UTF-8 become U+FFFD.
@@ -105,6 +121,7 @@ pub struct EventBuilder<'e> {
     events: &'e mut Vec<Event>,
     event: Event,
     timed: bool,
+    raw: &'e [u8],
 }
 
 impl EventBuilder<'_> {
@@ -327,9 +344,14 @@ impl EventBuilder<'_> {
     }
 
     /// Hands the event over.
-    pub fn done(self) -> Parsed {
-        if !self.timed {
-            return Parsed::Broken(crate::source::Why::NoTime);
+    pub fn done(mut self) -> Parsed {
+        if !self.timed || self.event.time == EventTime::MIN {
+            // Logstash and its like move the record's own time to `@timestamp` and drop the field.
+            match shipped(self.raw) {
+                Some(time) => (self.event.time, self.event.certainty) = (time, Certainty::Exact),
+                None if self.timed => {}
+                None => return Parsed::Broken(crate::source::Why::NoTime),
+            }
         }
         self.events.push(self.event);
         Parsed::Events

@@ -26,6 +26,7 @@ pub static SOURCE: Source = Source {
         r.shape == Shape::Json
             && crate::decode::find::find(&r.body[..r.body.len().min(4_000)], b"\"eventSource\"").is_some()
             && crate::decode::find::find(r.body, b"\"eventName\"").is_some()
+            && crate::decode::find::find(r.body, b"\"awsRegion\"").is_some()
     },
     parse,
     join: None,
