@@ -33,6 +33,8 @@ pub struct Engine<'c> {
     pub(crate) events: u64,
     /// Sessions by gateway and group that showed a second factor, and those that did not; counted when asked.
     habits: OnceLock<Map<(Sym, Sym), (u32, u32)>>,
+    /// Sessions that began while their gateway's clock was off; found when asked.
+    clocks: OnceLock<Map<(Sym, usize), i64>>,
 }
 
 /// Whom an event inside belongs to.
@@ -57,7 +59,14 @@ impl<'c> Engine<'c> {
             last: EventTime::MIN,
             events: 0,
             habits: OnceLock::new(),
+            clocks: OnceLock::new(),
         }
+    }
+
+    /// By how much the gateway's clock was fast when the session began, in microseconds; `None` where nothing says so.
+    pub fn clock_fast_by(&self, session: &Session) -> Option<i64> {
+        let off = self.clocks.get_or_init(|| crate::clocks::off(self));
+        off.get(&(session.principal, session.index)).copied()
     }
 
     /// How many sessions at a gateway and group showed a second factor, and how many did not.
@@ -80,6 +89,7 @@ impl<'c> Engine<'c> {
     pub fn push(&mut self, event: &Event) {
         self.events += 1;
         self.habits.take();
+        self.clocks.take();
         self.first = self.first.min(event.time);
         self.last = self.last.max(event.time);
         self.infrastructure.note(event);

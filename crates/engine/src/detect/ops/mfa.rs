@@ -278,7 +278,9 @@ fn factor_sentence(factor: Factor) -> String {
 /// The provider's approval at the time of the login.
 pub fn approval(s: &Subject<'_>) -> Option<MfaEvent> {
     let session = s.session;
-    let (from, to) = (session.start.minus(BEFORE_US), session.start.plus(AFTER_US));
+    // By the provider's clock, where the gateway's was off.
+    let start = session.start.minus(s.engine.clock_fast_by(session).unwrap_or(0));
+    let (from, to) = (start.minus(BEFORE_US), start.plus(AFTER_US));
     let near = |m: &&MfaEvent| m.outcome == Outcome::Success && from <= m.time && m.time <= to;
     // From the same address, or from one that tells nothing (a RADIUS agent's own).
     let fits = |m: &&MfaEvent| {
@@ -289,7 +291,7 @@ pub fn approval(s: &Subject<'_>) -> Option<MfaEvent> {
         .iter()
         .filter(near)
         .filter(fits)
-        .min_by_key(|m| (m.time.since(session.start).abs(), m.evidence.raw))
+        .min_by_key(|m| (m.time.since(start).abs(), m.evidence.raw))
         .copied()
 }
 

@@ -17,6 +17,7 @@ fn placed<'a>(s: &'a Subject<'_>) -> impl Iterator<Item = &'a Session> {
         o.index != s.session.index
             && o.entered
             && !o.clock_suspect
+            && s.engine.clock_fast_by(o).is_none()
             && !o.flags.has(Flags::NON_INTERACTIVE)
             && interactive(o.service)
             && o.place.person_point().is_some()
@@ -42,7 +43,7 @@ fn judged(s: &Subject<'_>) -> Result<(), Verdict> {
     if !interactive(s.session.service) {
         return Err(Verdict::Silent);
     }
-    if s.session.clock_suspect {
+    if s.session.clock_suspect || s.engine.clock_fast_by(s.session).is_some() {
         return Err(Verdict::Unknown("a sure clock"));
     }
     if s.place().person_point().is_none() {
