@@ -1,7 +1,7 @@
 //! One run: read, order, fold, judge, answer, attach evidence.
 
 use crate::account::SourceAccount;
-use crate::discover::discover;
+use crate::discover::{Input, discover};
 use crate::evidence;
 use crate::read::{self, Readings};
 use crate::runs::Merge;
@@ -65,10 +65,12 @@ pub fn run(
     names: &Arc<SymbolTable>,
     content: &Content,
 ) -> Result<Outcome, RunError> {
-    let (inputs, problems) = discover(&options.paths);
+    let (mut inputs, problems) = discover(&options.paths);
     if inputs.is_empty() && !problems.is_empty() {
         return Err(RunError::Unreadable(problems.join("\n")));
     }
+    // Evidence opens its records again, which standard input does not allow: it is put aside for as long as the run.
+    let _kept = keep_stdin(&mut inputs).map_err(RunError::Spill)?;
     let mut state = match &options.state {
         Some(dir) => Some(StateDir::open(dir, names)?),
         None => None,
@@ -99,6 +101,16 @@ pub fn run(
         state.commit(names)?;
     }
     Ok(Outcome { cases, report })
+}
+
+/// Copies standard input to a file that goes with the returned handle.
+fn keep_stdin(inputs: &mut [Input]) -> io::Result<Option<tempfile::NamedTempFile>> {
+    let Some(input) = inputs.iter_mut().find(|i| i.stdin) else { return Ok(None) };
+    let mut kept = tempfile::NamedTempFile::new()?;
+    input.bytes = io::copy(&mut io::stdin().lock(), &mut kept)?;
+    input.path = kept.path().to_owned();
+    input.stdin = false;
+    Ok(Some(kept))
 }
 
 fn stage(options: &Options<'_>, what: &str) {

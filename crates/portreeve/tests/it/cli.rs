@@ -182,3 +182,22 @@ examples:
     let typo = test("hoem", 64);
     assert!(typo.contains("detections/mine/lisbon.yml: example 2: ") && typo.contains("`hoem`"), "{typo}");
 }
+
+#[test]
+fn evidence_of_standard_input_has_its_text() {
+    let line = |second: u32, what: &str| {
+        format!(
+            "2026-03-04T10:00:{second:02}Z gw1 sshd[9]: {what} password for anna from 203.0.113.7 port 22 ssh2\n"
+        )
+    };
+    let mut input: String = (0..40).map(|n| line(n, "Failed")).collect();
+    input.push_str(&line(59, "Accepted"));
+    let out = portreeve().args(["hunt", "-", "--format", "json"]).write_stdin(input).assert().success();
+    let doc: serde_json::Value = serde_json::from_slice(&out.get_output().stdout).expect("JSON");
+    let evidence = doc["cases"][0]["indicators"][0]["evidence"].as_array().expect("evidence");
+    for e in evidence {
+        assert_eq!(e["file"], "-");
+        assert!(e["raw"].as_str().expect("text").contains("password for anna"), "{e}");
+    }
+    assert!(!evidence.is_empty());
+}
