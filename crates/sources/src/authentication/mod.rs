@@ -4,6 +4,7 @@ use crate::source::Source;
 
 pub mod cisco_ise;
 pub mod entra;
+pub mod nps;
 pub mod okta;
 pub mod pam;
 pub mod radius;
@@ -12,6 +13,7 @@ pub mod windows_security;
 pub static SOURCES: &[&Source] = &[
     &cisco_ise::SOURCE,
     &entra::SOURCE,
+    &nps::SOURCE,
     &okta::SOURCE,
     &pam::SOURCE,
     &radius::SOURCE,
