@@ -15,6 +15,7 @@ pub mod record;
 pub mod signal;
 pub mod time;
 pub mod untrusted;
+mod words;
 
 pub use event::{Act, Event, Mfa, Outcome};
 pub use intern::{Interner, Sym, SymbolTable};

@@ -185,13 +185,13 @@ pub fn get(b: &mut Bytes<'_>, before: EventTime) -> Result<Event, Damaged> {
             *slot = b.byte()?;
         }
     }
-    e.outcome = pick(&OUTCOMES, w[0])?;
-    e.reason = pick(&REASONS, w[1])?;
-    e.mfa = pick(&MFAS, w[2])?;
-    e.factor = pick(&FACTORS, w[3])?;
-    e.service = pick(&SERVICES, w[4])?;
-    e.method = pick(&METHODS, w[5])?;
-    e.change = pick(&CHANGES, w[6])?;
+    e.outcome = pick(&Outcome::ALL, w[0])?;
+    e.reason = pick(&Reason::ALL, w[1])?;
+    e.mfa = pick(&Mfa::ALL, w[2])?;
+    e.factor = pick(&Factor::ALL, w[3])?;
+    e.service = pick(&Service::ALL, w[4])?;
+    e.method = pick(&Method::ALL, w[5])?;
+    e.change = pick(&Change::ALL, w[6])?;
     e.certainty = pick(&CERTAINTIES, w[7])?;
     let mut s = [Sym::NONE; 11];
     for (slot, is) in s.iter_mut().zip(names) {
@@ -237,127 +237,6 @@ fn pick<T: Copy>(all: &[T], n: u8) -> Result<T, Damaged> {
 }
 
 // In the order of their discriminants; a test holds them to it.
-const OUTCOMES: [Outcome; 6] = [
-    Outcome::Unknown,
-    Outcome::Success,
-    Outcome::Failure,
-    Outcome::BlockedAfterPassword,
-    Outcome::Challenge,
-    Outcome::Interrupt,
-];
-const MFAS: [Mfa; 5] = [Mfa::Unknown, Mfa::Yes, Mfa::No, Mfa::Claimed, Mfa::Delegated];
-const FACTORS: [Factor; 13] = [
-    Factor::None,
-    Factor::Push,
-    Factor::NumberMatch,
-    Factor::Totp,
-    Factor::Sms,
-    Factor::Voice,
-    Factor::Email,
-    Factor::Fido2,
-    Factor::Certificate,
-    Factor::HardwareToken,
-    Factor::BypassCode,
-    Factor::Remembered,
-    Factor::Other,
-];
-const REASONS: [Reason; 22] = [
-    Reason::None,
-    Reason::BadPassword,
-    Reason::NoUser,
-    Reason::Locked,
-    Reason::Expired,
-    Reason::Disabled,
-    Reason::MfaDenied,
-    Reason::MfaTimeout,
-    Reason::MfaFailed,
-    Reason::Fraud,
-    Reason::Policy,
-    Reason::Posture,
-    Reason::Certificate,
-    Reason::Hours,
-    Reason::NotAllowed,
-    Reason::Logout,
-    Reason::Idle,
-    Reason::Timeout,
-    Reason::Preempted,
-    Reason::ConnectionLost,
-    Reason::ByAdmin,
-    Reason::Other,
-];
-const SERVICES: [Service; 22] = [
-    Service::Other,
-    Service::Vpn,
-    Service::Ica,
-    Service::RdGateway,
-    Service::Rdp,
-    Service::Ssh,
-    Service::Ztna,
-    Service::Rmm,
-    Service::Idp,
-    Service::Radius,
-    Service::Management,
-    Service::CloudConsole,
-    Service::CloudApi,
-    Service::Kubernetes,
-    Service::Windows,
-    Service::Directory,
-    Service::Wired,
-    Service::Wireless,
-    Service::Firewall,
-    Service::Dhcp,
-    Service::Edr,
-    Service::Host,
-];
-const METHODS: [Method; 17] = [
-    Method::Unknown,
-    Method::Password,
-    Method::KeyboardInteractive,
-    Method::PublicKey,
-    Method::Certificate,
-    Method::Saml,
-    Method::Kerberos,
-    Method::Ntlm,
-    Method::Token,
-    Method::AccessKey,
-    Method::AssumedRole,
-    Method::ServiceAccount,
-    Method::Anonymous,
-    Method::Legacy,
-    Method::DeviceCode,
-    Method::Dot1x,
-    Method::Mab,
-];
-const CHANGES: [Change; 28] = [
-    Change::None,
-    Change::AccountCreated,
-    Change::AccountDeleted,
-    Change::AccountEnabled,
-    Change::AccountDisabled,
-    Change::AccountLocked,
-    Change::AccountUnlocked,
-    Change::PasswordReset,
-    Change::GroupAdded,
-    Change::GroupRemoved,
-    Change::RoleGranted,
-    Change::RoleRemoved,
-    Change::KeyCreated,
-    Change::FactorEnrolled,
-    Change::FactorRemoved,
-    Change::FactorReset,
-    Change::PolicyChanged,
-    Change::ConsentGranted,
-    Change::LoggingStopped,
-    Change::ConfigExported,
-    Change::ConfigChanged,
-    Change::LocalUserCreated,
-    Change::AdminCreated,
-    Change::ServiceInstalled,
-    Change::TaskCreated,
-    Change::Exposed,
-    Change::CredentialAccess,
-    Change::PrivilegeUsed,
-];
 const CERTAINTIES: [Certainty; 6] = [
     Certainty::Exact,
     Certainty::YearAssumed,
@@ -379,13 +258,13 @@ mod tests {
                 assert_eq!(usize::from(number(*v)), n);
             }
         }
-        check(&OUTCOMES, |v| v as u8);
-        check(&MFAS, |v| v as u8);
-        check(&FACTORS, |v| v as u8);
-        check(&REASONS, |v| v as u8);
-        check(&SERVICES, |v| v as u8);
-        check(&METHODS, |v| v as u8);
-        check(&CHANGES, |v| v as u8);
+        check(&Outcome::ALL, |v| v as u8);
+        check(&Mfa::ALL, |v| v as u8);
+        check(&Factor::ALL, |v| v as u8);
+        check(&Reason::ALL, |v| v as u8);
+        check(&Service::ALL, |v| v as u8);
+        check(&Method::ALL, |v| v as u8);
+        check(&Change::ALL, |v| v as u8);
         check(&CERTAINTIES, |v| v as u8);
     }
 
@@ -415,13 +294,13 @@ mod tests {
             severity: n.3,
             duration_s: n.4,
             bytes_out: n.5,
-            outcome: OUTCOMES[w.0],
-            reason: REASONS[w.1],
-            mfa: MFAS[w.2],
-            factor: FACTORS[w.3],
-            service: SERVICES[w.4],
-            method: METHODS[w.5],
-            change: CHANGES[w.6],
+            outcome: Outcome::ALL[w.0],
+            reason: Reason::ALL[w.1],
+            mfa: Mfa::ALL[w.2],
+            factor: Factor::ALL[w.3],
+            service: Service::ALL[w.4],
+            method: Method::ALL[w.5],
+            change: Change::ALL[w.6],
             certainty: CERTAINTIES[w.7],
             user: Sym(r.0),
             detail: Sym(r.1),

@@ -137,7 +137,7 @@ impl One {
         events: &mut Vec<Event>,
     ) -> (Option<&'static Source>, Parsed) {
         let Some(source) = self.recogniser.recognise(record) else { return (None, Parsed::NotMine) };
-        let parsed = (source.parse)(record, &mut Emit::new(names, events, source, record));
+        let parsed = source.read(record, &mut Emit::new(names, events, source, record));
         (Some(source), parsed)
     }
 
@@ -147,7 +147,7 @@ impl One {
         let mut scratch = Vec::new();
         let mut record = frame::frame(&joined.bytes, joined.at, clock, &mut scratch);
         record.joined = true;
-        (joined.source.parse)(&record, &mut Emit::new(names, events, joined.source, &record));
+        joined.source.read(&record, &mut Emit::new(names, events, joined.source, &record));
         let account = self.account.sources.entry(joined.source.name).or_default();
         for event in &events[from..] {
             account.span(event.time);

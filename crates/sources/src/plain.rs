@@ -7,7 +7,7 @@ use crate::decode::find::find;
 use crate::decode::kv;
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
-use crate::source::{Kind, Parsed, Row, Source};
+use crate::source::{Kind, Parsed, Reader, Row, Source};
 use portreeve_model::Ip;
 use portreeve_model::event::{Act, Outcome};
 use portreeve_model::time::{Certainty, EventTime};
@@ -21,9 +21,9 @@ pub static PLAIN: Source = Source {
     lacks: &[],
     traps: &[],
     enable: "",
-    claim: |_| true,
-    parse: read,
-    join: None,
+    general: false,
+    marks: &[],
+    reader: Reader::Code { claim: |_| true, parse: read, join: None },
 };
 
 /// Names of fields, most telling first, in lower case and without `_`, `-`, blanks and dots.

@@ -2,6 +2,7 @@
 //! fixture test, the fuzz target, and the coverage text of a case.
 
 use crate::emit::Emit;
+use crate::mapping::Mapping;
 use crate::record::Record;
 use portreeve_model::event::Act;
 
@@ -165,6 +166,21 @@ pub enum Parsed {
 /// Puts the pieces of one whole together, given in order of their number, into a record that `parse` reads.
 pub type Join = fn(parts: &[(u32, &[u8])], out: &mut Vec<u8>);
 
+/// How a product's records are read.
+pub enum Reader {
+    /// By a parser of its own.
+    Code {
+        /// Cheap: decides who parses. Looks at the first bytes, the program name, or a marker.
+        claim: fn(&Record<'_>) -> bool,
+        parse: fn(&Record<'_>, &mut Emit<'_>) -> Parsed,
+        /// Puts the pieces of one whole together, given in order of `part`, into a record that `parse` reads.
+        /// Called when all parts are there, and once more with what there is when no more will come.
+        join: Option<Join>,
+    },
+    /// By what its text file says.
+    Mapping(Box<Mapping>),
+}
+
 /// One log source. See CONTRIBUTING.md for how to add one.
 pub struct Source {
     /// Stable id, as in `--source NAME` and in reports: `cisco_asa`.
@@ -180,10 +196,37 @@ pub struct Source {
     pub traps: &'static [&'static str],
     /// How to turn the log on, which level or option is needed; one or two sentences.
     pub enable: &'static str,
-    /// Cheap: decides who parses. Looks at the first bytes, the program name, or a marker.
-    pub claim: fn(&Record<'_>) -> bool,
-    pub parse: fn(&Record<'_>, &mut Emit<'_>) -> Parsed,
-    /// Puts the pieces of one whole together, given in order of `part`, into a record that `parse` reads.
-    /// Called when all parts are there, and once more with what there is when no more will come.
-    pub join: Option<Join>,
+    /// Reads what any product may write (an event of Windows that no source names, a SIEM's own fields): asked only
+    /// where no product's own source claims the record.
+    pub general: bool,
+    /// One of these stands somewhere in every record of the product. The catalogue asks only those sources whose
+    /// marks it sees, so that recognition costs the same however many products are known. None: always asked.
+    pub marks: &'static [&'static str],
+    pub reader: Reader,
+}
+
+impl Source {
+    /// Is this a record of the product?
+    pub fn claims(&self, record: &Record<'_>) -> bool {
+        match &self.reader {
+            Reader::Code { claim, .. } => claim(record),
+            Reader::Mapping(mapping) => mapping.claims(record),
+        }
+    }
+
+    /// Reads a record; what it tells goes to `out`.
+    pub fn read(&self, record: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
+        match &self.reader {
+            Reader::Code { parse, .. } => parse(record, out),
+            Reader::Mapping(mapping) => mapping.read(record, out),
+        }
+    }
+
+    /// How pieces become a whole, where the product writes pieces.
+    pub fn join(&self) -> Option<Join> {
+        match &self.reader {
+            Reader::Code { join, .. } => *join,
+            Reader::Mapping(_) => None,
+        }
+    }
 }

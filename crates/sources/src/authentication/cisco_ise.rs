@@ -9,7 +9,7 @@ use crate::decode::find::find;
 use crate::decode::kv::{after, between, number, word};
 use crate::emit::{Emit, content_key};
 use crate::record::Record;
-use crate::source::{Field, Fragment, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Fragment, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::Ip;
 use portreeve_model::event::{Act, Flags, Method, Outcome, Reason, Service};
 use portreeve_model::time::Certainty;
@@ -22,15 +22,19 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa],
     traps: &["segments", "mab", "vpn_calling_station"],
     enable: "Administration > Logging: remote targets for Passed Authentications, Failed Attempts, RADIUS Accounting, Administrative Audit; message length 8192",
-    claim: |r| {
-        crate::decode::find::find(&r.body[..r.body.len().min(60)], b"CISE_")
-            .or_else(|| crate::decode::find::find(&r.body[..r.body.len().min(60)], b"CSCOacs_"))
-            .is_some()
-            || r.body.first().is_some_and(u8::is_ascii_digit)
-                && find(&r.body[..r.body.len().min(250)], b"ConfigVersionId=").is_some()
+    general: false,
+    marks: &["CISE_", "CSCOacs_", "ConfigVersionId="],
+    reader: Reader::Code {
+        claim: |r| {
+            crate::decode::find::find(&r.body[..r.body.len().min(60)], b"CISE_")
+                .or_else(|| crate::decode::find::find(&r.body[..r.body.len().min(60)], b"CSCOacs_"))
+                .is_some()
+                || r.body.first().is_some_and(u8::is_ascii_digit)
+                    && find(&r.body[..r.body.len().min(250)], b"ConfigVersionId=").is_some()
+        },
+        parse,
+        join: Some(join),
     },
-    parse,
-    join: Some(join),
 };
 
 /// Category, message id, segments in all, this segment, text.

@@ -9,7 +9,7 @@ use crate::decode::json::{Paths, Value, elements};
 use crate::decode::kv::number;
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
-use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::event::{Act, Change, Factor, Flags, Method, Mfa, Outcome, Reason, Service};
 use portreeve_model::place::Point;
 use portreeve_model::time::Certainty;
@@ -23,16 +23,20 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::TunnelIp, Field::SessionEnd],
     traps: &["interrupts_are_no_failures", "blocked_after_password", "claim_in_token", "legacy_client"],
     enable: "diagnostic settings: SignInLogs, NonInteractiveUserSignInLogs, AuditLogs to an Event Hub or storage",
-    claim: |r| {
-        r.shape == Shape::Json
-            && (crate::decode::find::find(r.body, b"SignInLogs\"").is_some()
-                || crate::decode::find::find(r.body, b"\"AuditLogs\"").is_some()
-                || (crate::decode::find::find(r.body, b"\"userPrincipalName\"").is_some()
-                    && crate::decode::find::find(r.body, b"\"appDisplayName\"").is_some())
-                || crate::decode::find::find(r.body, b"microsoft.aadiam").is_some())
+    general: false,
+    marks: &["SignInLogs\"", "\"AuditLogs\"", "\"userPrincipalName\"", "microsoft.aadiam"],
+    reader: Reader::Code {
+        claim: |r| {
+            r.shape == Shape::Json
+                && (crate::decode::find::find(r.body, b"SignInLogs\"").is_some()
+                    || crate::decode::find::find(r.body, b"\"AuditLogs\"").is_some()
+                    || (crate::decode::find::find(r.body, b"\"userPrincipalName\"").is_some()
+                        && crate::decode::find::find(r.body, b"\"appDisplayName\"").is_some())
+                    || crate::decode::find::find(r.body, b"microsoft.aadiam").is_some())
+        },
+        parse,
+        join: None,
     },
-    parse,
-    join: None,
 };
 
 const N: usize = 44;

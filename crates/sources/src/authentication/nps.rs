@@ -6,7 +6,7 @@
 
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
 use crate::windows::{WinEvent, is_event};
 use portreeve_model::Ip;
 use portreeve_model::event::{Act, Flags, Mac, Method, Outcome, Reason, Service};
@@ -19,16 +19,20 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::TunnelIp],
     traps: &["address_or_hardware"],
     enable: "auditpol /set /subcategory:\"Network Policy Server\" /success:enable /failure:enable",
-    claim: |r| {
-        is_event(r)
-            && WinEvent::of(r).is_some_and(|e| {
-                matches!(e.id, 6272..=6278)
-                    && (e.channel.eq_ignore_ascii_case(b"Security")
-                        || e.provider.starts_with(b"Microsoft-Windows-Security-Auditing"))
-            })
+    general: false,
+    marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],
+    reader: Reader::Code {
+        claim: |r| {
+            is_event(r)
+                && WinEvent::of(r).is_some_and(|e| {
+                    matches!(e.id, 6272..=6278)
+                        && (e.channel.eq_ignore_ascii_case(b"Security")
+                            || e.provider.starts_with(b"Microsoft-Windows-Security-Auditing"))
+                })
+        },
+        parse,
+        join: None,
     },
-    parse,
-    join: None,
 };
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {

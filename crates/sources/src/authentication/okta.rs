@@ -8,7 +8,7 @@ use crate::decode::clock::{self, Stamp};
 use crate::decode::json::{Paths, Value, elements};
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
-use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::event::{Act, Change, Factor, Flags, Mfa, Outcome, Reason, Service};
 use portreeve_model::place::Point;
 use portreeve_model::time::Certainty;
@@ -22,13 +22,17 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::TunnelIp, Field::SessionEnd],
     traps: &["push_is_a_challenge", "root_session", "failed_session_start"],
     enable: "System Log API, or log streaming to a collector",
-    claim: |r| {
-        r.shape == Shape::Json
-            && crate::decode::find::find(r.body, b"\"eventType\"").is_some()
-            && crate::decode::find::find(r.body, b"\"alternateId\"").is_some()
+    general: false,
+    marks: &["\"alternateId\""],
+    reader: Reader::Code {
+        claim: |r| {
+            r.shape == Shape::Json
+                && crate::decode::find::find(r.body, b"\"eventType\"").is_some()
+                && crate::decode::find::find(r.body, b"\"alternateId\"").is_some()
+        },
+        parse,
+        join: None,
     },
-    parse,
-    join: None,
 };
 
 static PATHS: LazyLock<Paths<26>> = LazyLock::new(|| {

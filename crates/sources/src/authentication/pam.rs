@@ -6,7 +6,7 @@
 use crate::decode::kv::{after, between, word};
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
 use portreeve_model::event::{Act, Change, Flags, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
@@ -17,32 +17,39 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::SourceIp],
     traps: &["cron", "sudo_refused"],
     enable: "syslog facilities auth and authpriv (default on most systems)",
-    claim: |r| {
-        matches!(
-            r.header.program,
-            b"sudo"
-                | b"su"
-                | b"useradd"
-                | b"usermod"
-                | b"userdel"
-                | b"groupadd"
-                | b"gpasswd"
-                | b"passwd"
-                | b"chpasswd"
-                | b"CRON"
-                | b"cron"
-                | b"crond"
-                | b"systemd-logind"
-                | b"login"
-                | b"polkitd"
-                | b"pkexec"
-                | b"chage"
-                | b"systemd"
-                | b"runuser"
-        )
+    general: false,
+    marks: &[
+        "sudo", "su", "user", "group", "passwd", "cron", "CRON", "systemd", "login", "polkitd", "pkexec",
+        "chage",
+    ],
+    reader: Reader::Code {
+        claim: |r| {
+            matches!(
+                r.header.program,
+                b"sudo"
+                    | b"su"
+                    | b"useradd"
+                    | b"usermod"
+                    | b"userdel"
+                    | b"groupadd"
+                    | b"gpasswd"
+                    | b"passwd"
+                    | b"chpasswd"
+                    | b"CRON"
+                    | b"cron"
+                    | b"crond"
+                    | b"systemd-logind"
+                    | b"login"
+                    | b"polkitd"
+                    | b"pkexec"
+                    | b"chage"
+                    | b"systemd"
+                    | b"runuser"
+            )
+        },
+        parse,
+        join: None,
     },
-    parse,
-    join: None,
 };
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {

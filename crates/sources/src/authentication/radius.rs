@@ -7,7 +7,7 @@ use crate::decode::clock::{self, Stamp};
 use crate::decode::kv::{after, word};
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::Ip;
 use portreeve_model::event::{Act, Flags, Method, Outcome, Reason, Service};
 use portreeve_model::time::Certainty;
@@ -20,18 +20,22 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::TunnelIp, Field::Zone, Field::SessionEnd],
     traps: &["inner_and_outer"],
     enable: "log { auth = yes } in radiusd.conf; msg_goodpass with %{Calling-Station-Id}",
-    claim: |r| {
-        crate::decode::find::find(r.raw, b"Login OK: [")
-            .or_else(|| crate::decode::find::find(r.raw, b"Login incorrect"))
-            .is_some()
-            || r.header.program.starts_with(b"radiusd")
-            || r.header.program.starts_with(b"freeradius")
-            || crate::decode::find::find(&r.raw[..r.raw.len().min(40)], b" : Auth: ")
-                .or_else(|| crate::decode::find::find(&r.raw[..r.raw.len().min(40)], b" : Info: "))
+    general: false,
+    marks: &["Login OK: [", "Login incorrect", "radiusd", "freeradius", " : Auth: ", " : Info: "],
+    reader: Reader::Code {
+        claim: |r| {
+            crate::decode::find::find(r.raw, b"Login OK: [")
+                .or_else(|| crate::decode::find::find(r.raw, b"Login incorrect"))
                 .is_some()
+                || r.header.program.starts_with(b"radiusd")
+                || r.header.program.starts_with(b"freeradius")
+                || crate::decode::find::find(&r.raw[..r.raw.len().min(40)], b" : Auth: ")
+                    .or_else(|| crate::decode::find::find(&r.raw[..r.raw.len().min(40)], b" : Info: "))
+                    .is_some()
+        },
+        parse,
+        join: None,
     },
-    parse,
-    join: None,
 };
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {

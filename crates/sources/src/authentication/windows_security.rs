@@ -6,7 +6,7 @@
 
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
 use crate::windows::{WinEvent, is_event};
 use portreeve_model::event::{Act, Change, Flags, Method, Outcome, Reason, Service};
 
@@ -18,9 +18,13 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::TunnelIp],
     traps: &["failure_codes", "machine_accounts", "mapped_addresses", "nxlog_local_time"],
     enable: "advanced audit policy: Logon, Kerberos, Credential Validation, Account Management, Process Creation (with command line)",
-    claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| wanted(&e)),
-    parse,
-    join: None,
+    general: false,
+    marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],
+    reader: Reader::Code {
+        claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| wanted(&e)),
+        parse,
+        join: None,
+    },
 };
 
 fn wanted(e: &WinEvent<'_>) -> bool {

@@ -8,7 +8,7 @@ use crate::decode::clock::{Civil, Clock};
 use crate::decode::kv::{after, between, number, word};
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::EventTime;
 use portreeve_model::event::{Act, Change, Flags, Outcome, Reason, Service};
 use portreeve_model::time::Certainty;
@@ -30,9 +30,9 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::Device],
     traps: &["date_order", "double_failure", "session_of_another"],
     enable: "set audit syslogParams -logLevel ALL; set aaa parameter -enableSessionStickiness; userDefinedAuditlog YES",
-    claim: |r| message(r).is_some(),
-    parse,
-    join: None,
+    general: false,
+    marks: &["-PPE-"],
+    reader: Reader::Code { claim: |r| message(r).is_some(), parse, join: None },
 };
 
 /// Module (`AAA`, `SSLVPN` …), event name and text of `… 0-PPE-0 : default AAA LOGIN_FAILED 86891940 0 : text`.

@@ -8,7 +8,7 @@ use crate::decode::clock::{self, Stamp};
 use crate::decode::json::{Paths, Value};
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
-use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::Ip;
 use portreeve_model::event::{Act, Change, Flags, Method, Mfa, Outcome, Reason, Service};
 use portreeve_model::time::Certainty;
@@ -22,14 +22,18 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::TunnelIp, Field::Device, Field::SessionEnd],
     traps: &["mfa_used_no_under_saml", "hidden_user", "service_as_source"],
     enable: "a trail for all regions with management events; sign-in events are in us-east-1 and the regional endpoints",
-    claim: |r| {
-        r.shape == Shape::Json
-            && crate::decode::find::find(&r.body[..r.body.len().min(4_000)], b"\"eventSource\"").is_some()
-            && crate::decode::find::find(r.body, b"\"eventName\"").is_some()
-            && crate::decode::find::find(r.body, b"\"awsRegion\"").is_some()
+    general: false,
+    marks: &["\"awsRegion\""],
+    reader: Reader::Code {
+        claim: |r| {
+            r.shape == Shape::Json
+                && crate::decode::find::find(&r.body[..r.body.len().min(4_000)], b"\"eventSource\"").is_some()
+                && crate::decode::find::find(r.body, b"\"eventName\"").is_some()
+                && crate::decode::find::find(r.body, b"\"awsRegion\"").is_some()
+        },
+        parse,
+        join: None,
     },
-    parse,
-    join: None,
 };
 
 const N: usize = 30;

@@ -96,7 +96,7 @@ impl Joiner {
 }
 
 fn join(open: Open) -> Option<Joined> {
-    let put = open.source.join?;
+    let put = open.source.join()?;
     let parts: Vec<(u32, &[u8])> = open.parts.iter().map(|(n, b)| (*n, b.as_slice())).collect();
     let mut bytes = Vec::with_capacity(open.bytes);
     put(&parts, &mut bytes);

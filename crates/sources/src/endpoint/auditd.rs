@@ -7,7 +7,7 @@
 use crate::decode::kv::{after, number, pairs};
 use crate::emit::{Emit, content_key};
 use crate::record::Record;
-use crate::source::{Field, Fragment, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Fragment, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::EventTime;
 use portreeve_model::event::{Act, Change, Flags, Outcome, Service};
 use portreeve_model::time::Certainty;
@@ -20,9 +20,13 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::TunnelIp],
     traps: &["records_in_any_order", "hexadecimal_arguments"],
     enable: "auditctl -a always,exit -F arch=b64 -S execve; log_format = ENRICHED in auditd.conf names the accounts",
-    claim: |r| crate::decode::find::find(&r.body[..r.body.len().min(120)], b"msg=audit(").is_some(),
-    parse,
-    join: Some(join),
+    general: false,
+    marks: &["msg=audit("],
+    reader: Reader::Code {
+        claim: |r| crate::decode::find::find(&r.body[..r.body.len().min(120)], b"msg=audit(").is_some(),
+        parse,
+        join: Some(join),
+    },
 };
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {

@@ -8,7 +8,7 @@ use crate::decode::clock;
 use crate::decode::json::Paths;
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
-use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::event::{Act, Outcome, Service};
 use portreeve_model::time::Certainty;
 use std::sync::LazyLock;
@@ -21,12 +21,16 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::TunnelIp],
     traps: &["two_severity_scales"],
     enable: "Falcon SIEM connector or Event Streams API: detection and authentication activity events",
-    claim: |r| {
-        r.shape == Shape::Json
-            && crate::decode::find::find(&r.body[..r.body.len().min(600)], b"customerIDString").is_some()
+    general: false,
+    marks: &["customerIDString"],
+    reader: Reader::Code {
+        claim: |r| {
+            r.shape == Shape::Json
+                && crate::decode::find::find(&r.body[..r.body.len().min(600)], b"customerIDString").is_some()
+        },
+        parse,
+        join: None,
     },
-    parse,
-    join: None,
 };
 
 static PATHS: LazyLock<Paths<16>> = LazyLock::new(|| {

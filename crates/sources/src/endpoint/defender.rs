@@ -7,7 +7,7 @@ use crate::decode::clock::{self, Stamp};
 use crate::decode::json::{Paths, Value};
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
-use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::event::{Act, Outcome, Service};
 use portreeve_model::time::Certainty;
 use std::sync::LazyLock;
@@ -20,17 +20,21 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::TunnelIp],
     traps: &["evidence_without_title"],
     enable: "streaming API to Event Hubs or storage: AlertInfo and AlertEvidence; or Graph security alerts",
-    claim: |r| {
-        r.shape == Shape::Json && {
-            let head = &r.body[..r.body.len().min(1_200)];
-            crate::decode::find::find(head, b"AdvancedHunting-").is_some()
-                || (crate::decode::find::find(head, b"lertId").is_some()
-                    && crate::decode::find::find(head, b"everity").is_some())
-                || crate::decode::find::find(head, b"\"providerAlertId\"").is_some()
-        }
+    general: false,
+    marks: &["AdvancedHunting-", "lertId"],
+    reader: Reader::Code {
+        claim: |r| {
+            r.shape == Shape::Json && {
+                let head = &r.body[..r.body.len().min(1_200)];
+                crate::decode::find::find(head, b"AdvancedHunting-").is_some()
+                    || (crate::decode::find::find(head, b"lertId").is_some()
+                        && crate::decode::find::find(head, b"everity").is_some())
+                    || crate::decode::find::find(head, b"\"providerAlertId\"").is_some()
+            }
+        },
+        parse,
+        join: None,
     },
-    parse,
-    join: None,
 };
 
 static PATHS: LazyLock<Paths<24>> = LazyLock::new(|| {

@@ -7,7 +7,7 @@
 use crate::decode::kv::after;
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
 use crate::windows::{WinEvent, is_event};
 use portreeve_model::event::{Act, Outcome, Service};
 
@@ -19,9 +19,13 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::SourceIp],
     traps: &[],
     enable: "group policy: Turn on PowerShell Script Block Logging (and Module Logging)",
-    claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| is_powershell(&e)),
-    parse,
-    join: None,
+    general: false,
+    marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],
+    reader: Reader::Code {
+        claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| is_powershell(&e)),
+        parse,
+        join: None,
+    },
 };
 
 pub(crate) fn is_powershell(e: &WinEvent<'_>) -> bool {

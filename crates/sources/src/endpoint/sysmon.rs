@@ -5,7 +5,7 @@
 use crate::decode::clock::{self, Clock, Stamp};
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
 use crate::windows::{WinEvent, is_event};
 use portreeve_model::EventTime;
 use portreeve_model::Ip;
@@ -20,15 +20,19 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::SourceIp],
     traps: &[],
     enable: "install Sysmon with a configuration that keeps event 1 (process) and 3 (network)",
-    claim: |r| {
-        is_event(r)
-            && WinEvent::of(r).is_some_and(|e| {
-                e.channel.starts_with(b"Microsoft-Windows-Sysmon")
-                    || e.provider.starts_with(b"Microsoft-Windows-Sysmon")
-            })
+    general: false,
+    marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],
+    reader: Reader::Code {
+        claim: |r| {
+            is_event(r)
+                && WinEvent::of(r).is_some_and(|e| {
+                    e.channel.starts_with(b"Microsoft-Windows-Sysmon")
+                        || e.provider.starts_with(b"Microsoft-Windows-Sysmon")
+                })
+        },
+        parse,
+        join: None,
     },
-    parse,
-    join: None,
 };
 
 /// Sysmon's own stamp is UTC; a shipper may have written the event's in local time.

@@ -3,7 +3,7 @@
 
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
 use crate::windows::{WinEvent, is_event};
 
 pub static SOURCE: Source = Source {
@@ -14,15 +14,14 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::User, Field::SourceIp],
     traps: &[],
     enable: "nothing needs to be turned on",
-    claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| !e.channel.is_empty() && !named(r)),
-    parse,
-    join: None,
+    general: true,
+    marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],
+    reader: Reader::Code {
+        claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| !e.channel.is_empty()),
+        parse,
+        join: None,
+    },
 };
-
-/// Does a source of its own read it?
-fn named(r: &Record<'_>) -> bool {
-    crate::all().filter(|s| s.name != SOURCE.name).any(|s| (s.claim)(r))
-}
 
 fn parse(_: &Record<'_>, _: &mut Emit<'_>) -> Parsed {
     Parsed::Irrelevant(Kind::OtherMessage)

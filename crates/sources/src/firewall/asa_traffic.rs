@@ -9,7 +9,7 @@ use crate::decode::find::find;
 use crate::decode::kv::{after, number, word};
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use crate::vpn::cisco_asa::message;
 use portreeve_model::Ip;
 use portreeve_model::event::{Act, Outcome, Service};
@@ -23,9 +23,9 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::Device, Field::Zone],
     traps: &["tunnel_user", "security_events"],
     enable: "logging trap informational; access lists with `log`",
-    claim: |r| message(r).is_some_and(|(id, _)| is_traffic(id)),
-    parse,
-    join: None,
+    general: false,
+    marks: &["%ASA", "%FTD", "%PIX", "%NGIPS"],
+    reader: Reader::Code { claim: |r| message(r).is_some_and(|(id, _)| is_traffic(id)), parse, join: None },
 };
 
 pub(crate) fn is_traffic(id: u32) -> bool {

@@ -6,7 +6,7 @@ use super::asa_traffic::worth;
 use crate::decode::kv::number;
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
 use crate::vpn::fortigate::{fields, is_fortigate, is_traffic};
 use portreeve_model::Ip;
 use portreeve_model::event::{Act, Outcome, Service};
@@ -19,9 +19,9 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::Device],
     traps: &[],
     enable: "set logtraffic all on the policies of remote access and of the VPN zone; local-in denies with set local-in-deny-broadcast",
-    claim: |r| is_fortigate(r) && is_traffic(r),
-    parse,
-    join: None,
+    general: false,
+    marks: &["logid=", "ortigate|"],
+    reader: Reader::Code { claim: |r| is_fortigate(r) && is_traffic(r), parse, join: None },
 };
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {

@@ -11,7 +11,7 @@ use crate::decode::kv::{after, number, word};
 use crate::emit::Emit;
 use crate::pan::{Columns, kind};
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::Ip;
 use portreeve_model::event::{Act, Flags, Outcome, Reason, Service};
 
@@ -32,26 +32,42 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::Device, Field::Zone],
     traps: &["system_login", "name_with_an_address", "system_globalprotect"],
     enable: "log forwarding profiles on the security policies; system and configuration logs to syslog",
-    claim: |r| {
-        matches!(
-            kind(r),
-            Some(
-                b"TRAFFIC"
-                    | b"THREAT"
-                    | b"SYSTEM"
-                    | b"CONFIG"
-                    | b"USERID"
-                    | b"HIPMATCH"
-                    | b"AUTH"
-                    | b"AUTHENTICATION"
-                    | b"DECRYPTION"
-                    | b"AUDIT"
-                    | b"CORRELATION"
+    general: false,
+    marks: &[
+        "GLOBALPROTECT",
+        "THREAT",
+        "TRAFFIC",
+        "SYSTEM",
+        "CONFIG",
+        "Palo Alto Networks",
+        "\"LogType\"",
+        "USERID",
+        "AUTH",
+        "HIPMATCH",
+        "DECRYPTION",
+    ],
+    reader: Reader::Code {
+        claim: |r| {
+            matches!(
+                kind(r),
+                Some(
+                    b"TRAFFIC"
+                        | b"THREAT"
+                        | b"SYSTEM"
+                        | b"CONFIG"
+                        | b"USERID"
+                        | b"HIPMATCH"
+                        | b"AUTH"
+                        | b"AUTHENTICATION"
+                        | b"DECRYPTION"
+                        | b"AUDIT"
+                        | b"CORRELATION"
+                )
             )
-        )
+        },
+        parse,
+        join: None,
     },
-    parse,
-    join: None,
 };
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {

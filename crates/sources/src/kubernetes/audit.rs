@@ -8,7 +8,7 @@ use crate::decode::clock::{self, Stamp};
 use crate::decode::json::{Paths, elements};
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
-use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::Ip;
 use portreeve_model::event::{Act, Change, Flags, Method, Mfa, Outcome, Reason, Service};
 use portreeve_model::time::Certainty;
@@ -22,12 +22,16 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::TunnelIp, Field::Device, Field::SessionEnd],
     traps: &["exec_as_get", "stages_count_once", "proxy_chain", "anonymous_health"],
     enable: "kube-apiserver --audit-policy-file with at least Metadata for all, Request for pods/exec, secrets and rbac",
-    claim: |r| {
-        r.shape == Shape::Json
-            && crate::decode::find::find(&r.body[..r.body.len().min(300)], b"audit.k8s.io/").is_some()
+    general: false,
+    marks: &["audit.k8s.io/"],
+    reader: Reader::Code {
+        claim: |r| {
+            r.shape == Shape::Json
+                && crate::decode::find::find(&r.body[..r.body.len().min(300)], b"audit.k8s.io/").is_some()
+        },
+        parse,
+        join: None,
     },
-    parse,
-    join: None,
 };
 
 static PATHS: LazyLock<Paths<24>> = LazyLock::new(|| {

@@ -7,7 +7,7 @@
 use crate::decode::kv::{after, number, word};
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::event::{Act, Method, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
@@ -18,9 +18,9 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::Device, Field::TunnelIp],
     traps: &["forged_from", "repeated", "pam_repeats", "sshd_session"],
     enable: "LogLevel VERBOSE in sshd_config (fingerprints of keys); syslog facility AUTH",
-    claim: |r| r.header.program.starts_with(b"sshd") || bare(r),
-    parse,
-    join: None,
+    general: false,
+    marks: &["sshd", " from ", " port ", "PAM "],
+    reader: Reader::Code { claim: |r| r.header.program.starts_with(b"sshd") || bare(r), parse, join: None },
 };
 
 /// A line without syslog header.

@@ -5,7 +5,7 @@
 
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
 use crate::windows::{WinEvent, is_event};
 use portreeve_model::event::{Act, Outcome, Reason, Service};
 
@@ -17,15 +17,19 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::TunnelIp, Field::Device],
     traps: &["two_legs"],
     enable: "on by default: Microsoft-Windows-TerminalServices-Gateway/Operational",
-    claim: |r| {
-        is_event(r)
-            && WinEvent::of(r).is_some_and(|e| {
-                e.channel.starts_with(b"Microsoft-Windows-TerminalServices-Gateway")
-                    || e.provider.starts_with(b"Microsoft-Windows-TerminalServices-Gateway")
-            })
+    general: false,
+    marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],
+    reader: Reader::Code {
+        claim: |r| {
+            is_event(r)
+                && WinEvent::of(r).is_some_and(|e| {
+                    e.channel.starts_with(b"Microsoft-Windows-TerminalServices-Gateway")
+                        || e.provider.starts_with(b"Microsoft-Windows-TerminalServices-Gateway")
+                })
+        },
+        parse,
+        join: None,
     },
-    parse,
-    join: None,
 };
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {

@@ -5,7 +5,7 @@
 
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
 use crate::windows::{WinEvent, is_event};
 use portreeve_model::event::{Act, Outcome, Service};
 
@@ -17,16 +17,20 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::TunnelIp],
     traps: &["connection_is_no_logon"],
     enable: "on by default: TerminalServices-LocalSessionManager/Operational and -RemoteConnectionManager/Operational; audit Other Logon/Logoff Events for 4778",
-    claim: |r| {
-        is_event(r)
-            && WinEvent::of(r).is_some_and(|e| {
-                e.channel.starts_with(b"Microsoft-Windows-TerminalServices-LocalSession")
-                    || e.channel.starts_with(b"Microsoft-Windows-TerminalServices-RemoteConn")
-                    || matches!(e.id, 4778 | 4779)
-            })
+    general: false,
+    marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],
+    reader: Reader::Code {
+        claim: |r| {
+            is_event(r)
+                && WinEvent::of(r).is_some_and(|e| {
+                    e.channel.starts_with(b"Microsoft-Windows-TerminalServices-LocalSession")
+                        || e.channel.starts_with(b"Microsoft-Windows-TerminalServices-RemoteConn")
+                        || matches!(e.id, 4778 | 4779)
+                })
+        },
+        parse,
+        join: None,
     },
-    parse,
-    join: None,
 };
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {

@@ -6,7 +6,7 @@
 use crate::decode::kv::{after, number, word};
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
 use portreeve_model::event::{Act, Change, Flags, Method, Outcome, Service};
 
 pub static SOURCE: Source = Source {
@@ -17,18 +17,27 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::TunnelIp, Field::Year],
     traps: &["vlan_without_person"],
     enable: "logging trap notifications; authentication logging verbose; login on-success log; archive log config",
-    claim: |r| {
-        r.body.first() == Some(&b'%')
-            && !r.body.starts_with(b"%ASA")
-            && !r.body.starts_with(b"%FTD")
-            && !r.body.starts_with(b"%PIX")
-            && memchr::memchr(b':', &r.body[..r.body.len().min(80)]).is_some()
-            || crate::decode::find::find(&r.body[..r.body.len().min(80)], b": %").is_some()
-                && crate::decode::find::find(r.body, b"%ASA-").is_none()
+    general: false,
+    marks: &["%"],
+    reader: Reader::Code {
+        claim: |r| mnemonic(r.body).is_some() && crate::vpn::cisco_asa::message(r).is_none(),
+        parse,
+        join: None,
     },
-    parse,
-    join: None,
 };
+
+/// Where `%FACILITY-SEVERITY-MNEMONIC:` stands, at the front or behind a sequence number and a stamp.
+fn mnemonic(body: &[u8]) -> Option<usize> {
+    let head = &body[..body.len().min(120)];
+    let at = match head.first() {
+        Some(b'%') => 0,
+        _ => crate::decode::find::find(head, b": %")? + 2,
+    };
+    let name = &head[at + 1..];
+    let name = &name[..memchr::memchr(b':', name)?];
+    let dashes = name.iter().filter(|b| **b == b'-').count();
+    (dashes >= 2 && name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))).then_some(at)
+}
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let start = memchr::memchr(b'%', r.body).unwrap_or(0);

@@ -5,7 +5,7 @@
 use crate::decode::kv::{between, word};
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::event::{Act, Outcome, Service};
 
 pub static SOURCE: Source = Source {
@@ -16,15 +16,19 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::User, Field::Mfa, Field::Year, Field::Zone],
     traps: &["steps_are_no_lease"],
     enable: "log-facility in dhcpd.conf; log-dhcp in dnsmasq.conf",
-    claim: |r| {
-        matches!(r.header.program, b"dhcpd" | b"dnsmasq-dhcp" | b"dhcpd6")
-            || r.body.starts_with(b"DHCPACK")
-            || r.body.starts_with(b"DHCPREQUEST")
-            || r.body.starts_with(b"DHCPRELEASE")
-            || r.body.starts_with(b"DHCPDISCOVER")
+    general: false,
+    marks: &["dhcp", "DHCP"],
+    reader: Reader::Code {
+        claim: |r| {
+            matches!(r.header.program, b"dhcpd" | b"dnsmasq-dhcp" | b"dhcpd6")
+                || r.body.starts_with(b"DHCPACK")
+                || r.body.starts_with(b"DHCPREQUEST")
+                || r.body.starts_with(b"DHCPRELEASE")
+                || r.body.starts_with(b"DHCPDISCOVER")
+        },
+        parse,
+        join: None,
     },
-    parse,
-    join: None,
 };
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {

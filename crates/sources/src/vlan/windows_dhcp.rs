@@ -7,7 +7,7 @@ use crate::decode::clock::Civil;
 use crate::decode::kv::{csv_fields, number};
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::event::{Act, Outcome, Service};
 
 pub static SOURCE: Source = Source {
@@ -18,9 +18,9 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::User, Field::Mfa, Field::Zone],
     traps: &["header_text"],
     enable: "DHCP console: Enable DHCP audit logging (on by default); C:\\Windows\\System32\\dhcp\\DhcpSrvLog-*.log",
-    claim: |r| stamp(r.body).is_some() || header(r.body),
-    parse,
-    join: None,
+    general: false,
+    marks: &[],
+    reader: Reader::Code { claim: |r| stamp(r.body).is_some() || header(r.body), parse, join: None },
 };
 
 fn header(text: &[u8]) -> bool {

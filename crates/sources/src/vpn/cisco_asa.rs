@@ -9,7 +9,7 @@ use crate::decode::find::find;
 use crate::decode::kv::{after, number, word};
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::Ip;
 use portreeve_model::event::{Act, Change, Flags, Outcome, Reason, Service};
 
@@ -30,9 +30,13 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::Zone],
     traps: &["masked_user", "authorization_is_no_login", "transport_lines", "resumed_elsewhere"],
     enable: "logging enable; logging trap informational; no logging hide username; logging timestamp",
-    claim: |r| message(r).is_some_and(|(id, _)| !crate::firewall::asa_traffic::is_traffic(id)),
-    parse,
-    join: None,
+    general: false,
+    marks: &["%ASA", "%FTD", "%PIX", "%NGIPS"],
+    reader: Reader::Code {
+        claim: |r| message(r).is_some_and(|(id, _)| !crate::firewall::asa_traffic::is_traffic(id)),
+        parse,
+        join: None,
+    },
 };
 
 /// Number and text of a `%ASA-6-113039: …` message, whatever the severity or product letters.

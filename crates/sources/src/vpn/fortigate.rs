@@ -9,7 +9,7 @@ use crate::decode::find::find;
 use crate::decode::kv;
 use crate::emit::{Emit, EventBuilder};
 use crate::record::{Record, Shape};
-use crate::source::{Field, Kind, Parsed, Row, Source};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
 use portreeve_model::EventTime;
 use portreeve_model::event::{Act, Change, Flags, Outcome, Reason, Service};
 use portreeve_model::time::Certainty;
@@ -30,9 +30,9 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa],
     traps: &["ssl_login_fail_39426", "new_connection_is_no_login", "statistics", "cef"],
     enable: "config log syslogd setting; set status enable; set format default (or cef); event logging for vpn, system and user",
-    claim: |r| is_fortigate(r) && !is_traffic(r),
-    parse,
-    join: None,
+    general: false,
+    marks: &["logid=", "ortigate|"],
+    reader: Reader::Code { claim: |r| is_fortigate(r) && !is_traffic(r), parse, join: None },
 };
 
 pub(crate) fn is_fortigate(r: &Record<'_>) -> bool {

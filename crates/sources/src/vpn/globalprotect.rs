@@ -8,7 +8,7 @@ use crate::decode::kv::number;
 use crate::emit::Emit;
 use crate::pan::{Columns, kind};
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::event::{Act, Flags, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
@@ -25,9 +25,21 @@ pub static SOURCE: Source = Source {
         "template_without_severity",
     ],
     enable: "log forwarding of GlobalProtect logs (Device > Log Settings) to syslog in the default CSV format, or CEF or JSON from the logging service",
-    claim: |r| kind(r) == Some(b"GLOBALPROTECT"),
-    parse,
-    join: None,
+    general: false,
+    marks: &[
+        "GLOBALPROTECT",
+        "THREAT",
+        "TRAFFIC",
+        "SYSTEM",
+        "CONFIG",
+        "Palo Alto Networks",
+        "\"LogType\"",
+        "USERID",
+        "AUTH",
+        "HIPMATCH",
+        "DECRYPTION",
+    ],
+    reader: Reader::Code { claim: |r| kind(r) == Some(b"GLOBALPROTECT"), parse, join: None },
 };
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {

@@ -7,7 +7,7 @@ use crate::decode::clock::{self, Stamp};
 use crate::decode::kv::{after, word};
 use crate::emit::Emit;
 use crate::record::Record;
-use crate::source::{Field, Kind, Parsed, Row, Source};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
 use portreeve_model::EventTime;
 use portreeve_model::event::{Act, Flags, Outcome, Reason, Service};
 use portreeve_model::time::Certainty;
@@ -20,9 +20,22 @@ pub static SOURCE: Source = Source {
     lacks: &[Field::Mfa, Field::Zone],
     traps: &["auth_deferred", "renewed_keys"],
     enable: "verb 3 in the server configuration; log-append or syslog",
-    claim,
-    parse,
-    join: None,
+    general: false,
+    marks: &[
+        "vpn",
+        "TLS",
+        "MULTI",
+        "VERIFY ",
+        "peer info:",
+        "SENT CONTROL [",
+        "PUSH: ",
+        "Control Channel:",
+        "SIGTERM[soft",
+        "SIGUSR1[soft",
+        "Connection reset, restarting",
+        "] Peer Connection Initiated with",
+    ],
+    reader: Reader::Code { claim, parse, join: None },
 };
 
 /// Stamp of a file without syslog, and the message.

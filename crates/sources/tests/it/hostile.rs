@@ -15,8 +15,8 @@ fn every_source(bytes: &[u8]) {
     let record = frame::frame(bytes, RawRef::default(), &clock, &mut scratch);
     let mut events = Vec::new();
     for source in all() {
-        (source.claim)(&record);
-        (source.parse)(&record, &mut Emit::new(&mut interner, &mut events, source, &record));
+        source.claims(&record);
+        source.read(&record, &mut Emit::new(&mut interner, &mut events, source, &record));
     }
 }
 
