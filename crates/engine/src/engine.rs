@@ -195,6 +195,7 @@ impl<'c> Engine<'c> {
                             | Service::Ztna
                             | Service::Rmm
                             | Service::CloudApi
+                            | Service::Bastion
                     );
                 self.access_as(event, account.name, entered);
             }
@@ -202,7 +203,16 @@ impl<'c> Engine<'c> {
     }
 
     fn is_gateway_like(&self, service: Service) -> bool {
-        matches!(service, Service::Vpn | Service::Radius | Service::Ica | Service::RdGateway | Service::Ztna)
+        matches!(
+            service,
+            Service::Vpn
+                | Service::Radius
+                | Service::Ica
+                | Service::RdGateway
+                | Service::Ztna
+                | Service::Bastion
+                | Service::Rmm
+        )
     }
 
     fn access(&mut self, event: &Event, account: Option<Arc<Account>>) {
@@ -291,7 +301,11 @@ impl<'c> Engine<'c> {
     /// Host-like names in one spelling, so that sessions join across sources.
     fn with_canonical_names(&mut self, event: &Event) -> Event {
         let mut event = event.clone();
-        if matches!(event.service, Service::Ssh | Service::Rdp | Service::Windows) && event.host.is_some() {
+        if matches!(
+            event.service,
+            Service::Ssh | Service::Rdp | Service::Windows | Service::Vnc | Service::WinRm
+        ) && event.host.is_some()
+        {
             event.observer = self.memo.host(self.context, event.host).name;
             event.host = event.observer;
         } else if event.observer.is_some() {
@@ -373,7 +387,13 @@ impl<'c> Engine<'c> {
         let remote = event.src_ip.is_public()
             && matches!(
                 event.service,
-                Service::Ssh | Service::Rdp | Service::Windows | Service::Host | Service::RdGateway
+                Service::Ssh
+                    | Service::Rdp
+                    | Service::Windows
+                    | Service::Host
+                    | Service::RdGateway
+                    | Service::Vnc
+                    | Service::WinRm
             );
         if remote {
             let mut event = event.clone();
@@ -461,6 +481,8 @@ fn is_mac_name(name: &str) -> bool {
 fn protocol_of(event: &Event) -> Protocol {
     match event.service {
         Service::Ssh => Protocol::Ssh,
+        Service::Vnc => Protocol::Vnc,
+        Service::WinRm => Protocol::WinRm,
         Service::Rdp | Service::RdGateway => Protocol::Rdp,
         Service::Directory => Protocol::Kerberos,
         Service::Windows if event.dst_port != 0 => Protocol::of_port(event.dst_port),

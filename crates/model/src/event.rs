@@ -284,6 +284,10 @@ pub enum Service {
     Dhcp,
     Edr,
     Host,
+    /// A jump host or privileged access manager through which sessions to hosts are opened.
+    Bastion,
+    Vnc,
+    WinRm,
 }
 
 impl Service {
@@ -311,6 +315,9 @@ impl Service {
             Service::Dhcp => "dhcp",
             Service::Edr => "edr",
             Service::Host => "host",
+            Service::Bastion => "bastion",
+            Service::Vnc => "vnc",
+            Service::WinRm => "winrm",
         }
     }
 
@@ -330,6 +337,9 @@ impl Service {
                 | Service::CloudApi
                 | Service::Kubernetes
                 | Service::Management
+                | Service::Bastion
+                | Service::Vnc
+                | Service::WinRm
         )
     }
 }

@@ -63,7 +63,7 @@ vocabulary!(
 );
 vocabulary!(
     Service,
-    22,
+    25,
     Other,
     Vpn,
     Ica,
@@ -85,7 +85,10 @@ vocabulary!(
     Firewall,
     Dhcp,
     Edr,
-    Host
+    Host,
+    Bastion,
+    Vnc,
+    WinRm
 );
 vocabulary!(
     Method,

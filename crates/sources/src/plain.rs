@@ -20,6 +20,7 @@ pub static PLAIN: Source = Source {
     gives: &[Act::Posture],
     lacks: &[],
     traps: &[],
+    manual: "",
     enable: "",
     general: false,
     marks: &[],

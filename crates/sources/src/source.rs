@@ -194,6 +194,8 @@ pub struct Source {
     pub lacks: &'static [Field],
     /// Named traps, each with `fixtures/<row>/<name>/<trap>.log`.
     pub traps: &'static [&'static str],
+    /// The vendor's documentation that it was read from, by title.
+    pub manual: &'static str,
     /// How to turn the log on, which level or option is needed; one or two sentences.
     pub enable: &'static str,
     /// Reads what any product may write (an event of Windows that no source names, a SIEM's own fields): asked only

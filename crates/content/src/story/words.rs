@@ -2,7 +2,7 @@
 
 use portreeve_model::event::{Change, Factor, Flags, Method, Mfa, Reason, Service};
 
-const SERVICES: [Service; 22] = [
+const SERVICES: [Service; 25] = [
     Service::Other,
     Service::Vpn,
     Service::Ica,
@@ -25,6 +25,9 @@ const SERVICES: [Service; 22] = [
     Service::Dhcp,
     Service::Edr,
     Service::Host,
+    Service::Bastion,
+    Service::Vnc,
+    Service::WinRm,
 ];
 
 const METHODS: [Method; 16] = [

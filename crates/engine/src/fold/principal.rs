@@ -171,7 +171,7 @@ impl Dossier {
     /// A session at that time that shows desktops or applications through a gateway and gives no tunnel address.
     pub fn published_at(&self, at: EventTime) -> Option<usize> {
         let of = |s: &&Session| {
-            matches!(s.service, Service::Ica | Service::RdGateway)
+            matches!(s.service, Service::Ica | Service::RdGateway | Service::Bastion)
                 && s.entered
                 && s.tunnels.is_empty()
                 && s.start <= at.plus(SETUP_US)
@@ -214,7 +214,12 @@ fn belongs(session: &Session, event: &Event) -> bool {
         || session.gateway.is_none()
         || event.observer == session.gateway;
     match family(event.service) {
-        Service::Vpn | Service::Ica | Service::RdGateway | Service::Ztna => {
+        Service::Vpn
+        | Service::Ica
+        | Service::RdGateway
+        | Service::Ztna
+        | Service::Bastion
+        | Service::Rmm => {
             if same_sid && same_gateway {
                 return gap <= 7 * 24 * HOUR_US;
             }
@@ -234,7 +239,7 @@ fn belongs(session: &Session, event: &Event) -> bool {
             }
         }
         Service::Idp => same_sid || (!other_sid && same_ip && gap <= 12 * HOUR_US),
-        Service::Ssh | Service::Rdp => {
+        Service::Ssh | Service::Rdp | Service::Vnc | Service::WinRm => {
             let same_host =
                 event.host.is_none() || session.gateway.is_none() || event.host == session.gateway;
             same_ip && same_host && gap <= HOUR_US

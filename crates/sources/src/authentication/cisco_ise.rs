@@ -21,6 +21,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Auth, Act::Nac, Act::Admin],
     lacks: &[Field::Mfa],
     traps: &["segments", "mab", "vpn_calling_station"],
+    manual: "Cisco Identity Services Engine Syslogs",
     enable: "Administration > Logging: remote targets for Passed Authentications, Failed Attempts, RADIUS Accounting, Administrative Audit; message length 8192",
     general: false,
     marks: &["CISE_", "CSCOacs_", "ConfigVersionId="],

@@ -22,6 +22,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Auth, Act::Account, Act::Config],
     lacks: &[Field::TunnelIp, Field::SessionEnd],
     traps: &["interrupts_are_no_failures", "blocked_after_password", "claim_in_token", "legacy_client"],
+    manual: "Microsoft Entra: sign-in and audit log schema; Microsoft Graph signIn resource",
     enable: "diagnostic settings: SignInLogs, NonInteractiveUserSignInLogs, AuditLogs to an Event Hub or storage",
     general: false,
     marks: &["SignInLogs\"", "\"AuditLogs\"", "\"userPrincipalName\"", "microsoft.aadiam"],

@@ -18,6 +18,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Auth, Act::Nac],
     lacks: &[Field::Mfa, Field::TunnelIp],
     traps: &["address_or_hardware"],
+    manual: "Microsoft: Network Policy Server events 6272 to 6280",
     enable: "auditpol /set /subcategory:\"Network Policy Server\" /success:enable /failure:enable",
     general: false,
     marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],

@@ -21,6 +21,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Auth, Act::Mfa, Act::Account, Act::Config],
     lacks: &[Field::TunnelIp, Field::SessionEnd],
     traps: &["push_is_a_challenge", "root_session", "failed_session_start"],
+    manual: "Okta: System Log API and event types",
     enable: "System Log API, or log streaming to a collector",
     general: false,
     marks: &["\"alternateId\""],

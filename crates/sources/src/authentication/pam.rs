@@ -16,6 +16,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Exec, Act::Account, Act::Logon],
     lacks: &[Field::Mfa, Field::SourceIp],
     traps: &["cron", "sudo_refused"],
+    manual: "pam_unix(8), sudoers(5), su(1), useradd(8)",
     enable: "syslog facilities auth and authpriv (default on most systems)",
     general: false,
     marks: &[

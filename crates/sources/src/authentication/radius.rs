@@ -19,6 +19,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Auth, Act::Nac],
     lacks: &[Field::Mfa, Field::TunnelIp, Field::Zone, Field::SessionEnd],
     traps: &["inner_and_outer"],
+    manual: "FreeRADIUS: radiusd.conf(5)",
     enable: "log { auth = yes } in radiusd.conf; msg_goodpass with %{Calling-Station-Id}",
     general: false,
     marks: &["Login OK: [", "Login incorrect", "radiusd", "freeradius", " : Auth: ", " : Info: "],

@@ -17,6 +17,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Logon, Act::Logoff, Act::Auth, Act::Account, Act::Exec],
     lacks: &[Field::Mfa, Field::TunnelIp],
     traps: &["failure_codes", "machine_accounts", "mapped_addresses", "nxlog_local_time"],
+    manual: "Microsoft: Advanced security audit policy settings, event by event",
     enable: "advanced audit policy: Logon, Kerberos, Credential Validation, Account Management, Process Creation (with command line)",
     general: false,
     marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],

@@ -29,6 +29,7 @@ pub static SOURCE: Source = Source {
     ],
     lacks: &[Field::Mfa, Field::Device],
     traps: &["date_order", "double_failure", "session_of_another"],
+    manual: "NetScaler Syslog Message Reference",
     enable: "set audit syslogParams -logLevel ALL; set aaa parameter -enableSessionStickiness; userDefinedAuditlog YES",
     general: false,
     marks: &["-PPE-"],

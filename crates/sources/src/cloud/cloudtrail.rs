@@ -21,6 +21,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Auth, Act::Api, Act::Account, Act::Config],
     lacks: &[Field::TunnelIp, Field::Device, Field::SessionEnd],
     traps: &["mfa_used_no_under_saml", "hidden_user", "service_as_source"],
+    manual: "AWS CloudTrail record contents; AWS Management Console sign-in events",
     enable: "a trail for all regions with management events; sign-in events are in us-east-1 and the regional endpoints",
     general: false,
     marks: &["\"awsRegion\""],

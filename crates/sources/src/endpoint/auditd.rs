@@ -19,6 +19,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Exec, Act::Account, Act::Logon],
     lacks: &[Field::Mfa, Field::TunnelIp],
     traps: &["records_in_any_order", "hexadecimal_arguments"],
+    manual: "auditd.conf(5), Linux Audit documentation: event fields and record types",
     enable: "auditctl -a always,exit -F arch=b64 -S execve; log_format = ENRICHED in auditd.conf names the accounts",
     general: false,
     marks: &["msg=audit("],

@@ -20,6 +20,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Alert, Act::Admin],
     lacks: &[Field::Mfa, Field::TunnelIp],
     traps: &["two_severity_scales"],
+    manual: "CrowdStrike: Event Streams API; Falcon SIEM connector",
     enable: "Falcon SIEM connector or Event Streams API: detection and authentication activity events",
     general: false,
     marks: &["customerIDString"],

@@ -19,6 +19,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Alert],
     lacks: &[Field::Mfa, Field::TunnelIp],
     traps: &["evidence_without_title"],
+    manual: "Microsoft Defender XDR: advanced hunting schema; Graph security alerts",
     enable: "streaming API to Event Hubs or storage: AlertInfo and AlertEvidence; or Graph security alerts",
     general: false,
     marks: &["AdvancedHunting-", "lertId"],

@@ -18,6 +18,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Exec],
     lacks: &[Field::Mfa, Field::SourceIp],
     traps: &[],
+    manual: "Microsoft: about_Logging_Windows",
     enable: "group policy: Turn on PowerShell Script Block Logging (and Module Logging)",
     general: false,
     marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],

@@ -19,6 +19,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Exec, Act::Flow],
     lacks: &[Field::Mfa, Field::SourceIp],
     traps: &[],
+    manual: "Microsoft Sysinternals: Sysmon events",
     enable: "install Sysmon with a configuration that keeps event 1 (process) and 3 (network)",
     general: false,
     marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],

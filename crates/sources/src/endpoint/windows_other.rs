@@ -13,6 +13,7 @@ pub static SOURCE: Source = Source {
     gives: &[],
     lacks: &[Field::User, Field::SourceIp],
     traps: &[],
+    manual: "Microsoft: event channels of Windows",
     enable: "nothing needs to be turned on",
     general: true,
     marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],

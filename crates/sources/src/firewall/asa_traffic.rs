@@ -22,6 +22,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Flow],
     lacks: &[Field::Mfa, Field::Device, Field::Zone],
     traps: &["tunnel_user", "security_events"],
+    manual: "Cisco Secure Firewall ASA Series Syslog Messages",
     enable: "logging trap informational; access lists with `log`",
     general: false,
     marks: &["%ASA", "%FTD", "%PIX", "%NGIPS"],

@@ -18,6 +18,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Flow],
     lacks: &[Field::Mfa, Field::Device],
     traps: &[],
+    manual: "FortiOS Log Message Reference (traffic)",
     enable: "set logtraffic all on the policies of remote access and of the VPN zone; local-in denies with set local-in-deny-broadcast",
     general: false,
     marks: &["logid=", "ortigate|"],

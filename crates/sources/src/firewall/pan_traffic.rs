@@ -31,6 +31,7 @@ pub static SOURCE: Source = Source {
     ],
     lacks: &[Field::Mfa, Field::Device, Field::Zone],
     traps: &["system_login", "name_with_an_address", "system_globalprotect"],
+    manual: "PAN-OS Administrator's Guide: syslog field descriptions",
     enable: "log forwarding profiles on the security policies; system and configuration logs to syslog",
     general: false,
     marks: &[

@@ -21,6 +21,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Api, Act::Account],
     lacks: &[Field::TunnelIp, Field::Device, Field::SessionEnd],
     traps: &["exec_as_get", "stages_count_once", "proxy_chain", "anonymous_health"],
+    manual: "Kubernetes: Auditing (audit.k8s.io/v1)",
     enable: "kube-apiserver --audit-policy-file with at least Metadata for all, Request for pods/exec, secrets and rbac",
     general: false,
     marks: &["audit.k8s.io/"],

@@ -17,6 +17,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Logon],
     lacks: &[Field::Mfa, Field::Device, Field::TunnelIp],
     traps: &["forged_from", "repeated", "pam_repeats", "sshd_session"],
+    manual: "sshd(8), sshd_config(5)",
     enable: "LogLevel VERBOSE in sshd_config (fingerprints of keys); syslog facility AUTH",
     general: false,
     marks: &["sshd", " from ", " port ", "PAM "],

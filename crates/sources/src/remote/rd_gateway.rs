@@ -16,6 +16,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Auth, Act::SessionStart, Act::SessionEnd],
     lacks: &[Field::Mfa, Field::TunnelIp, Field::Device],
     traps: &["two_legs"],
+    manual: "Microsoft: Remote Desktop Gateway operational events",
     enable: "on by default: Microsoft-Windows-TerminalServices-Gateway/Operational",
     general: false,
     marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],

@@ -16,6 +16,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Logon, Act::Logoff],
     lacks: &[Field::Mfa, Field::TunnelIp],
     traps: &["connection_is_no_logon"],
+    manual: "Microsoft: Remote Desktop Services events (LocalSessionManager, RemoteConnectionManager)",
     enable: "on by default: TerminalServices-LocalSessionManager/Operational and -RemoteConnectionManager/Operational; audit Other Logon/Logoff Events for 4778",
     general: false,
     marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],

@@ -16,6 +16,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Nac, Act::Admin, Act::Config],
     lacks: &[Field::Mfa, Field::TunnelIp, Field::Year],
     traps: &["vlan_without_person"],
+    manual: "Cisco IOS and NX-OS System Message Guides (AUTHMGR, DOT1X, MAB, SESSION_MGR, SYS, SEC_LOGIN)",
     enable: "logging trap notifications; authentication logging verbose; login on-success log; archive log config",
     general: false,
     marks: &["%"],

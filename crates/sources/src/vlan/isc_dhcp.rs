@@ -15,6 +15,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Lease],
     lacks: &[Field::User, Field::Mfa, Field::Year, Field::Zone],
     traps: &["steps_are_no_lease"],
+    manual: "dhcpd(8), dhcpd.conf(5); dnsmasq(8)",
     enable: "log-facility in dhcpd.conf; log-dhcp in dnsmasq.conf",
     general: false,
     marks: &["dhcp", "DHCP"],

@@ -17,6 +17,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Lease],
     lacks: &[Field::User, Field::Mfa, Field::Zone],
     traps: &["header_text"],
+    manual: "Microsoft: Analyze DHCP server log files",
     enable: "DHCP console: Enable DHCP audit logging (on by default); C:\\Windows\\System32\\dhcp\\DhcpSrvLog-*.log",
     general: false,
     marks: &[],

@@ -29,6 +29,7 @@ pub static SOURCE: Source = Source {
     ],
     lacks: &[Field::Mfa, Field::Zone],
     traps: &["masked_user", "authorization_is_no_login", "transport_lines", "resumed_elsewhere"],
+    manual: "Cisco Secure Firewall ASA Series Syslog Messages",
     enable: "logging enable; logging trap informational; no logging hide username; logging timestamp",
     general: false,
     marks: &["%ASA", "%FTD", "%PIX", "%NGIPS"],

@@ -29,6 +29,7 @@ pub static SOURCE: Source = Source {
     ],
     lacks: &[Field::Mfa],
     traps: &["ssl_login_fail_39426", "new_connection_is_no_login", "statistics", "cef"],
+    manual: "FortiOS Log Message Reference (event: vpn, user, system)",
     enable: "config log syslogd setting; set status enable; set format default (or cef); event logging for vpn, system and user",
     general: false,
     marks: &["logid=", "ortigate|"],

@@ -24,6 +24,7 @@ pub static SOURCE: Source = Source {
         "no_precise_time",
         "template_without_severity",
     ],
+    manual: "PAN-OS Administrator's Guide: GlobalProtect log fields",
     enable: "log forwarding of GlobalProtect logs (Device > Log Settings) to syslog in the default CSV format, or CEF or JSON from the logging service",
     general: false,
     marks: &[

@@ -19,6 +19,7 @@ pub static SOURCE: Source = Source {
     gives: &[Act::Auth, Act::IpAssign, Act::SessionEnd],
     lacks: &[Field::Mfa, Field::Zone],
     traps: &["auth_deferred", "renewed_keys"],
+    manual: "OpenVPN 2.6 manual and its log messages",
     enable: "verb 3 in the server configuration; log-append or syslog",
     general: false,
     marks: &[

@@ -224,7 +224,7 @@ fn by_policy_or_habit(s: &Subject<'_>) -> Assessment {
             )
             .seen(first);
         }
-        Service::Rdp => {
+        Service::Rdp | Service::WinRm => {
             return Assessment::new(alone, "Windows accepted the password alone", "the login's own record")
                 .seen(first);
         }

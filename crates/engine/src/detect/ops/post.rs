@@ -423,10 +423,7 @@ pub fn alerts<'a>(s: &'a Subject<'_>, within_us: i64) -> Vec<&'a Event> {
     if s.session.device.is_some() {
         hosts.push((device, None));
     }
-    if matches!(
-        s.session.service,
-        portreeve_model::event::Service::Ssh | portreeve_model::event::Service::Rdp
-    ) {
+    if matches!(s.session.service, Service::Ssh | Service::Rdp | Service::Vnc | Service::WinRm) {
         hosts.push((s.session.gateway, None));
     }
     let on_hosts = hosts.into_iter().flat_map(|(host, touch)| {
