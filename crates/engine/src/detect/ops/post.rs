@@ -4,7 +4,7 @@ use super::{Bounds, ChangeName, CommandList, attempts::span, counted};
 use crate::baseline::{Level, What};
 use crate::detect::{Finding, Subject, Verdict};
 use crate::session::{Deed, DeedKind, Session, Touch};
-use portreeve_model::event::{Change, Event, Flags};
+use portreeve_model::event::{Change, Event, Flags, Service};
 use portreeve_model::facts::AccountKind;
 use portreeve_model::signal::Evidence;
 use portreeve_model::{EventTime, Sym};
