@@ -134,12 +134,7 @@ impl PathSet {
     }
 
     /// Recursion follows the trie of wanted paths, never the input.
-    fn object<'a>(
-        &self,
-        node: usize,
-        scan: &mut Scan<'a>,
-        found: &mut [Value<'a>],
-    ) -> Result<(), Malformed> {
+    fn object<'a>(&self, node: usize, scan: &mut Scan<'a>, found: &mut [Value<'a>]) -> Result<(), Malformed> {
         scan.at += 1;
         loop {
             scan.blanks();
