@@ -11,6 +11,7 @@ mod sources;
 mod stamp;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use portreeve_sources::Catalog;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -78,6 +79,35 @@ impl ContextArgs {
             intel: self.intel.clone(),
         }
     }
+}
+
+/// Log sources that a site describes itself; the same wherever logs are read.
+#[derive(Args, Clone)]
+pub(crate) struct SourceArgs {
+    /// Folder of your own log sources, *.yml (default: sources.d in the context folder; see docs/own-sources.md)
+    #[arg(long, value_name = "DIR", env = "PORTREEVE_SOURCES")]
+    pub(crate) sources: Option<std::path::PathBuf>,
+}
+
+impl SourceArgs {
+    /// The sources that are known: the built-in ones, and the site's own.
+    pub(crate) fn catalog(&self, context: Option<&std::path::Path>) -> Result<&'static Catalog, Failure> {
+        let beside = context.map(|c| c.join("sources.d")).filter(|d| d.is_dir());
+        match self.sources.clone().or(beside) {
+            Some(dir) => portreeve_sources::own::catalog(&dir).map_err(usage),
+            None => Ok(Catalog::built_in()),
+        }
+    }
+}
+
+/// The source of this name.
+pub(crate) fn named(
+    catalog: &'static Catalog,
+    name: &str,
+) -> Result<&'static portreeve_sources::Source, Failure> {
+    catalog
+        .by_name(name)
+        .ok_or_else(|| usage(format!("no source is called `{name}`; `portreeve sources` lists them")))
 }
 
 /// An error at the edge: what to say and how to leave.

@@ -1,6 +1,6 @@
 //! `portreeve parse`: records in, normalised events out.
 
-use crate::{Failure, stamp, usage};
+use crate::{Failure, SourceArgs, stamp, usage};
 use clap::{Args, ValueEnum};
 use portreeve_model::SymbolTable;
 use portreeve_pipeline::ParseOptions;
@@ -16,6 +16,8 @@ pub(crate) struct Parse {
     /// File, or - for standard input
     #[arg(value_name = "PATH")]
     path: PathBuf,
+    #[command(flatten)]
+    own: SourceArgs,
     /// Shape of the events
     #[arg(long, value_enum, default_value = "json")]
     to: Shape,
@@ -42,17 +44,14 @@ enum Shape {
 
 impl Parse {
     pub(crate) fn run(self) -> Result<u8, Failure> {
-        let source = match &self.source {
-            Some(name) => Some(portreeve_sources::by_name(name).ok_or_else(|| {
-                usage(format!("no source is called `{name}`; `portreeve sources` lists them"))
-            })?),
-            None => None,
-        };
+        let catalog = self.own.catalog(None)?;
+        let source = self.source.as_deref().map(|name| crate::named(catalog, name)).transpose()?;
         let zone = self.tz.as_deref().map(stamp::zone).transpose().map_err(usage)?;
         let names = SymbolTable::new();
         let options = ParseOptions {
             path: self.path.clone(),
             source,
+            catalog,
             zone,
             year: self.year,
             one_per_line: self.one_per_line,

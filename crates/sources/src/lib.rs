@@ -15,6 +15,7 @@ pub mod firewall;
 pub mod kubernetes;
 pub mod mapping;
 pub mod notation;
+pub mod own;
 mod pan;
 mod plain;
 mod recognise;
