@@ -41,8 +41,11 @@ enum Command {
     Doctor(doctor::Doctor),
     Simulate(simulate::Simulate),
     Evaluate(evaluate::Evaluate),
-    /// Print the JSON Schema of cases.json.
-    Schema,
+    /// Print the JSON Schema of cases.json, or of the files that describe a log source.
+    Schema {
+        #[arg(long, value_enum, default_value = "cases")]
+        of: Schema,
+    },
     /// Print shell completions.
     #[command(hide = true)]
     Completions {
@@ -51,6 +54,13 @@ enum Command {
     /// Print the manual page.
     #[command(hide = true)]
     Man,
+}
+
+/// What a schema is asked for.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Schema {
+    Cases,
+    Source,
 }
 
 /// Where the context is; the same for hunt and doctor.
@@ -154,7 +164,8 @@ fn main() -> ExitCode {
         Command::Doctor(c) => c.run(),
         Command::Simulate(c) => c.run(),
         Command::Evaluate(c) => c.run(),
-        Command::Schema => say(&portreeve_report::json::schema()),
+        Command::Schema { of: Schema::Cases } => say(&portreeve_report::json::schema()),
+        Command::Schema { of: Schema::Source } => say(&portreeve_sources::mapping::schema()),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "portreeve", &mut io::stdout());
             Ok(0)

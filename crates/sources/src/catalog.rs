@@ -101,6 +101,16 @@ impl Catalog {
         self.sources.get(at).copied()
     }
 
+    /// The sources that are asked about a record, in their order, and whether each claims it.
+    pub fn asked(&self, record: &Record<'_>) -> Vec<(&'static Source, bool)> {
+        let mut seen = Vec::new();
+        self.candidates(record, &mut seen);
+        seen.iter()
+            .filter_map(|n| self.get(usize::from(*n)))
+            .map(|source| (source, source.claims(record)))
+            .collect()
+    }
+
     /// Whose record is it? The first of those that claim it; `clash` is told of another one that does.
     /// `seen` is scratch space.
     pub(crate) fn find(
@@ -109,6 +119,23 @@ impl Catalog {
         seen: &mut Vec<u16>,
         clash: impl FnOnce(Clash),
     ) -> Option<usize> {
+        self.candidates(record, seen);
+        let mut claiming = seen.iter().filter_map(|n| {
+            let source = *self.sources.get(usize::from(*n))?;
+            source.claims(record).then_some((usize::from(*n), source))
+        });
+        let (at, first) = claiming.next()?;
+        if !first.general
+            && let Some((_, other)) = claiming.next()
+            && !other.general
+        {
+            clash(Clash { read_by: first.name, also: other.name });
+        }
+        Some(at)
+    }
+
+    /// Numbers of the sources that may claim the record, by the marks that stand in it.
+    fn candidates(&self, record: &Record<'_>, seen: &mut Vec<u16>) {
         seen.clear();
         seen.extend_from_slice(&self.always);
         match &self.marks {
@@ -124,18 +151,6 @@ impl Catalog {
         }
         seen.sort_unstable();
         seen.dedup();
-        let mut claiming = seen.iter().filter_map(|n| {
-            let source = *self.sources.get(usize::from(*n))?;
-            source.claims(record).then_some((usize::from(*n), source))
-        });
-        let (at, first) = claiming.next()?;
-        if !first.general
-            && let Some((_, other)) = claiming.next()
-            && !other.general
-        {
-            clash(Clash { read_by: first.name, also: other.name });
-        }
-        Some(at)
     }
 }
 

@@ -115,10 +115,11 @@ pub(super) fn source(text: &str) -> Result<&'static Source, MappingError> {
     };
     let mut gives: Vec<Act> = rules
         .iter()
-        .filter_map(|r| match r.then {
-            Then::Event { act, .. } => Some(act),
-            Then::Ignore(_) => None,
+        .flat_map(|r| match &r.then {
+            Then::Event { acts, .. } => acts.as_slice(),
+            Then::Ignore(_) => &[],
         })
+        .copied()
         .collect();
     gives.sort_unstable();
     gives.dedup();
@@ -266,7 +267,7 @@ impl Compile {
                 self.problems.push(unknown("ignore", kind, Kind::WORDS.iter().map(|(w, _)| *w)));
                 Kind::OtherMessage
             })),
-            (Some(act), None) => self.event(act, rule, file, &captured),
+            (Some(acts), None) => self.event(acts, rule, file, &captured),
             _ => {
                 self.problems.push("write either act or ignore".to_owned());
                 Then::Ignore(Kind::OtherMessage)
@@ -278,11 +279,14 @@ impl Compile {
         ReadyRule { pattern, when, then }
     }
 
-    fn event(&mut self, act: &str, rule: &Rule, file: &SourceFile, captured: &[String]) -> Then {
-        let act = Act::named(act).unwrap_or_else(|| {
-            self.problems.push(unknown("act", act, Act::ALL.iter().map(|a| a.name())));
-            Act::Posture
-        });
+    fn event(&mut self, acts: &Names, rule: &Rule, file: &SourceFile, captured: &[String]) -> Then {
+        let mut ready = Vec::new();
+        for name in acts.list() {
+            match Act::named(name) {
+                Some(act) => ready.push(act),
+                None => self.problems.push(unknown("act", name, Act::ALL.iter().map(|a| a.name()))),
+            }
+        }
         // The rule's own word wins over the file's; a name in a pattern says where its field stands.
         let mut values: BTreeMap<&str, Said<'_>> = BTreeMap::new();
         values.extend(file.set.iter().map(|(k, v)| (k.as_str(), Said::Constant(v))));
@@ -329,7 +333,7 @@ impl Compile {
                 }
             }
         }
-        Then::Event { act, outcome, puts }
+        Then::Event { acts: ready, outcome, puts }
     }
 
     fn slot(&mut self, slot: Slot, said: &Said<'_>) -> Option<Put> {

@@ -216,9 +216,9 @@ pub(super) struct Rule {
     #[serde(default)]
     pub(super) when: When,
     /// What happened: auth, mfa, session_start, ip_assign, session_resume, session_end, logon, logoff, admin, config,
-    /// account, api, flow, exec, alert, lease, nac, posture.
+    /// account, api, flow, exec, alert, lease, nac, posture. Several where one record tells several things.
     #[serde(default)]
-    pub(super) act: Option<String>,
+    pub(super) act: Option<Names>,
     /// In place of `act`: the record is of no concern, because it is housekeeping, transport, pending, repeats,
     /// outbound_traffic, traffic, machine, routine_use, format, other_message.
     #[serde(default)]

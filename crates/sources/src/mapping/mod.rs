@@ -62,7 +62,7 @@ struct ReadyRule {
 
 enum Then {
     Ignore(Kind),
-    Event { act: Act, outcome: Pick<Outcome>, puts: Vec<Put> },
+    Event { acts: Vec<Act>, outcome: Pick<Outcome>, puts: Vec<Put> },
 }
 
 /// A condition on one field.
@@ -171,16 +171,20 @@ impl Mapping {
             }
             return match &rule.then {
                 Then::Ignore(kind) => Parsed::Irrelevant(*kind),
-                Then::Event { act, outcome, puts } => {
+                Then::Event { acts, outcome, puts } => {
                     let at = self.time.as_ref().and_then(|t| t.read(record, &values));
-                    let mut event = out
-                        .event(*act, outcome.value(&values))
-                        .at(at.or_else(|| record.header_time()))
-                        .observer(record.host());
-                    for put in puts {
-                        event = put.put(event, &values);
+                    let mut parsed = Parsed::NotMine;
+                    for act in acts {
+                        let mut event = out
+                            .event(*act, outcome.value(&values))
+                            .at(at.or_else(|| record.header_time()))
+                            .observer(record.host());
+                        for put in puts {
+                            event = put.put(event, &values);
+                        }
+                        parsed = event.done();
                     }
-                    event.done()
+                    parsed
                 }
             };
         }
