@@ -146,9 +146,17 @@ pub struct Fragment {
     pub key: u64,
     /// Position of this piece, from 0.
     pub part: u32,
-    /// How many there are; 0 where the product does not say, then the last one is recognised by `last`.
+    /// How many there are; 0 where the product does not say, then the last one is recognised by `last`;
+    /// [`Fragment::SO_FAR`] where this piece tells something with those before it, and more may come.
     pub parts: u32,
     pub last: bool,
+}
+
+impl Fragment {
+    /// What there is so far is put together and given, this piece at its end, and the whole stays open for what
+    /// comes later: a session whose beginning must not wait for its end. What is then left of it when the input
+    /// ends is not given once more.
+    pub const SO_FAR: u32 = u32::MAX;
 }
 
 /// What became of a record; exactly one of five.
