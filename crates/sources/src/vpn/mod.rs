@@ -5,7 +5,8 @@ use crate::source::Source;
 pub mod cisco_asa;
 pub mod fortigate;
 pub mod globalprotect;
+pub mod ivanti;
 pub mod openvpn;
 
 pub static SOURCES: &[&Source] =
-    &[&cisco_asa::SOURCE, &fortigate::SOURCE, &globalprotect::SOURCE, &openvpn::SOURCE];
+    &[&cisco_asa::SOURCE, &fortigate::SOURCE, &globalprotect::SOURCE, &ivanti::SOURCE, &openvpn::SOURCE];
