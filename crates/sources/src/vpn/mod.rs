@@ -7,6 +7,15 @@ pub mod fortigate;
 pub mod globalprotect;
 pub mod ivanti;
 pub mod openvpn;
+pub mod sonicwall;
+pub mod sonicwall_sma;
 
-pub static SOURCES: &[&Source] =
-    &[&cisco_asa::SOURCE, &fortigate::SOURCE, &globalprotect::SOURCE, &ivanti::SOURCE, &openvpn::SOURCE];
+pub static SOURCES: &[&Source] = &[
+    &cisco_asa::SOURCE,
+    &fortigate::SOURCE,
+    &globalprotect::SOURCE,
+    &ivanti::SOURCE,
+    &openvpn::SOURCE,
+    &sonicwall::SOURCE,
+    &sonicwall_sma::SOURCE,
+];
