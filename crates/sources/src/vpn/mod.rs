@@ -3,6 +3,7 @@
 use crate::source::Source;
 
 pub mod cisco_asa;
+pub mod f5_apm;
 pub mod fortigate;
 pub mod globalprotect;
 pub mod ivanti;
@@ -12,6 +13,7 @@ pub mod sonicwall_sma;
 
 pub static SOURCES: &[&Source] = &[
     &cisco_asa::SOURCE,
+    &f5_apm::SOURCE,
     &fortigate::SOURCE,
     &globalprotect::SOURCE,
     &ivanti::SOURCE,
