@@ -2,6 +2,7 @@
 
 use crate::source::Source;
 
+pub mod check_point;
 pub mod cisco_asa;
 pub mod f5_apm;
 pub mod fortigate;
@@ -12,6 +13,7 @@ pub mod sonicwall;
 pub mod sonicwall_sma;
 
 pub static SOURCES: &[&Source] = &[
+    &check_point::SOURCE,
     &cisco_asa::SOURCE,
     &f5_apm::SOURCE,
     &fortigate::SOURCE,
