@@ -175,39 +175,6 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// `key:"value"; key::"value"`; `\"` and `\]` are escapes.
-struct Colons<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Iterator for Colons<'a> {
-    type Item = (&'a [u8], &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let at = find(self.rest, b":\"")?;
-        let key = self.rest[..at].rsplit(|b| matches!(b, b' ' | b';' | b'[')).next().unwrap_or_default();
-        let key = key.strip_suffix(b":").unwrap_or(key);
-        let value = &self.rest[at + 2..];
-        let mut end = 0;
-        loop {
-            match value.get(end..).and_then(|v| memchr::memchr2(b'"', b'\\', v)) {
-                Some(n) if value.get(end + n) == Some(&b'\\') => end += n + 2,
-                Some(n) => {
-                    end += n;
-                    break;
-                }
-                None => {
-                    end = value.len();
-                    break;
-                }
-            }
-        }
-        let end = end.min(value.len());
-        self.rest = value.get(end + 1..).unwrap_or_default();
-        Some((key, &value[..end]))
-    }
-}
-
 fn fields<'a>(r: &Record<'a>, layout: Layout) -> Fields<'a> {
     let mut f = Fields::default();
     match layout {
@@ -215,7 +182,7 @@ fn fields<'a>(r: &Record<'a>, layout: Layout) -> Fields<'a> {
             let from = find(r.raw, b"[action:\"")
                 .or_else(|| find(r.raw, b":\""))
                 .map_or(0, |n| r.raw[..n].iter().rposition(|b| *b == b'[').unwrap_or(n));
-            Colons { rest: &r.raw[from..] }.for_each(|(k, v)| f.set(k, v));
+            kv::colon_pairs(&r.raw[from..]).for_each(|(k, v)| f.set(k, v));
         }
         Layout::Pairs => {
             let from = memchr::memchr(b'[', r.raw).unwrap_or(0);
