@@ -30,6 +30,7 @@ pub static SOURCE: Source = Source {
         Act::SessionStart,
         Act::IpAssign,
         Act::SessionEnd,
+        Act::Posture,
         Act::Admin,
         Act::Config,
         Act::Account,
@@ -263,6 +264,19 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     match l.number {
         0x0107_0417 | 0x0142_0002 => audit(r, &l, out),
         0x0158_0002 => access_list(r, &l, out),
+        // `Following rule 'x' from item 'y' to ending 'Allow'`.
+        0x0149_0005 if !l.sid.is_empty() && find(l.text, b" to ending '").is_some() => {
+            let refused = find(l.text, b"to ending 'Deny").is_some();
+            base(
+                out.event(Act::Posture, if refused { Outcome::Failure } else { Outcome::Success }),
+                &l,
+                r.header_time(),
+                r.host(),
+                &Known::default(),
+            )
+            .detail(l.text)
+            .done()
+        }
         0x0149_0000..=0x0149_ffff => Parsed::Irrelevant(Kind::Pending),
         0 if r.shape == Shape::Cef => firewall(r, out),
         0 if find(l.raw, b"pam_bigip_authz").is_some() => Parsed::Irrelevant(Kind::Repeats),
@@ -406,7 +420,8 @@ fn whole(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .reason(reason)
                 .done()
         }
-        _ => Parsed::Irrelevant(Kind::Pending),
+        // The input ended before the session came to a result: who and from where, and that its steps were done.
+        _ => base(out.event(Act::Posture, Outcome::Success)).detail(l.text).done(),
     }
 }
 
