@@ -15,10 +15,8 @@ fn limits() -> Limits {
 }
 
 fn clock() -> Clock {
-    Clock::utc().near(
-        EventTime::from_civil(2026, 1, 1, 0, 0, 0, 0),
-        EventTime::from_civil(2026, 12, 31, 0, 0, 0, 0),
-    )
+    Clock::utc()
+        .near(EventTime::from_civil(2026, 1, 1, 0, 0, 0, 0), EventTime::from_civil(2026, 12, 31, 0, 0, 0, 0))
 }
 
 /// A whole file: unpacked, split, framed, recognised, parsed, put together.
@@ -97,8 +95,22 @@ impl Numbers {
 /// Disturbs a seed: cut, repeated, overwritten, crossed with another.
 pub fn disturb(seed: &[u8], other: &[u8], numbers: &mut Numbers) -> Vec<u8> {
     const TELLING: [&[u8]; 16] = [
-        b"\"", b"\\", b"{", b"[", b"=", b"|", b",", b"\0", b"\xff", b"\n", b"<", b"%", b"9999999999", b"-1",
-        b"\xe2\x80\xae", b"",
+        b"\"",
+        b"\\",
+        b"{",
+        b"[",
+        b"=",
+        b"|",
+        b",",
+        b"\0",
+        b"\xff",
+        b"\n",
+        b"<",
+        b"%",
+        b"9999999999",
+        b"-1",
+        b"\xe2\x80\xae",
+        b"",
     ];
     let mut out = seed.to_vec();
     for _ in 0..=numbers.below(4) {
