@@ -8,12 +8,27 @@ use portreeve_model::EventTime;
 use portreeve_model::event::Outcome;
 use portreeve_model::time::Certainty;
 
+pub mod azure_bastion;
+pub mod beyondtrust;
+pub mod cyberark;
+pub mod delinea;
 pub mod dropbear;
 pub mod openssh;
 pub mod rd_gateway;
 pub mod rdp;
+pub mod wallix;
 
-pub static SOURCES: &[&Source] = &[&dropbear::SOURCE, &openssh::SOURCE, &rd_gateway::SOURCE, &rdp::SOURCE];
+pub static SOURCES: &[&Source] = &[
+    &azure_bastion::SOURCE,
+    &beyondtrust::SOURCE,
+    &cyberark::SOURCE,
+    &delinea::SOURCE,
+    &dropbear::SOURCE,
+    &openssh::SOURCE,
+    &rd_gateway::SOURCE,
+    &rdp::SOURCE,
+    &wallix::SOURCE,
+];
 
 /// A stamp of the record's own, ISO or counted from 1970; the header's where it has none.
 pub(crate) fn stamped(r: &Record<'_>, stamp: &[u8]) -> Option<(EventTime, Certainty)> {
