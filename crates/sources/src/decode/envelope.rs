@@ -16,7 +16,7 @@ pub(crate) struct Inner<'a> {
 }
 
 /// First keys of products whose JSON is the record itself: nothing to look for, at no cost.
-const NATIVE: [&[u8]; 12] = [
+const NATIVE: [&[u8]; 14] = [
     b"eventVersion",
     b"kind",
     b"apiVersion",
@@ -29,6 +29,8 @@ const NATIVE: [&[u8]; 12] = [
     b"CreationTime",
     b"awsRegion",
     b"event_type",
+    b"uuid",
+    b"asctime",
 ];
 
 const N: usize = 24;
@@ -118,6 +120,8 @@ mod tests {
             None
         );
         assert_eq!(raw(r#"{"eventVersion":"1.08","message":"x"}"#), None);
+        assert_eq!(raw(r#"{"uuid":"1","auditCode":"IDP1","message":"add-user"}"#), None);
+        assert_eq!(raw(r#"{"asctime":"2026-01-01 00:00:00,1","message":"x"}"#), None);
         assert_eq!(raw(r#"{"a":1}"#), None);
         assert_eq!(raw("{"), None);
     }
