@@ -12,6 +12,7 @@ pub mod decode;
 mod emit;
 pub mod endpoint;
 pub mod firewall;
+mod flows;
 pub mod kubernetes;
 pub mod mapping;
 mod pan;

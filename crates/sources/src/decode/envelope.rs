@@ -3,6 +3,7 @@
 
 use super::clock;
 use super::clock::Stamp;
+use super::find::find;
 use super::json::{Paths, Value};
 use portreeve_model::EventTime;
 use std::borrow::Cow;
@@ -16,7 +17,7 @@ pub(crate) struct Inner<'a> {
 }
 
 /// First keys of products whose JSON is the record itself: nothing to look for, at no cost.
-const NATIVE: [&[u8]; 12] = [
+const NATIVE: [&[u8]; 14] = [
     b"eventVersion",
     b"kind",
     b"apiVersion",
@@ -29,6 +30,8 @@ const NATIVE: [&[u8]; 12] = [
     b"CreationTime",
     b"awsRegion",
     b"event_type",
+    b"_path",
+    b"@stream",
 ];
 
 const N: usize = 24;
@@ -64,7 +67,8 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
 /// The record inside, if the object is an envelope.
 pub(crate) fn open(object: &[u8]) -> Option<Inner<'_>> {
     let first = first_key(object)?;
-    if NATIVE.contains(&first) {
+    // Zeek's notices have a `msg`, and nothing before it that names them.
+    if NATIVE.contains(&first) || (first == b"ts" && find(object, b"\"suppress_for\"").is_some()) {
         return None;
     }
     let v = PATHS.pick(object).ok()?;
@@ -118,6 +122,9 @@ mod tests {
             None
         );
         assert_eq!(raw(r#"{"eventVersion":"1.08","message":"x"}"#), None);
+        assert_eq!(raw(r#"{"_path":"notice","ts":1.5,"msg":"x"}"#), None);
+        assert_eq!(raw(r#"{"ts":1.5,"note":"SSH::x","msg":"y","suppress_for":3600.0}"#), None);
+        assert_eq!(raw(r#"{"ts":1.5,"level":"info","msg":"x"}"#).as_deref(), Some("x"));
         assert_eq!(raw(r#"{"a":1}"#), None);
         assert_eq!(raw("{"), None);
     }
