@@ -13,6 +13,7 @@ mod emit;
 pub mod endpoint;
 pub mod firewall;
 mod flows;
+mod ios;
 pub mod kubernetes;
 pub mod mapping;
 mod pan;
