@@ -3,6 +3,7 @@
 
 use super::clock;
 use super::clock::Stamp;
+use super::find::find;
 use super::json::{Paths, Value};
 use portreeve_model::EventTime;
 use std::borrow::Cow;
@@ -16,7 +17,7 @@ pub(crate) struct Inner<'a> {
 }
 
 /// First keys of products whose JSON is the record itself: nothing to look for, at no cost.
-const NATIVE: [&[u8]; 14] = [
+const NATIVE: [&[u8]; 16] = [
     b"eventVersion",
     b"kind",
     b"apiVersion",
@@ -31,6 +32,8 @@ const NATIVE: [&[u8]; 14] = [
     b"event_type",
     b"uuid",
     b"asctime",
+    b"_path",
+    b"@stream",
 ];
 
 const N: usize = 24;
@@ -66,7 +69,8 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
 /// The record inside, if the object is an envelope.
 pub(crate) fn open(object: &[u8]) -> Option<Inner<'_>> {
     let first = first_key(object)?;
-    if NATIVE.contains(&first) {
+    // Zeek's notices have a `msg`, and nothing before it that names them.
+    if NATIVE.contains(&first) || (first == b"ts" && find(object, b"\"suppress_for\"").is_some()) {
         return None;
     }
     let v = PATHS.pick(object).ok()?;
@@ -122,6 +126,9 @@ mod tests {
         assert_eq!(raw(r#"{"eventVersion":"1.08","message":"x"}"#), None);
         assert_eq!(raw(r#"{"uuid":"1","auditCode":"IDP1","message":"add-user"}"#), None);
         assert_eq!(raw(r#"{"asctime":"2026-01-01 00:00:00,1","message":"x"}"#), None);
+        assert_eq!(raw(r#"{"_path":"notice","ts":1.5,"msg":"x"}"#), None);
+        assert_eq!(raw(r#"{"ts":1.5,"note":"SSH::x","msg":"y","suppress_for":3600.0}"#), None);
+        assert_eq!(raw(r#"{"ts":1.5,"level":"info","msg":"x"}"#).as_deref(), Some("x"));
         assert_eq!(raw(r#"{"a":1}"#), None);
         assert_eq!(raw("{"), None);
     }
