@@ -461,7 +461,8 @@ mod tests {
 
     #[test]
     fn object_members() {
-        let all: Vec<(&[u8], Value<'_>)> = members(br#" {"a" : 1, "b":"x\"}", "c":{"d":[2]} ,"e":null} "#).collect();
+        let all: Vec<(&[u8], Value<'_>)> =
+            members(br#" {"a" : 1, "b":"x\"}", "c":{"d":[2]} ,"e":null} "#).collect();
         assert_eq!(
             all,
             [
