@@ -332,6 +332,15 @@ impl EventBuilder<'_> {
         self
     }
 
+    /// The product's own id of what happened, where it writes one happening more than once: two records with the same
+    /// id, time and act are one event.
+    pub fn known_as(mut self, id: &[u8]) -> Self {
+        if !id.is_empty() {
+            self.event.key = content_key(id);
+        }
+        self
+    }
+
     pub fn bytes_in(mut self, from_client: u64) -> Self {
         self.event.bytes_in = from_client;
         self
@@ -365,5 +374,27 @@ impl EventBuilder<'_> {
         }
         self.events.push(self.event);
         Parsed::Events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portreeve_model::SymbolTable;
+
+    #[test]
+    fn one_happening_in_two_records_has_one_key() {
+        let clock = Clock::utc();
+        let mut names = Interner::new(SymbolTable::new());
+        let mut events = Vec::new();
+        for (body, id) in [(&b"begins"[..], &b"a-1"[..]), (b"ends", b"a-1"), (b"ends", b""), (b"ends", b"a-2")] {
+            let record = Record::bare(body, &clock);
+            let mut out = Emit::new(&mut names, &mut events, &crate::plain::PLAIN, &record);
+            let time = EventTime::from_unix(1_772_524_800);
+            let told = out.event(Act::Api, Outcome::Success).time(time, Certainty::Exact).known_as(id).done();
+            assert_eq!(told, Parsed::Events);
+        }
+        let keys: Vec<u64> = events.iter().map(|e| e.key).collect();
+        assert!(keys[0] == keys[1] && keys[1] != keys[2] && keys[2] != keys[3] && keys[0] != keys[3], "{keys:?}");
     }
 }
