@@ -387,7 +387,9 @@ mod tests {
         let clock = Clock::utc();
         let mut names = Interner::new(SymbolTable::new());
         let mut events = Vec::new();
-        for (body, id) in [(&b"begins"[..], &b"a-1"[..]), (b"ends", b"a-1"), (b"ends", b""), (b"ends", b"a-2")] {
+        for (body, id) in
+            [(&b"begins"[..], &b"a-1"[..]), (b"ends", b"a-1"), (b"ends", b""), (b"ends", b"a-2")]
+        {
             let record = Record::bare(body, &clock);
             let mut out = Emit::new(&mut names, &mut events, &crate::plain::PLAIN, &record);
             let time = EventTime::from_unix(1_772_524_800);
@@ -395,6 +397,9 @@ mod tests {
             assert_eq!(told, Parsed::Events);
         }
         let keys: Vec<u64> = events.iter().map(|e| e.key).collect();
-        assert!(keys[0] == keys[1] && keys[1] != keys[2] && keys[2] != keys[3] && keys[0] != keys[3], "{keys:?}");
+        assert!(
+            keys[0] == keys[1] && keys[1] != keys[2] && keys[2] != keys[3] && keys[0] != keys[3],
+            "{keys:?}"
+        );
     }
 }

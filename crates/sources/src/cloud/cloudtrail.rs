@@ -40,7 +40,7 @@ pub static SOURCE: Source = Source {
     enable: "a trail for all regions with management events; sign-in events are in us-east-1 and the regional endpoints, \
              those of Identity Center in the region where it lives",
     general: false,
-    marks: &["\"awsRegion\"", "\"awsregion\"", "\"CloudTrailEvent\"", "\"digestS3Object\""],
+    marks: &["\"eventSource\"", "\"eventsource\"", "\"CloudTrailEvent\"", "\"digestS3Object\""],
     reader: Reader::Code {
         claim: |r| {
             if r.shape != Shape::Json {
@@ -48,8 +48,10 @@ pub static SOURCE: Source = Source {
             }
             let head = &r.body[..r.body.len().min(4_000)];
             let has = |needle: &[u8]| find(r.body, needle).is_some();
-            find(head, b"\"eventSource\"").is_some() && has(b"\"eventName\"") && has(b"\"awsRegion\"")
-                || find(head, b"\"eventsource\"").is_some() && has(b"\"eventname\"") && has(b"\"awsregion\"")
+            has(b"\"eventSource\"")
+                && has(b"\"eventName\"")
+                && (has(b"\"awsRegion\"") || has(b"\"userIdentity\""))
+                || has(b"\"eventsource\"") && has(b"\"eventname\"") && has(b"\"useridentity\"")
                 || find(head, b"\"CloudTrailEvent\"").is_some()
                 || find(head, b"\"digestS3Object\"").is_some()
         },

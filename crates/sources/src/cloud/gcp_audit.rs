@@ -9,7 +9,7 @@
 mod change;
 mod login;
 
-use super::utc;
+use super::{says, utc};
 use crate::decode::find::find;
 use crate::decode::json::{Paths, Value, elements, unescape};
 use crate::decode::kv::number;
@@ -180,7 +180,8 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     }
     let payload = if entry[1].nested().is_empty() { entry[2].nested() } else { entry[1].nested() };
     let Ok(v) = PAYLOAD.pick(payload) else { return Parsed::Broken(Why::Malformed("payload")) };
-    if entry[6].truth() == Some(true) && entry[5].truth() != Some(true) {
+    // What a right was asked for is told at the beginning; some services write nothing but the end.
+    if entry[6].truth() == Some(true) && entry[5].truth() != Some(true) && v[10].is_missing() {
         return Parsed::Irrelevant(Kind::Repeats);
     }
     if find(entry[4].bytes(), b"system_event").is_some() {
@@ -190,8 +191,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let source = if v[4].is_missing() { v[5].bytes() } else { v[4].bytes() };
     let code = number(v[9].bytes());
     let denied = matches!(code, 7 | 16)
-        || find(v[10].nested(), b"\"granted\":false").is_some()
-        || find(v[10].nested(), b"\"granted\": false").is_some()
+        || says(v[10].nested(), b"\"granted\"", b"false")
         || find(entry[4].bytes(), b"policy").is_some();
     let call = Call {
         at: utc(entry[0].bytes()).or_else(|| utc(entry[9].bytes())).or_else(|| r.header_time()),
@@ -272,13 +272,6 @@ fn json_or_text<'a>(object: Value<'a>, text: Value<'a>) -> Cow<'a, [u8]> {
         Value::Text(t) if object.nested().is_empty() => unescape(t),
         _ => Cow::Borrowed(object.nested()),
     }
-}
-
-/// The text of one member, found by its quoted name, wherever it stands.
-fn member<'a>(object: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let rest = &object[find(object, name)? + name.len()..];
-    let rest = rest.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")?;
-    Some(&rest[..memchr::memchr(b'"', rest)?])
 }
 
 /// The objects of a list.

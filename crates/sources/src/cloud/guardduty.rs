@@ -4,7 +4,7 @@
 //! names as EventBridge does or, through some clients, with capitals; a finding is written again each time it is seen;
 //! who is named differs by kind of resource; sample findings are made up.
 
-use super::utc;
+use super::{member, utc};
 use crate::decode::find::find;
 use crate::decode::json::{Paths, Value, elements};
 use crate::decode::kv::number;
@@ -112,7 +112,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             b.nested()
                 .first()
                 .is_some()
-                .then(|| text_of(b.nested(), b"\"name\"").or_else(|| text_of(b.nested(), b"\"Name\"")))
+                .then(|| member(b.nested(), b"\"name\"").or_else(|| member(b.nested(), b"\"Name\"")))
         })
         .flatten()
         .unwrap_or_default();
@@ -175,11 +175,4 @@ fn tagged(tags: &[u8]) -> &[u8] {
         first([t[0], t[2]]).is(b"Name").then(|| first([t[1], t[3]]).bytes())
     });
     name.unwrap_or_default()
-}
-
-/// The text of one member of a small object.
-fn text_of<'a>(object: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let rest = &object[find(object, name)? + name.len()..];
-    let rest = rest.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")?;
-    Some(&rest[..memchr::memchr(b'"', rest)?])
 }

@@ -22,7 +22,7 @@ pub static SOURCE: Source = Source {
     name: "osquery",
     title: "osquery",
     row: Row::Endpoint,
-    gives: &[Act::Exec, Act::Flow, Act::Logon, Act::Logoff, Act::Account],
+    gives: &[Act::Exec, Act::Flow, Act::Logon, Act::Logoff, Act::Account, Act::Config],
     lacks: &[Field::Mfa, Field::TunnelIp, Field::Device, Field::SessionId, Field::Bytes],
     traps: &["snapshots", "removed_rows"],
     manual: "osquery: Logging; Schema",
@@ -59,7 +59,7 @@ static RESULT: LazyLock<Paths<11>> = LazyLock::new(|| {
     ])
 });
 
-const N: usize = 36;
+const N: usize = 37;
 static ROW: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
         "cmdline",
@@ -98,6 +98,7 @@ static ROW: LazyLock<Paths<N>> = LazyLock::new(|| {
         "exit_code",
         "sid",
         "key",
+        "minute",
     ])
 });
 
@@ -144,6 +145,14 @@ fn row(around: &Around<'_>, columns: &[u8], removed: bool, out: &mut Emit<'_>) -
     // socket_events
     if has(8) && has(12) {
         return socket(around, &c, time, out);
+    }
+    // crontab
+    if has(19) && has(36) {
+        return if removed {
+            Parsed::Irrelevant(Kind::OtherMessage)
+        } else {
+            event(out, Act::Config, Outcome::Success)
+        };
     }
     // shell_history
     if has(19) && (has(20) || has(25) || has(4)) {
@@ -221,6 +230,7 @@ fn fill(around: &Around<'_>, c: &[Value<'_>; N], event: EventBuilder<'_>, act: A
                 [c[0], c[19], c[26], c[1]].into_iter().find(|x| !x.bytes().is_empty()).unwrap_or_default();
             event.user(user).detail(&line.text()).done()
         }
+        Act::Config => event.change(Change::TaskCreated).detail(&c[19].text()).target(c[1].bytes()).done(),
         Act::Logon | Act::Logoff => event.user(user).source(c[15].bytes()).group(c[14].bytes()).done(),
         _ if !c[21].is_missing() => {
             event.target(user).change(Change::KeyCreated).detail(&c[21].text()).done()

@@ -8,7 +8,7 @@
 
 mod wraps;
 
-use crate::cloud::{gcp_audit, utc};
+use crate::cloud::{gcp_audit, says, utc};
 use crate::decode::find::find;
 use crate::decode::json::{Paths, Value, elements, unescape};
 use crate::emit::Emit;
@@ -41,7 +41,15 @@ pub static SOURCE: Source = Source {
     enable: "kube-apiserver --audit-policy-file with at least Metadata for all, Request for pods/exec, secrets and rbac; on \
              EKS the log type audit, on AKS the category kube-audit, on GKE Data Access audit logs of the Kubernetes Engine API",
     general: false,
-    marks: &["audit.k8s.io/", "\"auditID\"", "\"k8s.io\"", "\"io.k8s.", "kube-audit", "\"SourceIps\""],
+    marks: &[
+        "audit.k8s.io/",
+        "\"auditID\"",
+        "\"objectRef\"",
+        "\"k8s.io\"",
+        "\"io.k8s.",
+        "kube-audit",
+        "\"SourceIps\"",
+    ],
     reader: Reader::Code { claim, parse, join: None },
 };
 
@@ -53,13 +61,15 @@ fn claim(r: &Record<'_>) -> bool {
     let head = &r.body[..r.body.len().min(4_000)];
     // As text inside the wrap of a cloud it is somebody's who knows the wrap.
     find(head, b"\"audit.k8s.io/").is_some()
-        || has(b"\"auditID\"") && has(b"\"requestURI\"") && has(b"\"verb\"")
+        || has(b"\"verb\"")
+            && (has(b"\"auditID\"") && has(b"\"requestURI\"")
+                || has(b"\"objectRef\"") && has(b"\"responseStatus\"") && has(b"\"sourceIPs\""))
         || has(b"kube-audit") && (has(b"\"log\"") || has(b"\"log_s\""))
         || has(b"\"SourceIps\"") && has(b"\"AuditId\"")
         || (has(b"\"protoPayload\"") || has(b"\"protopayload_auditlog\"")) && gcp_audit::is_kubernetes(r.body)
 }
 
-const N: usize = 26;
+const N: usize = 27;
 static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
         "stage",
@@ -88,6 +98,7 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
         r"annotations.authentication\.openshift\.io/decision",
         "kind",
         "items",
+        "auditID",
     ])
 });
 
@@ -112,6 +123,8 @@ struct Request<'a> {
     groups: &'a [u8],
     extra: &'a [u8],
     cluster: &'a [u8],
+    /// What the stages of one request have in common.
+    id: &'a [u8],
 }
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
@@ -135,8 +148,12 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
 
 /// An event of audit.k8s.io.
 fn native(r: &Record<'_>, v: &[Value<'_>; N], cluster: &[u8], out: &mut Emit<'_>) -> Parsed {
-    if matches!(v[0].bytes(), b"RequestReceived" | b"ResponseStarted") && v[23].is_missing() {
-        return Parsed::Irrelevant(Kind::Repeats);
+    // Of what takes long the beginning is told too, and is all there is while it lasts: both are known by one id.
+    let lasting = matches!(v[7].bytes(), b"exec" | b"attach" | b"portforward");
+    match v[0].bytes() {
+        b"RequestReceived" => return Parsed::Irrelevant(Kind::Repeats),
+        b"ResponseStarted" if !lasting && v[23].is_missing() => return Parsed::Irrelevant(Kind::Repeats),
+        _ => {}
     }
     let at = [v[11], v[12], v[18]].iter().find_map(|t| utc(t.bytes())).or_else(|| r.header_time());
     if !v[23].is_missing() || !v[22].is_missing() {
@@ -160,19 +177,18 @@ fn native(r: &Record<'_>, v: &[Value<'_>; N], cluster: &[u8], out: &mut Emit<'_>
         groups: v[16].nested(),
         extra: v[17].nested(),
         cluster,
+        id: if lasting { v[26].bytes() } else { b"" },
     };
     judge(&request, out)
 }
 
 /// The oauth server of OpenShift: somebody logs in to the cluster.
 fn openshift(v: &[Value<'_>; N], at: Option<(EventTime, Certainty)>, out: &mut Emit<'_>) -> Parsed {
-    if v[0].is(b"RequestReceived") {
-        return Parsed::Irrelevant(Kind::Repeats);
-    }
     let ok = v[23].is(b"allow");
     let chain: Vec<Ip> = elements(v[4].nested()).take(8).map(|e| Ip::parse(e.bytes())).collect();
     out.event(Act::Auth, if ok { Outcome::Success } else { Outcome::Failure })
         .at(at)
+        .known_as(v[26].bytes())
         .service(Service::Kubernetes)
         .user(&v[22].text())
         .source_ip(trusted(&chain))
@@ -261,13 +277,10 @@ fn judge(q: &Request<'_>, out: &mut Emit<'_>) -> Parsed {
     let privileged = resource == b"pods"
         && verb == b"create"
         && sub.is_empty()
-        && (has(b"\"privileged\":true")
-            || has(b"\"privileged\": true")
-            || has(b"\"hostPath\"")
-            || has(b"\"hostNetwork\":true")
-            || has(b"\"hostNetwork\": true")
-            || has(b"\"hostPID\":true")
-            || has(b"\"hostPID\": true"));
+        && (has(b"\"hostPath\"")
+            || says(q.object, b"\"privileged\"", b"true")
+            || says(q.object, b"\"hostNetwork\"", b"true")
+            || says(q.object, b"\"hostPID\"", b"true"));
     let mut detail = Vec::with_capacity(48);
     for part in [verb, b" ", resource, if sub.is_empty() { b"" } else { b"/" }, sub] {
         detail.extend_from_slice(part);
@@ -301,6 +314,7 @@ fn judge(q: &Request<'_>, out: &mut Emit<'_>) -> Parsed {
         if session.is_empty() || user.starts_with(b"system:") || !shared(user) { user } else { session };
     out.event(act, outcome)
         .at(q.at)
+        .known_as(q.id)
         .service(Service::Kubernetes)
         .user(if anonymous { b"system:anonymous" } else { person })
         .source_ip(source)

@@ -3,7 +3,7 @@
 //! Read from: Rancher "Enabling the API Audit Log to Record System Events". Traps: the user is an internal id, the name that
 //! was typed stands in the body of the request and only from level 2 on; steps before a login answer 200 too.
 
-use crate::cloud::utc;
+use crate::cloud::{member, utc};
 use crate::decode::find::find;
 use crate::decode::json::{Paths, Value, unescape};
 use crate::decode::kv::number;
@@ -80,7 +80,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         Value::Text(t) => unescape(t),
         other => Cow::Borrowed(other.nested()),
     };
-    let typed = typed_name(&body);
+    let typed = member(&body, b"\"username\"").unwrap_or_default();
     let listed = crate::decode::json::elements(v[12].nested()).next().unwrap_or_default();
     let known = [v[13], listed, v[2]].into_iter().find(|x| !x.bytes().is_empty()).unwrap_or_default();
     let typed = unescape(typed);
@@ -107,13 +107,4 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         })
         .flag_if(exec, Flags::REMOTE_SHELL)
         .done()
-}
-
-fn typed_name(body: &[u8]) -> &[u8] {
-    const NAME: &[u8] = b"\"username\"";
-    let Some(at) = find(body, NAME) else { return b"" };
-    let rest = body.get(at + NAME.len()..).unwrap_or_default().trim_ascii_start();
-    let rest = rest.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
-    let Some(rest) = rest.strip_prefix(b"\"") else { return b"" };
-    rest.split(|b| *b == b'"').next().unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! Which calls change an identity or what is exposed, and which open a shell.
 
 use super::Values;
-use super::signin::member;
+use crate::cloud::{member, says};
 use crate::decode::find::find;
 use portreeve_model::event::Change;
 use std::borrow::Cow;
@@ -143,9 +143,10 @@ pub(super) fn of(name: &[u8], service: &[u8], v: &Values<'_>) -> Change {
         | b"DeleteDeliveryChannel"
         | b"DeleteResolverQueryLogConfig"
         | b"DisassociateResolverQueryLogConfig" => Change::LoggingStopped,
-        b"UpdateDetector" if has(b"\"enable\":false") => Change::LoggingStopped,
+        b"UpdateDetector" if says(parameters, b"\"enable\"", b"false") => Change::LoggingStopped,
         b"UpdateTrail"
-            if has(b"\"isMultiRegionTrail\":false") || has(b"\"includeGlobalServiceEvents\":false") =>
+            if says(parameters, b"\"isMultiRegionTrail\"", b"false")
+                || says(parameters, b"\"includeGlobalServiceEvents\"", b"false") =>
         {
             Change::LoggingStopped
         }
@@ -153,19 +154,33 @@ pub(super) fn of(name: &[u8], service: &[u8], v: &Values<'_>) -> Change {
             Change::Exposed
         }
         b"CreateNetworkAclEntry" | b"ReplaceNetworkAclEntry"
-            if open_to_all(parameters) && has(b"\"egress\":false") && has(b"\"ruleAction\":\"allow\"") =>
+            if open_to_all(parameters)
+                && says(parameters, b"\"egress\"", b"false")
+                && says(parameters, b"\"ruleAction\"", b"\"allow\"") =>
         {
             Change::Exposed
         }
-        b"ModifyImageAttribute" | b"ModifySnapshotAttribute" if has(b"\"group\":\"all\"") => Change::Exposed,
-        b"ModifyDBInstance" | b"CreateDBInstance" if has(b"\"publiclyAccessible\":true") => Change::Exposed,
-        b"UpdateClusterConfig" if has(b"\"endpointPublicAccess\":true") => Change::Exposed,
+        b"ModifyImageAttribute" | b"ModifySnapshotAttribute"
+            if says(parameters, b"\"group\"", b"\"all\"") =>
+        {
+            Change::Exposed
+        }
+        b"ModifyDBInstance" | b"CreateDBInstance" if says(parameters, b"\"publiclyAccessible\"", b"true") => {
+            Change::Exposed
+        }
+        b"UpdateClusterConfig" if says(parameters, b"\"endpointPublicAccess\"", b"true") => Change::Exposed,
         b"PutBucketAcl" if has(b"AllUsers") || has(b"\"public-read") => Change::Exposed,
-        b"PutBucketPolicy" if has(b"\"Principal\":\"*\"") && has(b"\"Effect\":\"Allow\"") => Change::Exposed,
+        b"PutBucketPolicy"
+            if says(parameters, b"\"Principal\"", b"\"*\"")
+                && says(parameters, b"\"Effect\"", b"\"Allow\"") =>
+        {
+            Change::Exposed
+        }
+        b"AddPermission20150331v2" if says(parameters, b"\"principal\"", b"\"*\"") => Change::Exposed,
         b"DeletePublicAccessBlock" | b"DeleteBucketPublicAccessBlock" => Change::Exposed,
         b"GetSecretValue" | b"GetPasswordData" | b"BatchGetSecretValue" => Change::CredentialAccess,
         b"GetParameter" | b"GetParameters" | b"GetParametersByPath"
-            if service == b"ssm.amazonaws.com" && has(b"\"withDecryption\":true") =>
+            if service == b"ssm.amazonaws.com" && says(parameters, b"\"withDecryption\"", b"true") =>
         {
             Change::CredentialAccess
         }
@@ -174,5 +189,6 @@ pub(super) fn of(name: &[u8], service: &[u8], v: &Values<'_>) -> Change {
 }
 
 fn open_to_all(parameters: &[u8]) -> bool {
-    find(parameters, b"0.0.0.0/0").or_else(|| find(parameters, b"\"::/0\"")).is_some()
+    // Whatever stands before it, a prefix of no bits is everybody.
+    find(parameters, b"/0\"").is_some()
 }

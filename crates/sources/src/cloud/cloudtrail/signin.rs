@@ -1,6 +1,7 @@
 //! Sign-ins: console, Identity Center, its access portal, federation into a role, and what is asked on the way.
 
 use super::{At, Values, why};
+use crate::cloud::member;
 use crate::decode::find::find;
 use crate::emit::Emit;
 use crate::source::{Kind, Parsed};
@@ -235,12 +236,4 @@ fn console(v: &Values<'_>, at: At, user: &[u8], out: &mut Emit<'_>) -> Parsed {
         .reason(reason)
         .flag_if(kind == b"Root", Flags::PRIVILEGED)
         .done()
-}
-
-/// The text of one member of a small object, found by its quoted name; of a list its first.
-pub(super) fn member<'a>(object: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let rest = &object[find(object, name)? + name.len()..];
-    let rest = rest.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
-    let rest = rest.strip_prefix(b"[").unwrap_or(rest).trim_ascii_start().strip_prefix(b"\"")?;
-    Some(&rest[..memchr::memchr(b'"', rest)?])
 }

@@ -1,6 +1,7 @@
 //! Which calls change a right, a key or what is exposed, and which open a shell.
 
-use super::{Call, member, objects};
+use super::{Call, objects};
+use crate::cloud::member;
 use crate::decode::find::find;
 use crate::decode::json::Paths;
 use portreeve_model::event::Change;
@@ -59,7 +60,9 @@ pub(super) fn of<'a>(call: &Call<'_>, request: &'a [u8], metadata: &'a [u8], dat
             b"logging.googleapis.com",
             b"DeleteSink" | b"DeleteBucket" | b"DeleteLog" | b"CreateExclusion" | b"UpdateExclusion",
         ) => kind(Change::LoggingStopped),
-        (b"logging.googleapis.com", b"UpdateSink") if has(b"\"disabled\":true") || has(b"\"exclusions\"") => {
+        (b"logging.googleapis.com", b"UpdateSink")
+            if crate::cloud::says(request, b"\"disabled\"", b"true") || has(b"\"exclusions\"") =>
+        {
             kind(Change::LoggingStopped)
         }
         (b"cloudshell.googleapis.com", b"StartEnvironment" | b"AuthorizeEnvironment" | b"AddPublicKey") => {

@@ -1,6 +1,7 @@
 //! Logins: the organisation's users at Google, access through Identity-Aware Proxy, and OS Login at machines.
 
-use super::{Call, member, objects};
+use super::{Call, objects};
+use crate::cloud::member;
 use crate::decode::find::find;
 use crate::decode::json::{Paths, Value};
 use crate::decode::kv::number;

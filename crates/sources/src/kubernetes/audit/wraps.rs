@@ -1,7 +1,7 @@
 //! What clouds make of an audit event: Google's audit log entry, Azure's diagnostic record and table row.
 
 use super::{Request, judge, text};
-use crate::cloud::utc;
+use crate::cloud::{says, utc};
 use crate::decode::find::find;
 use crate::decode::json::{Paths, Value, elements, unescape};
 use crate::decode::kv::number;
@@ -93,7 +93,7 @@ fn gke(r: &Record<'_>, w: &[Value<'_>; 10], payload: &[u8], out: &mut Emit<'_>) 
         Value::Text(t) => unescape(t),
         _ => Cow::Borrowed(v[8].nested()),
     };
-    let decision = find(r.body, b"authorization.k8s.io/decision\":\"forbid").is_some();
+    let decision = says(r.body, b"\"authorization.k8s.io/decision\"", b"\"forbid\"");
     let request = Request {
         at: utc(w[5].bytes()).or_else(|| r.header_time()),
         verb,
@@ -106,7 +106,7 @@ fn gke(r: &Record<'_>, w: &[Value<'_>; 10], payload: &[u8], out: &mut Emit<'_>) 
         name: part(from + 1),
         // gRPC's codes: 7 and 16 are refusals, 0 is well.
         code: if matches!(code, 0 | 7 | 16) { 0 } else { 500 },
-        forbidden: decision || matches!(code, 7 | 16) || find(v[7].nested(), b"\"granted\":false").is_some(),
+        forbidden: decision || matches!(code, 7 | 16) || says(v[7].nested(), b"\"granted\"", b"false"),
         object: &object,
         cluster: w[8].bytes(),
         ..Request::default()
