@@ -322,6 +322,44 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
+/// The members of a JSON object in their order, keys as they stand. Anything that is no object has none.
+pub fn members(object: &[u8]) -> Members<'_> {
+    let inner = object.trim_ascii();
+    let open = inner.first() == Some(&b'{');
+    Members { scan: Scan { text: inner, at: usize::from(open) }, open }
+}
+
+pub struct Members<'a> {
+    scan: Scan<'a>,
+    open: bool,
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (&'a [u8], Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if !self.open {
+            return None;
+        }
+        self.scan.blanks();
+        while self.scan.peek() == Some(b',') {
+            self.scan.at += 1;
+            self.scan.blanks();
+        }
+        if self.scan.peek() != Some(b'"') {
+            return None;
+        }
+        let key = self.scan.string().ok()?;
+        self.scan.blanks();
+        if self.scan.peek() != Some(b':') {
+            return None;
+        }
+        self.scan.at += 1;
+        self.scan.blanks();
+        Some((key, self.scan.value().ok()?))
+    }
+}
+
 /// Undoes JSON escapes; borrows where there are none. A lone surrogate becomes U+FFFD.
 pub fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'\\', text).is_none() {
@@ -430,6 +468,24 @@ mod tests {
             ]
         );
         assert_eq!(elements(b"{}").count(), 0);
+    }
+
+    #[test]
+    fn object_members() {
+        let all: Vec<(&[u8], Value<'_>)> =
+            members(br#" {"a" : 1, "b":"x\"}", "c":{"d":[2]} ,"e":null} "#).collect();
+        assert_eq!(
+            all,
+            [
+                (&b"a"[..], Value::Bare(b"1")),
+                (b"b", Value::Text(br#"x\"}"#)),
+                (b"c", Value::Nested(br#"{"d":[2]}"#)),
+                (b"e", Value::Null)
+            ]
+        );
+        for none in ["", "[1]", "{", "{1}", "{\"a\"", "{\"a\":"] {
+            assert_eq!(members(none.as_bytes()).count(), 0, "{none}");
+        }
     }
 
     #[test]
