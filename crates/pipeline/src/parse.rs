@@ -67,7 +67,7 @@ pub fn parse(
             let mut one = One::new(options.source);
             let at = portreeve_model::RawRef { line: number, ..Default::default() };
             one.record(
-                RawRecord { bytes: line.trim_ascii(), at, too_long: false },
+                RawRecord { bytes: line.trim_ascii(), shown: &line, at, too_long: false },
                 &clock,
                 &mut interner,
                 &mut events,
@@ -76,7 +76,7 @@ pub fn parse(
             if events.is_empty() && options.source.is_none() {
                 one = One::new(Some(&portreeve_sources::PLAIN));
                 one.record(
-                    RawRecord { bytes: line.trim_ascii(), at, too_long: false },
+                    RawRecord { bytes: line.trim_ascii(), shown: &line, at, too_long: false },
                     &clock,
                     &mut interner,
                     &mut events,

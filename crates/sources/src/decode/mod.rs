@@ -1,5 +1,6 @@
 //! Files and streams to records. Knows formats of transport and framing, never a product.
 
+mod block;
 pub mod clock;
 mod envelope;
 pub mod fetch;
@@ -11,4 +12,5 @@ pub mod kv;
 pub mod reader;
 mod split;
 mod syslog;
+mod table;
 mod unpack;

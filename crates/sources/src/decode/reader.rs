@@ -1,6 +1,8 @@
 //! Any file or stream to raw records: unpacked, decoded, split.
 
+use super::block;
 use super::split::{self, Piece};
+use super::table::{self, Verdict};
 use super::unpack::{self, Bounded, Container};
 use portreeve_model::RawRef;
 use std::io::{self, Read};
@@ -37,10 +39,15 @@ impl Default for Limits {
 /// One raw record as it stands in its file, without line end.
 pub struct RawRecord<'a> {
     pub bytes: &'a [u8],
+    /// As it stands in the file, where `bytes` were made of it: the row of a table, whose `bytes` name its columns.
+    pub shown: &'a [u8],
     pub at: RawRef,
     /// Longer than the limit for one record: only its beginning is given.
     pub too_long: bool,
 }
+
+/// Bytes at the beginning of a stream that tell what it is.
+const LOOKED_AT: usize = 1_024;
 
 /// What became of an input as a whole.
 #[derive(Debug, Default)]
@@ -101,7 +108,7 @@ impl Walk<'_> {
         depth: u32,
         outcome: &mut Outcome,
     ) -> io::Result<()> {
-        let (head, mut whole) = unpack::peek(from, 1_024)?;
+        let (head, mut whole) = unpack::peek(from, LOOKED_AT)?;
         let container = unpack::recognise(&head);
         if container != Container::Plain && container != Container::Evtx && depth >= self.limits.depth {
             return Err(io::Error::other(format!(
@@ -174,7 +181,7 @@ impl Walk<'_> {
         if let Some(little) = utf16(head) {
             let mut utf8 =
                 Utf16 { from: whole, little, odd: None, high: None, out: Vec::new(), used: 0, done: false };
-            let (head, mut whole) = unpack::peek(&mut utf8, 1_024)?;
+            let (head, mut whole) = unpack::peek(&mut utf8, LOOKED_AT)?;
             return self.split(&mut whole, &head, outcome);
         }
         if head.starts_with(b"\xef\xbb\xbf") {
@@ -192,14 +199,30 @@ impl Walk<'_> {
         let sink = &mut self.sink;
         let mut give = |piece: Piece<'_>| {
             let at = RawRef { input, line: piece.number, offset: entry | piece.offset };
-            let on = sink(RawRecord { bytes: piece.bytes, at, too_long: piece.too_long });
+            let on = sink(RawRecord { bytes: piece.bytes, shown: piece.shown, at, too_long: piece.too_long });
             *stopped |= !on;
             on
         };
         match layout(head) {
-            Layout::Lines => split::lines(whole, limit, &mut give),
-            Layout::Json { wrapped } => split::json(whole, limit, wrapped, &mut give),
-            Layout::Xml => split::xml(whole, limit, &mut give),
+            Layout::Lines => {}
+            Layout::Json { wrapped } => return split::json(whole, limit, wrapped, &mut give),
+            Layout::Xml => return split::xml(whole, limit, &mut give),
+        }
+        // A header can be longer than what was looked at so far; only what may be one is waited for.
+        let (mut head, mut all) = (head.to_vec(), head.len() < LOOKED_AT - 3);
+        whole.read_exact(&mut head)?;
+        let verdict = loop {
+            match table::recognise(&head, all) {
+                Verdict::More => all = unpack::more(whole, &mut head)? == 0,
+                verdict => break verdict,
+            }
+        };
+        let found = block::recognise(&head);
+        let mut whole = io::Cursor::new(head).chain(whole);
+        match (verdict, found) {
+            (Verdict::Table(kind), _) => table::read(&mut whole, kind, limit, &mut give),
+            (_, Some(kind)) => block::read(&mut whole, kind, limit, &mut give),
+            _ => split::lines(&mut whole, limit, &mut give),
         }
     }
 
@@ -224,7 +247,8 @@ impl Walk<'_> {
                 line,
                 offset: entry | (record.event_record_id & 0xffff_ffff_ffff),
             };
-            if !(self.sink)(RawRecord { bytes: record.data.as_bytes(), at, too_long: false }) {
+            let bytes = record.data.as_bytes();
+            if !(self.sink)(RawRecord { bytes, shown: bytes, at, too_long: false }) {
                 outcome.stopped = true;
                 break;
             }
@@ -255,11 +279,10 @@ fn layout(head: &[u8]) -> Layout {
             if wraps_array(text) {
                 return Layout::Json { wrapped: true };
             }
-            // An object that does not end with its line runs over several.
-            match line_end {
-                Some(_) if first == b"{" => Layout::Json { wrapped: false },
-                _ => Layout::Lines,
-            }
+            // An object that does not end with its line, and whose next line is no object, runs over several.
+            let next = line_end.and_then(|n| text.get(n + 1));
+            let open = first == b"{" || matches!(next, Some(b' ' | b'\t' | b'"' | b'}')) && !closes(first);
+            if open && line_end.is_some() { Layout::Json { wrapped: false } } else { Layout::Lines }
         }
         Some(b'<') if text.starts_with(b"<?xml") || text.starts_with(b"<Events") => Layout::Xml,
         Some(b'<') if text.starts_with(b"<Event") && line_end.is_some() && !first.ends_with(b"</Event>") => {
@@ -280,6 +303,22 @@ fn wraps_array(text: &[u8]) -> bool {
             .and_then(|r| r.trim_ascii_start().strip_prefix(b":"))
             .is_some_and(|r| r.trim_ascii_start().first() == Some(&b'['))
     })
+}
+
+/// Does the object that begins here end here?
+fn closes(line: &[u8]) -> bool {
+    let (mut depth, mut quoted, mut escaped) = (0u32, false, false);
+    for b in line {
+        match b {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => depth += 1,
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    depth == 0
 }
 
 /// Byte order of UTF-16 text: by its mark, or by zeros in every other place.
@@ -463,6 +502,36 @@ mod tests {
         assert_eq!(records(b"[{\"a\":1},\n{\"b\":2}]").0, [r#"{"a":1}"#, r#"{"b":2}"#]);
         assert_eq!(records(b"{\"a\":1}\n{\"b\":2}\n").0, [r#"{"a":1}"#, r#"{"b":2}"#]);
         assert_eq!(records(b"\xef\xbb\xbfone\n").0, ["one"]);
+        assert_eq!(
+            records(b"{ \"a\": 1,\n  \"b\": 2 }\n{ \"c\": 3 }\n").0,
+            ["{ \"a\": 1,\n  \"b\": 2 }", "{ \"c\": 3 }"]
+        );
+        assert_eq!(records(b"{\"a\":1,\n{\"b\":2}\n").0, ["{\"a\":1,", "{\"b\":2}"]);
         assert_eq!(records(b"[1] odd line\nnext\n").0, ["[1] odd line", "next"]);
+    }
+
+    #[test]
+    fn tables_and_blocks() {
+        let csv = "\u{feff}time,user,ip\n2026-01-01,anna,192.0.2.1\n";
+        let want = [r#"{"time":"2026-01-01","user":"anna","ip":"192.0.2.1"}"#];
+        assert_eq!(records(csv.as_bytes()).0, want);
+        let little: Vec<u8> = csv.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(records(&little).0, want);
+        assert_eq!(records(&gzip(csv.as_bytes())).0, want);
+        // A header longer than what is looked at first.
+        let names: Vec<String> = (0..400).map(|n| format!("name_{n}_x")).collect();
+        let wide = format!("{}\n{}\n", names.join(","), vec!["7"; 400].join(","));
+        let got = records(wide.as_bytes()).0;
+        assert!(got.len() == 1 && got[0].starts_with(r#"{"name_0_x":"7","name_1_x":"7""#), "{got:?}");
+        let detail = b"Fri Jan  2 03:04:05 2026\n\tUser-Name = \"anna\"\n\n";
+        assert_eq!(records(detail).0, ["Fri Jan  2 03:04:05 2026\n\tUser-Name = \"anna\""]);
+        assert_eq!(records(b"__CURSOR=1\nMESSAGE=x\n\n").0, [r#"{"__CURSOR":"1","MESSAGE":"x"}"#]);
+        // Evidence shows the row as it stands.
+        let mut shown = Vec::new();
+        read(&mut csv.as_bytes(), None, 0, &Limits::default(), &mut |r| {
+            shown.push((r.at.line, String::from_utf8_lossy(r.shown).into_owned()));
+            true
+        });
+        assert_eq!(shown, [(2, "2026-01-01,anna,192.0.2.1".to_owned())]);
     }
 }

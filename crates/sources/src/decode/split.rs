@@ -6,8 +6,11 @@ use std::io::{self, Read};
 const BLOCK: usize = 256 * 1_024;
 
 /// One record of a stream, before framing.
+#[derive(Clone, Copy)]
 pub(crate) struct Piece<'a> {
     pub(crate) bytes: &'a [u8],
+    /// As it stands in the file, where `bytes` were made of it: the row of a table.
+    pub(crate) shown: &'a [u8],
     /// Line or record number, from 1.
     pub(crate) number: u32,
     pub(crate) offset: u64,
@@ -30,7 +33,8 @@ pub(crate) fn lines(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Re
                 if !skipping {
                     skipping = true;
                     number = number.saturating_add(1);
-                    if !sink(Piece { bytes: &buffer[..limit.min(1_024)], number, offset, too_long: true }) {
+                    let bytes = &buffer[..limit.min(1_024)];
+                    if !sink(Piece { bytes, shown: bytes, number, offset, too_long: true }) {
                         return Ok(());
                     }
                 }
@@ -63,8 +67,8 @@ pub(crate) fn lines(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Re
                 let line = &buffer[start..nl];
                 let too_long = line.len() > limit;
                 let bytes = if too_long { &line[..limit.min(1_024)] } else { line };
-                if !is_blank(bytes) && !sink(Piece { bytes, number, offset: offset + start as u64, too_long })
-                {
+                let offset = offset + start as u64;
+                if !is_blank(bytes) && !sink(Piece { bytes, shown: bytes, number, offset, too_long }) {
                     return Ok(());
                 }
             }
@@ -78,7 +82,7 @@ pub(crate) fn lines(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Re
 
 fn finish(rest: &[u8], offset: u64, number: u32, skipping: bool, sink: Sink<'_>) {
     if !skipping && !is_blank(rest) {
-        sink(Piece { bytes: rest, number: number.saturating_add(1), offset, too_long: false });
+        sink(Piece { bytes: rest, shown: rest, number: number.saturating_add(1), offset, too_long: false });
     }
 }
 
@@ -103,6 +107,7 @@ pub(crate) fn json(mut from: impl Read, limit: usize, wrapped: bool, sink: Sink<
                 scan.number = scan.number.saturating_add(1);
                 sink(Piece {
                     bytes: &scan.held,
+                    shown: &scan.held,
                     number: scan.number,
                     offset: scan.start,
                     too_long: scan.too_long,
@@ -184,6 +189,7 @@ impl JsonScan {
                         self.number = self.number.saturating_add(1);
                         let piece = Piece {
                             bytes: &self.held,
+                            shown: &self.held,
                             number: self.number,
                             offset: self.start,
                             too_long: self.too_long,
@@ -235,7 +241,8 @@ pub(crate) fn xml(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Resu
                 .or(crate::decode::find::find(&held, b"<Event>"))
                 .is_some()
             {
-                sink(Piece { bytes: &held, number: number.saturating_add(1), offset, too_long: false });
+                let number = number.saturating_add(1);
+                sink(Piece { bytes: &held, shown: &held, number, offset, too_long: false });
             }
             return Ok(());
         }
@@ -247,7 +254,8 @@ pub(crate) fn xml(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Resu
                 .unwrap_or(0);
             number = number.saturating_add(1);
             let bytes = &held[start + from..end];
-            if !sink(Piece { bytes, number, offset: offset + (start + from) as u64, too_long: false }) {
+            let offset = offset + (start + from) as u64;
+            if !sink(Piece { bytes, shown: bytes, number, offset, too_long: false }) {
                 return Ok(());
             }
             start = end;
@@ -256,7 +264,8 @@ pub(crate) fn xml(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Resu
         offset += start as u64;
         if held.len() > limit {
             number = number.saturating_add(1);
-            if !sink(Piece { bytes: &held[..limit.min(1_024)], number, offset, too_long: true }) {
+            let bytes = &held[..limit.min(1_024)];
+            if !sink(Piece { bytes, shown: bytes, number, offset, too_long: true }) {
                 return Ok(());
             }
             offset += held.len() as u64;
