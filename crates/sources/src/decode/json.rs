@@ -311,6 +311,51 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
+/// The members of a JSON object, as they stand; ends early where the object is broken or cut off.
+pub fn members(object: &[u8]) -> Members<'_> {
+    let inner = object.trim_ascii();
+    let open = inner.first() == Some(&b'{');
+    Members { scan: Scan { text: inner, at: usize::from(open) }, open }
+}
+
+pub struct Members<'a> {
+    scan: Scan<'a>,
+    open: bool,
+}
+
+impl Members<'_> {
+    /// Bytes passed so far, from the opening bracket.
+    pub(super) fn at(&self) -> usize {
+        self.scan.at
+    }
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (&'a [u8], Value<'a>);
+
+    fn next(&mut self) -> Option<(&'a [u8], Value<'a>)> {
+        if !self.open {
+            return None;
+        }
+        loop {
+            self.scan.blanks();
+            match self.scan.peek()? {
+                b',' => self.scan.at += 1,
+                b'"' => break,
+                _ => return None,
+            }
+        }
+        let key = self.scan.string().ok()?;
+        self.scan.blanks();
+        if self.scan.peek() != Some(b':') {
+            return None;
+        }
+        self.scan.at += 1;
+        self.scan.blanks();
+        Some((key, self.scan.value().ok()?))
+    }
+}
+
 /// Undoes JSON escapes; borrows where there are none. A lone surrogate becomes U+FFFD.
 pub fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'\\', text).is_none() {
@@ -419,6 +464,16 @@ mod tests {
             ]
         );
         assert_eq!(elements(b"{}").count(), 0);
+    }
+
+    #[test]
+    fn object_members() {
+        let all: Vec<_> = members(br#" {"a" : "x", "b":[1], "c":2} "#).collect();
+        let want: [(&[u8], Value<'_>); 3] =
+            [(b"a", Value::Text(b"x")), (b"b", Value::Nested(b"[1]")), (b"c", Value::Bare(b"2"))];
+        assert_eq!(all, want);
+        assert_eq!(members(br#"{"a":1,"b":"#).count(), 1);
+        assert_eq!(members(b"[1]").count(), 0);
     }
 
     #[test]

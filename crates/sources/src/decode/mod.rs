@@ -14,3 +14,4 @@ mod split;
 mod syslog;
 mod table;
 mod unpack;
+mod wrapped;

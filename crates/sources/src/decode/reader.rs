@@ -2,8 +2,8 @@
 
 use super::block;
 use super::split::{self, Piece};
-use super::table::{self, Verdict};
 use super::unpack::{self, Bounded, Container};
+use super::{table, wrapped};
 use portreeve_model::RawRef;
 use std::io::{self, Read};
 
@@ -203,26 +203,23 @@ impl Walk<'_> {
             *stopped |= !on;
             on
         };
-        match layout(head) {
-            Layout::Lines => {}
-            Layout::Json { wrapped } => return split::json(whole, limit, wrapped, &mut give),
-            Layout::Xml => return split::xml(whole, limit, &mut give),
-        }
-        // A header can be longer than what was looked at so far; only what may be one is waited for.
+        // What stands before the records can be longer than what was looked at so far; only a text that may have such
+        // is waited for.
         let (mut head, mut all) = (head.to_vec(), head.len() < LOOKED_AT - 3);
         whole.read_exact(&mut head)?;
-        let verdict = loop {
-            match table::recognise(&head, all) {
-                Verdict::More => all = unpack::more(whole, &mut head)? == 0,
-                verdict => break verdict,
+        let layout = loop {
+            match layout(&head, all) {
+                Some(layout) => break layout,
+                None => all = unpack::more(whole, &mut head)? == 0,
             }
         };
-        let found = block::recognise(&head);
         let mut whole = io::Cursor::new(head).chain(whole);
-        match (verdict, found) {
-            (Verdict::Table(kind), _) => table::read(&mut whole, kind, limit, &mut give),
-            (_, Some(kind)) => block::read(&mut whole, kind, limit, &mut give),
-            _ => split::lines(&mut whole, limit, &mut give),
+        match layout {
+            Layout::Lines => split::lines(&mut whole, limit, &mut give),
+            Layout::Json(place) => wrapped::read(&mut whole, place, limit, &mut give),
+            Layout::Xml => split::xml(&mut whole, limit, &mut give),
+            Layout::Table(kind) => table::read(&mut whole, kind, limit, &mut give),
+            Layout::Block(kind) => block::read(&mut whole, kind, limit, &mut give),
         }
     }
 
@@ -260,49 +257,60 @@ impl Walk<'_> {
     }
 }
 
+/// How records stand in a text.
 enum Layout {
     Lines,
-    Json { wrapped: bool },
+    Json(wrapped::Place),
     Xml,
+    Table(table::Kind),
+    Block(block::Kind),
 }
 
-/// How records stand in a text, from its beginning.
-fn layout(head: &[u8]) -> Layout {
+/// The layout, from the beginning of a text; nothing where that is too short to tell.
+fn layout(head: &[u8], all: bool) -> Option<Layout> {
     let text = head.trim_ascii_start();
     let line_end = memchr::memchr(b'\n', text);
     let first = line_end.map_or(text, |n| &text[..n]).trim_ascii_end();
+    let place = |object: &[u8]| match wrapped::recognise(object, all) {
+        wrapped::Verdict::At(place) => Some(Some(place)),
+        wrapped::Verdict::No => Some(None),
+        wrapped::Verdict::More => None,
+    };
     match text.first() {
-        Some(b'[') if first == b"[" || text[1..].trim_ascii_start().first() == Some(&b'{') => {
-            Layout::Json { wrapped: false }
+        Some(b'[') => {
+            let inner = text[1..].trim_ascii_start();
+            match inner.first() {
+                Some(b'{') => return Some(Layout::Json(place(inner)?.unwrap_or_default())),
+                Some(b'[') if inner[1..].trim_ascii_start().first() == Some(&b'{') => {
+                    return Some(Layout::Json(wrapped::Place::default()));
+                }
+                _ if first == b"[" => return Some(Layout::Json(wrapped::Place::default())),
+                _ => {}
+            }
         }
         Some(b'{') => {
-            if wraps_array(text) {
-                return Layout::Json { wrapped: true };
+            if let Some(place) = place(text)? {
+                return Some(Layout::Json(place));
             }
             // An object that does not end with its line, and whose next line is no object, runs over several.
             let next = line_end.and_then(|n| text.get(n + 1));
             let open = first == b"{" || matches!(next, Some(b' ' | b'\t' | b'"' | b'}')) && !closes(first);
-            if open && line_end.is_some() { Layout::Json { wrapped: false } } else { Layout::Lines }
+            if open && line_end.is_some() {
+                return Some(Layout::Json(wrapped::Place::default()));
+            }
+            return Some(Layout::Lines);
         }
-        Some(b'<') if text.starts_with(b"<?xml") || text.starts_with(b"<Events") => Layout::Xml,
+        Some(b'<') if text.starts_with(b"<?xml") || text.starts_with(b"<Events") => return Some(Layout::Xml),
         Some(b'<') if text.starts_with(b"<Event") && line_end.is_some() && !first.ends_with(b"</Event>") => {
-            Layout::Xml
+            return Some(Layout::Xml);
         }
-        _ => Layout::Lines,
+        _ => {}
     }
-}
-
-/// `{"Records":[`, `{"records":[`, `{"value":[`: an object that only wraps the records.
-fn wraps_array(text: &[u8]) -> bool {
-    let Some(rest) = text.strip_prefix(b"{") else { return false };
-    let rest = rest.trim_ascii_start();
-    let names: [&[u8]; 6] =
-        [b"\"Records\"", b"\"records\"", b"\"value\"", b"\"logEvents\"", b"\"events\"", b"\"Events\""];
-    names.iter().any(|name| {
-        rest.strip_prefix(*name)
-            .and_then(|r| r.trim_ascii_start().strip_prefix(b":"))
-            .is_some_and(|r| r.trim_ascii_start().first() == Some(&b'['))
-    })
+    match table::recognise(head, all) {
+        table::Verdict::Table(kind) => Some(Layout::Table(kind)),
+        table::Verdict::No => Some(block::recognise(head).map_or(Layout::Lines, Layout::Block)),
+        table::Verdict::More => None,
+    }
 }
 
 /// Does the object that begins here end here?
