@@ -46,8 +46,15 @@ pub(crate) fn attach(
             Ok(mut from) => {
                 let list: Vec<RawRef> = wanted.iter().copied().collect();
                 let mut product = |raw: &RawRecord<'_>| {
-                    let record = frame::frame(raw.bytes, raw.at, &clock, &mut scratch);
-                    recogniser.recognise(&record).map_or("", |s| s.name)
+                    let mut most = u8::MAX;
+                    loop {
+                        let record = frame::within(raw.bytes, raw.at, &clock, &mut scratch, most);
+                        match recogniser.recognise(&record) {
+                            Some(source) => return source.name,
+                            None if record.depth == 0 => return "",
+                            None => most = record.depth - 1,
+                        }
+                    }
                 };
                 let (found, names) = fetch(&mut *from, size, *input, &list, &Limits::default(), &mut product);
                 texts.extend(found);

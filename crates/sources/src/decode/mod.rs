@@ -1,5 +1,6 @@
 //! Files and streams to records. Knows formats of transport and framing, never a product.
 
+mod base64;
 mod block;
 pub mod clock;
 mod envelope;
@@ -10,6 +11,7 @@ pub mod join;
 pub mod json;
 pub mod kv;
 pub mod reader;
+mod rebuild;
 mod split;
 mod syslog;
 mod table;

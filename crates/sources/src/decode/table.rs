@@ -345,19 +345,35 @@ pub(crate) fn escape(text: &[u8], out: &mut Vec<u8>) {
 struct Columns {
     /// `"name":"` of each column.
     keys: Vec<Vec<u8>>,
+    /// What follows a stamp in this column, where its name says so: `TimeGenerated [UTC]`.
+    zones: Vec<Option<Vec<u8>>>,
     /// What stands in every row: `"_path":"conn"`.
     fixed: Vec<u8>,
 }
 
 impl Columns {
     fn of<'n>(names: impl Iterator<Item = &'n [u8]>) -> Columns {
-        let key = |name: &[u8]| {
+        let mut columns = Columns::default();
+        for name in names.take(COLUMNS) {
+            let (name, zone) = zone(&name[..name.len().min(NAME)]);
             let mut key = vec![b'"'];
-            escape(&name[..name.len().min(NAME)], &mut key);
+            escape(name, &mut key);
             key.extend_from_slice(b"\":\"");
-            key
-        };
-        Columns { keys: names.take(COLUMNS).map(key).collect(), fixed: Vec::new() }
+            columns.keys.push(key);
+            columns.zones.push(zone);
+        }
+        columns
+    }
+
+    /// Appends a value, or a part of one.
+    fn value(&self, n: usize, part: &[u8], out: &mut Vec<u8>) {
+        if let Some(Some(zone)) = self.zones.get(n)
+            && american(part, out)
+        {
+            out.extend_from_slice(zone);
+            return;
+        }
+        escape(part, out);
     }
 
     fn fix(&mut self, key: &[u8], value: &[u8]) {
@@ -389,7 +405,7 @@ impl Columns {
 
     fn put(&self, n: usize, value: &[u8], out: &mut Vec<u8>) {
         if !value.is_empty() && self.key(n, out) {
-            escape(value, out);
+            self.value(n, value, out);
             out.push(b'"');
         }
     }
@@ -400,6 +416,55 @@ impl Columns {
         out.push(b'}');
         said
     }
+}
+
+/// `TimeGenerated [UTC]` as Log Analytics names it: the name, and what its stamps lack.
+fn zone(name: &[u8]) -> (&[u8], Option<Vec<u8>>) {
+    let inner = || {
+        let open = memchr::memchr(b'[', name)?;
+        let plain = name.get(..open)?.strip_suffix(b" ")?;
+        Some((plain, name.get(open + 1..)?.strip_suffix(b"]")?))
+    };
+    match inner() {
+        Some((plain, b"UTC")) => (plain, Some(b"Z".to_vec())),
+        Some((plain, zone)) if zone.starts_with(b"UTC") => {
+            let offset = zone[3..].split(|b| *b == b',').next().unwrap_or_default();
+            let known = super::clock::offset(offset).is_some();
+            (plain, Some(if known { offset.to_vec() } else { Vec::new() }))
+        }
+        Some((plain, b"Local Time")) => (plain, Some(Vec::new())),
+        _ => (name, None),
+    }
+}
+
+/// `10/23/2026, 7:21:42.123 AM` as ISO 8601 without a zone; false where it is written otherwise.
+fn american(text: &[u8], out: &mut Vec<u8>) -> bool {
+    let number = |b: &[u8]| {
+        (!b.is_empty() && b.len() <= 4 && b.iter().all(u8::is_ascii_digit)).then(|| super::kv::number(b))
+    };
+    let parts = || {
+        let mut words = text.split(|b| matches!(b, b' ' | b',')).filter(|w| !w.is_empty());
+        let mut date = words.next()?.split(|b| *b == b'/').map(number);
+        let (month, day, year) = (date.next()??, date.next()??, date.next()??);
+        let mut time = words.next()?.splitn(3, |b| *b == b':');
+        let (hour, minute) = (number(time.next()?)?, number(time.next()?)?);
+        let second = time.next()?;
+        let hour = match words.next() {
+            Some(b"AM") => hour % 12,
+            Some(b"PM") => hour % 12 + 12,
+            None => hour,
+            Some(_) => return None,
+        };
+        let digits = second.iter().all(|b| b.is_ascii_digit() || *b == b'.') && second.len() <= 12;
+        (digits && year > 1_000).then_some((year, month, day, hour, minute, second))
+    };
+    let Some((year, month, day, hour, minute, second)) = parts() else { return false };
+    out.extend_from_slice(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:").as_bytes());
+    if second.iter().position(|b| *b == b'.').unwrap_or(second.len()) < 2 {
+        out.push(b'0');
+    }
+    out.extend_from_slice(second);
+    true
 }
 
 /// Gives every row of a table.
@@ -566,7 +631,7 @@ impl Rows {
                     extra |= !columns.key(n, out);
                 }
                 if !extra {
-                    escape(part, out);
+                    columns.value(n, part, out);
                 }
             });
             if some && !extra {
@@ -776,6 +841,18 @@ mod tests {
                 r#"{"time":"2026-01-03","user name":"\\d","Source IP":"x,y"}"#.into(),
                 "2026-01-03,\\d,x,y".into()
             )
+        );
+    }
+
+    #[test]
+    fn stamps_of_log_analytics() {
+        let text = "\"TimeGenerated [UTC]\",Computer,\"EventTime [UTC+2, Berlin]\",\"Other [Local Time]\"\n\"10/3/2026, 12:21:42.123 PM\",a,\"10/3/2026, 2:21:02 PM\",\"10/3/2026, 12:01:02 AM\"\n\"2026-10-03T12:21:42Z\",b,,\n";
+        assert_eq!(
+            objects(text),
+            [
+                r#"{"TimeGenerated":"2026-10-03T12:21:42.123Z","Computer":"a","EventTime":"2026-10-03T14:21:02","Other":"2026-10-03T00:01:02"}"#,
+                r#"{"TimeGenerated":"2026-10-03T12:21:42Z","Computer":"b"}"#
+            ]
         );
     }
 
