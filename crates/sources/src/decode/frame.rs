@@ -61,6 +61,24 @@ pub fn within<'a>(
     record
 }
 
+/// With how many envelopes taken off somebody claims the line: with all of them, else with fewer; all where nobody does.
+pub fn level(
+    line: &[u8],
+    clock: &Clock,
+    scratch: &mut Vec<u8>,
+    claims: &mut dyn FnMut(&Record<'_>) -> bool,
+) -> u8 {
+    let mut level = u8::MAX;
+    loop {
+        let record = within(line, RawRef::default(), clock, scratch, level);
+        match record.depth {
+            _ if claims(&record) => return level,
+            0 => return u8::MAX,
+            depth => level = depth - 1,
+        }
+    }
+}
+
 fn own(inner: Inner<'_>) -> Inner<'static> {
     inner.within(Inner::default())
 }
