@@ -39,14 +39,13 @@ impl Inner<'_> {
 }
 
 /// First keys of products whose JSON is the record itself: nothing to look for, at no cost.
-const NATIVE: [&[u8]; 12] = [
+const NATIVE: [&[u8]; 11] = [
     b"eventVersion",
     b"kind",
     b"apiVersion",
     b"actor",
     b"resourceId",
     b"AlertId",
-    b"metadata",
     b"EventTime",
     b"Event",
     b"CreationTime",

@@ -88,6 +88,9 @@ fn unwrap(text: &[u8]) -> Option<Inner<'_>> {
     let text = text.trim_ascii();
     match text {
         [b'{', ..] => envelope::open(text),
+        [b'0'..=b'9', ..] if let Some((time, rest)) = syslog::collected(text) => {
+            Some(Inner { raw: Cow::Borrowed(rest), time: Some(time), ..Inner::default() })
+        }
         // Behind a header, or behind what a shipper puts before its own object: `stamp<tab>tag<tab>{…}`.
         [first, .., b'}'] if *first != b'<' || text.get(1).is_some_and(u8::is_ascii_digit) => {
             let (header, body) = syslog::split(text);
@@ -215,7 +218,7 @@ mod tests {
             "plain",
             true,
         );
-        check(r#"2026-10-23T07:21:42.5Z stdout F {"log":"plain"}"#, 1, "", "", "plain", true);
+        check(r#"2026-10-23T07:21:42.5Z stdout F {"log":"plain"}"#, 2, "", "", "plain", true);
         check(
             r#"{"eventVersion":"1.08","message":"x"}"#,
             0,

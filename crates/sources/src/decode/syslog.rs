@@ -3,13 +3,10 @@
 
 use super::clock::{self, Stamp};
 use crate::record::{Header, HeaderTime};
+use portreeve_model::EventTime;
 
 /// Cuts the header; the rest is the body. A line without one comes back whole.
 pub(crate) fn split(line: &[u8]) -> (Header<'_>, &[u8]) {
-    split_once_more(line, 2)
-}
-
-fn split_once_more(line: &[u8], collectors: u8) -> (Header<'_>, &[u8]) {
     let mut header = Header::default();
     let mut rest = line;
     if let Some((priority, after)) = priority(rest) {
@@ -41,33 +38,33 @@ fn split_once_more(line: &[u8], collectors: u8) -> (Header<'_>, &[u8]) {
     header.time = Some(time);
     header.host = cisco_host;
     rest = &ahead[used..];
-    if collectors > 0
-        && let Some(inner) = collected(time, rest)
-    {
-        let (inner_header, body) = split_once_more(inner, collectors - 1);
-        let time = inner_header.time.or(header.time);
-        return (Header { time, ..inner_header }, body);
-    }
     after_time(header, rest)
 }
 
 /// A record behind the stamp of who collected it: a container runtime (`… stdout F `), an archive of CloudWatch or
 /// Loki. Such a stamp names its zone.
-fn collected(time: HeaderTime, rest: &[u8]) -> Option<&[u8]> {
-    let HeaderTime::Absolute(_) = time else { return None };
-    let rest = rest.strip_prefix(b" ")?;
-    for stream in [&b"stdout "[..], b"stderr "] {
-        if let Some(rest) = rest.strip_prefix(stream) {
-            return rest.strip_prefix(b"F ").or_else(|| rest.strip_prefix(b"P "));
+pub(crate) fn collected(line: &[u8]) -> Option<(EventTime, &[u8])> {
+    if line.get(10) != Some(&b'T') {
+        return None;
+    }
+    let (stamp, rest) = word(line);
+    let rest = match rest.first()? {
+        b's' => {
+            let after = rest.strip_prefix(b"stdout ").or_else(|| rest.strip_prefix(b"stderr "))?;
+            after.strip_prefix(b"F ").or_else(|| after.strip_prefix(b"P "))?
         }
+        // Its labels: `{host="gw1", job="auth"} `; or a JSON object.
+        b'{' if crate::decode::find::find(rest.get(..64).unwrap_or(rest), b"=\"").is_some() => {
+            rest.get(crate::decode::find::find(rest, b"\"} ")? + 3..)?.trim_ascii_start()
+        }
+        b'<' if priority(rest).is_some() => rest,
+        b'A'..=b'S' if clock::bsd(rest).is_some() => rest,
+        _ => return None,
+    };
+    match clock::iso(stamp)? {
+        (Stamp::Absolute(time), used) if used == stamp.len() => Some((time, rest)),
+        _ => None,
     }
-    // Its labels: `{host="gw1", job="auth"} `.
-    if rest.first() == Some(&b'{')
-        && crate::decode::find::find(rest.get(..64).unwrap_or(rest), b"=\"").is_some()
-    {
-        return crate::decode::find::find(rest, b"\"} ").map(|n| rest[n + 3..].trim_ascii_start());
-    }
-    (priority(rest).is_some() || clock::bsd(rest).is_some()).then_some(rest)
 }
 
 /// A record that begins with its program, its stamp having been taken off: `sshd[77]: …`.
@@ -307,19 +304,32 @@ mod tests {
             false,
         );
         check("%ASA-6-302013: Built", "", "", "%ASA-6-302013: Built", false);
-        check("2026-10-23T07:21:42.5Z stdout F Oct  3 07:21:42 gw1 sshd[77]: x", "gw1", "sshd", "x", true);
-        check("2026-10-23T07:21:42.5Z stderr P plain", "", "", "plain", true);
-        check("2026-10-23T07:21:42.5Z <38>Oct  3 07:21:42 gw1 sshd[77]: x", "gw1", "sshd", "x", true);
-        check(
-            "2026-10-23T07:21:42Z {host=\"a\", job=\"b\"} Oct  3 07:21:42 gw1 sshd[77]: x",
-            "gw1",
-            "sshd",
-            "x",
-            true,
-        );
         check("no header here", "", "", "no header here", false);
         check("83 <38>Oct 23 07:21:42 gw1 sshd[77]: x", "gw1", "sshd", "x", true);
         check("<999>x", "", "", "<999>x", false);
         check("", "", "", "", false);
+    }
+
+    #[test]
+    fn stamps_of_collectors() {
+        let inner = |line: &'static str| {
+            collected(line.as_bytes()).map(|(_, rest)| String::from_utf8_lossy(rest).into_owned())
+        };
+        for (line, want) in [
+            ("2026-10-23T07:21:42.123456789Z stdout F a b", Some("a b")),
+            ("2026-10-23T07:21:42.5+02:00 stderr P a", Some("a")),
+            (
+                "2026-10-23T07:21:42.5Z <38>Oct  3 07:21:42 gw1 sshd[77]: x",
+                Some("<38>Oct  3 07:21:42 gw1 sshd[77]: x"),
+            ),
+            ("2026-10-23T07:21:42Z Oct  3 07:21:42 gw1 sshd[77]: x", Some("Oct  3 07:21:42 gw1 sshd[77]: x")),
+            (r#"2026-10-23T07:21:42Z {host="a", job="b"} x"#, Some("x")),
+            ("2026-10-23T07:21:42Z gw1 sshd[77]: x", None),
+            ("2026-10-23T07:21:42 stdout F x", None),
+            ("2026-10-23T07:21:42Z Octavia x", None),
+            ("2026-10-23T07:21:42Z", None),
+        ] {
+            assert_eq!(inner(line).as_deref(), want, "{line}");
+        }
     }
 }
