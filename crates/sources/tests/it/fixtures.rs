@@ -46,25 +46,35 @@ fn snapshot(path: &Path, wanted: &str) -> String {
     let (mut scratch, mut wholes) = (Vec::new(), Vec::new());
     let bytes = std::fs::read(path).expect("readable");
     read(&mut &bytes[..], Some(bytes.len() as u64), 0, &Limits::default(), &mut |raw| {
-        let record = frame::frame(raw.bytes, raw.at, &clock, &mut scratch);
-        // Each record is looked up afresh, so that every pair of claims is held against every record.
-        recogniser = {
-            let found = recogniser.clashes();
-            assert!(found.is_empty(), "{}: {found:?}", path.display());
-            Recogniser::default()
-        };
-        let source = recogniser.recognise(&record);
-        let parsed = match source {
-            Some(source) => source.read(&record, &mut Emit::new(&mut interner, &mut events, source, &record)),
-            None => Parsed::NotMine,
-        };
         let line = raw.at.line;
-        match parsed {
-            Parsed::Events => counts[0] += 1,
-            Parsed::Fragment(fragment) => {
-                counts[1] += 1;
+        let mut most = u8::MAX;
+        let parsed = loop {
+            let record = frame::within(raw.bytes, raw.at, &clock, &mut scratch, most);
+            // Each record is looked up afresh, so that every pair of claims is held against every record.
+            recogniser = {
+                let found = recogniser.clashes();
+                assert!(found.is_empty(), "{}: {found:?}", path.display());
+                Recogniser::default()
+            };
+            let source = recogniser.recognise(&record);
+            let parsed = match source {
+                Some(source) => {
+                    source.read(&record, &mut Emit::new(&mut interner, &mut events, source, &record))
+                }
+                None => Parsed::NotMine,
+            };
+            if let Parsed::Fragment(fragment) = parsed {
                 wholes.extend(source.and_then(|s| joiner.take(s, fragment, record.raw, raw.at)));
             }
+            // What was inside an envelope and is nobody's may be somebody's with it.
+            if parsed != Parsed::NotMine || record.depth == 0 {
+                break parsed;
+            }
+            most = record.depth - 1;
+        };
+        match parsed {
+            Parsed::Events => counts[0] += 1,
+            Parsed::Fragment(_) => counts[1] += 1,
             Parsed::Irrelevant(kind) => {
                 counts[2] += 1;
                 writeln!(text, "{line}: ({})", kind.name()).expect("memory");
