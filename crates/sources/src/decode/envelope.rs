@@ -31,7 +31,7 @@ const NATIVE: [&[u8]; 12] = [
     b"event_type",
 ];
 
-const N: usize = 24;
+const N: usize = 26;
 static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
         "event.original",
@@ -58,6 +58,8 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
         "host.name",
         "host",
         "hostname",
+        "log_name",
+        "winlog\\.event_id",
     ])
 });
 
@@ -69,7 +71,7 @@ pub(crate) fn open(object: &[u8]) -> Option<Inner<'_>> {
     }
     let v = PATHS.pick(object).ok()?;
     // Products whose own records have a field called `message`.
-    if !v[15].is_missing() || !v[16].is_missing() || !v[17].is_missing() {
+    if [v[15], v[16], v[17], v[24], v[25]].iter().any(|v| !v.is_missing()) {
         return None;
     }
     if !v[18].is_missing()
@@ -117,6 +119,7 @@ mod tests {
             raw(r#"{"@timestamp":"2026-01-01T00:00:00Z","winlog":{"event_id":4624},"message":"An account"}"#),
             None
         );
+        assert_eq!(raw(r#"{"log_name":"Security","event_id":4624,"message":"An account"}"#), None);
         assert_eq!(raw(r#"{"eventVersion":"1.08","message":"x"}"#), None);
         assert_eq!(raw(r#"{"a":1}"#), None);
         assert_eq!(raw("{"), None);
