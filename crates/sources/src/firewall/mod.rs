@@ -3,7 +3,9 @@
 use crate::source::Source;
 
 pub mod asa_traffic;
+pub mod fmc_audit;
 pub mod fortigate_traffic;
 pub mod pan_traffic;
 
-pub static SOURCES: &[&Source] = &[&asa_traffic::SOURCE, &fortigate_traffic::SOURCE, &pan_traffic::SOURCE];
+pub static SOURCES: &[&Source] =
+    &[&asa_traffic::SOURCE, &fmc_audit::SOURCE, &fortigate_traffic::SOURCE, &pan_traffic::SOURCE];
