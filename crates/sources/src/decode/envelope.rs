@@ -31,7 +31,7 @@ const NATIVE: [&[u8]; 12] = [
     b"event_type",
 ];
 
-const N: usize = 26;
+const N: usize = 27;
 static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
         "event.original",
@@ -60,6 +60,7 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
         "hostname",
         "log_name",
         "winlog\\.event_id",
+        "logid",
     ])
 });
 
@@ -71,7 +72,7 @@ pub(crate) fn open(object: &[u8]) -> Option<Inner<'_>> {
     }
     let v = PATHS.pick(object).ok()?;
     // Products whose own records have a field called `message`.
-    if [v[15], v[16], v[17], v[24], v[25]].iter().any(|v| !v.is_missing()) {
+    if [v[15], v[16], v[17], v[24], v[25], v[26]].iter().any(|v| !v.is_missing()) {
         return None;
     }
     if !v[18].is_missing()
@@ -120,6 +121,7 @@ mod tests {
             None
         );
         assert_eq!(raw(r#"{"log_name":"Security","event_id":4624,"message":"An account"}"#), None);
+        assert_eq!(raw(r#"{"devid":"FGT1","logid":"0101039426","msg":"SSL user failed"}"#), None);
         assert_eq!(raw(r#"{"eventVersion":"1.08","message":"x"}"#), None);
         assert_eq!(raw(r#"{"a":1}"#), None);
         assert_eq!(raw("{"), None);
