@@ -21,8 +21,18 @@ pub static SOURCE: Source = Source {
     enable: "LogLevel VERBOSE in sshd_config (fingerprints of keys); syslog facility AUTH",
     general: false,
     marks: &["sshd", " from ", " port ", "PAM "],
-    reader: Reader::Code { claim: |r| r.header.program.starts_with(b"sshd") || bare(r), parse, join: None },
+    reader: Reader::Code {
+        claim: |r| r.header.program.starts_with(b"sshd") && !of_junos(r) || bare(r),
+        parse,
+        join: None,
+    },
 };
+
+/// Junos has a message of its own for what sshd said: a tag in the header, or at the front.
+fn of_junos(r: &Record<'_>) -> bool {
+    let head = &r.raw[..r.raw.len().saturating_sub(r.body.len())];
+    r.body.starts_with(b"SSHD_LOGIN_") || crate::decode::find::find(head, b" SSHD_LOGIN_").is_some()
+}
 
 /// A line without syslog header.
 fn bare(r: &Record<'_>) -> bool {
