@@ -5,6 +5,7 @@ use crate::source::Source;
 pub mod cisco_ise;
 pub mod entra;
 pub mod nps;
+pub mod nps_extension;
 pub mod nps_file;
 pub mod okta;
 pub mod pam;
@@ -15,6 +16,7 @@ pub static SOURCES: &[&Source] = &[
     &cisco_ise::SOURCE,
     &entra::SOURCE,
     &nps::SOURCE,
+    &nps_extension::SOURCE,
     &nps_file::SOURCE,
     &okta::SOURCE,
     &pam::SOURCE,

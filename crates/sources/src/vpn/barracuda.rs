@@ -19,7 +19,16 @@ pub static SOURCE: Source = Source {
     name: "barracuda",
     title: "Barracuda CloudGen Firewall",
     row: Row::Vpn,
-    gives: &[Act::Auth, Act::IpAssign, Act::SessionEnd, Act::Admin, Act::Config, Act::Flow],
+    gives: &[
+        Act::Auth,
+        Act::IpAssign,
+        Act::SessionEnd,
+        Act::Admin,
+        Act::Config,
+        Act::Flow,
+        Act::Posture,
+        Act::Alert,
+    ],
     lacks: &[Field::Mfa, Field::Device],
     traps: &["the_box_itself", "accounting"],
     manual: "Barracuda CloudGen Firewall: Available Log Files and Structure",
@@ -94,6 +103,9 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if find(text, b"Accounting LOGIN").is_some() || find(text, b"Accounting LOGOUT").is_some() {
         return session(r, host, text, out);
     }
+    if text.starts_with(b"firewall: [") {
+        return security(r, host, text, out);
+    }
     if find(text, b"uthentication failed").is_some() || find(text, b"ccess denied").is_some() {
         return refused(r, host, text, out);
     }
@@ -117,7 +129,7 @@ fn attempt(r: &Record<'_>, host: &[u8], text: &[u8], out: &mut Emit<'_>) -> Pars
     // The box talks to itself.
     let local = user.starts_with(b"localhost_") || Ip::parse(from).is_loopback();
     if local && !denied {
-        return Parsed::Irrelevant(Kind::Machine);
+        return itself(r, host, user, from, out);
     }
     let rule = find(tail, b"Firewall Rule").is_some();
     out.event(Act::Admin, if denied { Outcome::Failure } else { Outcome::Success })
@@ -140,11 +152,11 @@ fn attempt(r: &Record<'_>, host: &[u8], text: &[u8], out: &mut Emit<'_>) -> Pars
 /// the attempt that the access log tells.
 fn console(r: &Record<'_>, host: &[u8], text: &[u8], at: usize, out: &mut Emit<'_>) -> Parsed {
     let from = text[..at].rsplit(|b| *b == b' ').next().unwrap_or_default();
-    if Ip::parse(from).is_loopback() {
-        return Parsed::Irrelevant(Kind::Machine);
-    }
     let failed = find(&text[at..], b"login failed").is_some();
     let user = word(after(&text[at..], b": ", b"").unwrap_or_default()).0;
+    if Ip::parse(from).is_loopback() && !failed {
+        return itself(r, host, user, from, out);
+    }
     out.event(Act::Admin, if failed { Outcome::Failure } else { Outcome::Success })
         .at(r.header_time())
         .service(Service::Management)
@@ -153,6 +165,18 @@ fn console(r: &Record<'_>, host: &[u8], text: &[u8], at: usize, out: &mut Emit<'
         .reason(if failed { Reason::BadPassword } else { Reason::None })
         .observer(host)
         .flag(Flags::PRIVILEGED)
+        .done()
+}
+
+/// A process of the box that logged in to another: no person.
+fn itself(r: &Record<'_>, host: &[u8], user: &[u8], from: &[u8], out: &mut Emit<'_>) -> Parsed {
+    out.event(Act::Posture, Outcome::Success)
+        .at(r.header_time())
+        .service(Service::Management)
+        .user(bare(user))
+        .source(from)
+        .observer(host)
+        .flag(Flags::MACHINE)
         .done()
 }
 
@@ -168,8 +192,19 @@ fn change(r: &Record<'_>, host: &[u8], text: &[u8], out: &mut Emit<'_>) -> Parse
     let Some(at) = memchr::memrchr(b'@', who) else { return Parsed::Irrelevant(Kind::OtherMessage) };
     let from = who[at + 1..].split(|b| *b == b'_').next().unwrap_or_default();
     let changes = [&b"Commit"[..], b"Activate", b"Remove", b"Insert", b"Modify", b"Create", b"Delete"];
-    if !changes.iter().any(|c| what.starts_with(c)) || Ip::parse(from).is_loopback() {
-        return Parsed::Irrelevant(Kind::RoutineUse);
+    if Ip::parse(from).is_loopback() {
+        return Parsed::Irrelevant(Kind::Machine);
+    }
+    if !changes.iter().any(|c| what.starts_with(c)) {
+        return out
+            .event(Act::Posture, Outcome::Unknown)
+            .at(r.header_time())
+            .service(Service::Management)
+            .user(&who[..at])
+            .source(from)
+            .detail(what)
+            .observer(host)
+            .done();
     }
     let has = |needle: &[u8]| find(what, needle).is_some();
     let change = if has(b"admin") {
@@ -255,6 +290,35 @@ fn refused(r: &Record<'_>, host: &[u8], text: &[u8], out: &mut Emit<'_>) -> Pars
         .user(user)
         .source(from)
         .reason(Reason::BadPassword)
+        .observer(host)
+        .done()
+}
+
+/// `firewall: [Timer] SecurityEvent: (Address-Port Scan) 149 unallowed requests for source IP 192.0.2.120 within 60
+/// seconds`, `firewall: [Request] Allow:   IPS ALLIP(0) 192.0.2.120 -> 10.20.0.5:3389 |[ID: 5000002 …]||3|Probing`.
+fn security(r: &Record<'_>, host: &[u8], text: &[u8], out: &mut Emit<'_>) -> Parsed {
+    let (src, dst, detail, severity);
+    if let Some(arrow) = find(text, b" -> ") {
+        src = text[..arrow].rsplit(|b| *b == b' ').next().unwrap_or_default();
+        dst = word(&text[arrow + 4..]).0;
+        let rest = after(text, b" |", b"").unwrap_or_default();
+        detail = rest.split(|b| *b == b'|').next().unwrap_or_default();
+        severity = rest.split(|b| *b == b'|').nth(2).map_or(2, number);
+    } else if let Some(rest) = after(text, b" source IP ", b"") {
+        (src, dst, severity) = (word(rest).0, &b""[..], 2);
+        detail = after(text, b"SecurityEvent: ", b" for source IP").unwrap_or_default();
+    } else {
+        return Parsed::Irrelevant(Kind::OtherMessage);
+    }
+    let target = dst.split(|b| *b == b':').next().unwrap_or_default();
+    out.event(Act::Alert, Outcome::Unknown)
+        .at(r.header_time())
+        .service(Service::Firewall)
+        .source(src)
+        .destination(dst)
+        .host(target)
+        .detail(detail)
+        .severity(u8::try_from(severity.clamp(1, 5)).unwrap_or(2))
         .observer(host)
         .done()
 }

@@ -29,6 +29,7 @@ pub static SOURCE: Source = Source {
         Act::Admin,
         Act::Config,
         Act::Flow,
+        Act::Posture,
         Act::Alert,
     ],
     lacks: &[Field::Mfa, Field::Device],
@@ -54,6 +55,7 @@ pub static SOURCE: Source = Source {
         " mgd",
         "kmd",
         "iked",
+        "rshd",
         "RT_",
     ],
     reader: Reader::Code { claim, parse, join: None },
@@ -140,6 +142,7 @@ fn of_daemon(r: &Record<'_>) -> bool {
     matches!(r.header.program, b"mgd" | b"kmd" | b"iked" | b"fwauthd" | b"jsrpd")
         || r.body.starts_with(b"mgd[")
         || r.body.starts_with(b"kmd[")
+        || r.body.starts_with(b"rshd[")
 }
 
 fn claim(r: &Record<'_>) -> bool {
@@ -568,6 +571,9 @@ fn attack(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
 /// `IKE negotiation failed with error: Authentication failed. IKE Version: 2, VPN: ra Gateway: ra-gw, Local:
 /// 198.51.100.1/500, Remote: 192.0.2.9/4500, Local IKE-ID: …, Remote IKE-ID: anna, VR-ID: 0: Role: Responder`.
 fn untagged(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
+    if let Some(command) = after(r.body, b": cmd='", b"") {
+        return remote_command(r, command, out);
+    }
     let Some(rest) = after(r.body, b"IKE negotiation failed with error: ", b"") else {
         return Parsed::Irrelevant(Kind::OtherMessage);
     };
@@ -584,6 +590,20 @@ fn untagged(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         .source_port(sport)
         .group(word(part(b", VPN: ")).0)
         .reason(Reason::Other)
+        .observer(observer(r))
+        .done()
+}
+
+/// `rshd[4711]: root@10.0.0.2 as root: cmd='rcp -t /var/etc/keys'`: the nodes of a cluster copy their files so.
+fn remote_command(r: &Record<'_>, command: &[u8], out: &mut Emit<'_>) -> Parsed {
+    let head = &r.body[..find(r.body, b": cmd='").unwrap_or(0)];
+    let Some(at) = memchr::memrchr(b'@', head) else { return Parsed::Irrelevant(Kind::OtherMessage) };
+    out.event(Act::Posture, Outcome::Unknown)
+        .at(when(r))
+        .service(Service::Management)
+        .user(after(&head[at..], b" as ", b"").unwrap_or_default())
+        .source(word(&head[at + 1..]).0)
+        .detail(command.strip_suffix(b"'").unwrap_or(command))
         .observer(observer(r))
         .done()
 }

@@ -20,7 +20,15 @@ pub static SOURCE: Source = Source {
     name: "openvpn",
     title: "OpenVPN (also pfSense, OPNsense)",
     row: Row::Vpn,
-    gives: &[Act::Auth, Act::Mfa, Act::SessionStart, Act::IpAssign, Act::SessionResume, Act::SessionEnd],
+    gives: &[
+        Act::Posture,
+        Act::Auth,
+        Act::Mfa,
+        Act::SessionStart,
+        Act::IpAssign,
+        Act::SessionResume,
+        Act::SessionEnd,
+    ],
     lacks: &[Field::Zone],
     traps: &[
         "auth_deferred",
@@ -192,9 +200,14 @@ pub(crate) fn line(l: &Line<'_>, out: &mut Emit<'_>) -> Parsed {
     if message.starts_with(b"peer info:")
         || message.starts_with(b"Control Channel:")
         || message.starts_with(b"PUSH: ")
+        || message.starts_with(b"TLS: soft reset")
         || has(b"Data Channel: ")
     {
-        return Parsed::Irrelevant(Kind::Housekeeping);
+        if name.is_empty() {
+            return Parsed::Irrelevant(Kind::Housekeeping);
+        }
+        // In the middle of a session: nothing but who is where.
+        return l.event(out, Act::Posture, Outcome::Unknown).user(name).source(address).done();
     }
     if message.starts_with(b"TLS: Username/Password authentication succeeded") {
         // A peer that already has a name renews its keys.

@@ -25,6 +25,7 @@ pub static SOURCE: Source = Source {
         Act::SessionStart,
         Act::IpAssign,
         Act::SessionEnd,
+        Act::Posture,
         Act::Admin,
         Act::Config,
         Act::Account,
@@ -320,7 +321,8 @@ fn server(r: &Record<'_>, f: &Fields<'_>, out: &mut Emit<'_>) -> Parsed {
     let show = matches!(word(word(rest).1).0, b"SHOW" | b"LIST" | b"GET" | b"DOWNLOAD")
         || matches!(second, b"SHOW" | b"LIST" | b"GET");
     let (act, change) = match (first, second) {
-        _ if show => return Parsed::Irrelevant(Kind::RoutineUse),
+        // Reading changes nothing; who read from where is kept without a judgement.
+        _ if show => (Act::Posture, Change::None),
         (b"USER", b"CREATE") | (b"USER", b"ADD") => (Act::Account, Change::LocalUserCreated),
         (b"USER", b"REMOVE" | b"DELETE") => (Act::Account, Change::AccountDeleted),
         (b"USER", b"PASSWD" | b"PASSWORD") => (Act::Account, Change::PasswordReset),
@@ -335,7 +337,7 @@ fn server(r: &Record<'_>, f: &Fields<'_>, out: &mut Emit<'_>) -> Parsed {
             b"AUTH" | b"FILTER" | b"OPENVPN" | b"IPSEC" | b"XVPN" | b"SLOT" | b"WEBADMIN" | b"PASSWDPOLICY",
         ) => (Act::Config, Change::PolicyChanged),
         (b"CONFIG" | b"PKI" | b"HA", _) => (Act::Config, Change::ConfigChanged),
-        _ => return Parsed::Irrelevant(Kind::RoutineUse),
+        _ => (Act::Posture, Change::None),
     };
     let named = after(f.msg, b"uid=", b" ").or_else(|| after(f.msg, b"user=", b" ")).unwrap_or_default();
     f.base(out.event(act, outcome), r)
@@ -346,7 +348,7 @@ fn server(r: &Record<'_>, f: &Fields<'_>, out: &mut Emit<'_>) -> Parsed {
         .source(source)
         .sid(f.session)
         .detail(f.msg)
-        .flag(Flags::PRIVILEGED)
+        .flag_if(act != Act::Posture, Flags::PRIVILEGED)
         .done()
 }
 
