@@ -19,7 +19,7 @@ pub static SOURCE: Source = Source {
     title: "NPS extension for Entra multifactor authentication",
     row: Row::Authentication,
     gives: &[Act::Mfa],
-    lacks: &[Field::SourceIp, Field::TunnelIp, Field::Device, Field::SessionEnd, Field::Bytes],
+    lacks: &[Field::SourceIp, Field::TunnelIp, Field::Device, Field::SessionEnd, Field::Bytes, Field::Host],
     traps: &["challenge", "bypassed"],
     manual: "Microsoft: Integrate NPS infrastructure with Microsoft Entra multifactor authentication",
     enable: "Applications and Services Logs > Microsoft > AzureMfa > AuthZ > AuthZOptCh and AuthZAdminCh; enable and collect both",

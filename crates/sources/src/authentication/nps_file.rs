@@ -21,7 +21,7 @@ pub static SOURCE: Source = Source {
     title: "Windows Network Policy Server (log files)",
     row: Row::Authentication,
     gives: &[Act::Auth, Act::Posture, Act::SessionStart, Act::IpAssign, Act::SessionEnd, Act::Nac],
-    lacks: &[Field::Mfa, Field::Zone],
+    lacks: &[Field::Mfa, Field::Zone, Field::Device, Field::Host],
     traps: &["accept_without_address", "interim", "dts", "ias"],
     manual: "Microsoft: Interpret NPS Database Format Log Files; NPS log file formats",
     enable: "NPS console > Accounting > Configure Local File Logging: accounting, authentication and periodic status; format DTS Compliant",
@@ -294,8 +294,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let service = match (at_port, number(f.port_type)) {
         (true, 19) => Service::Wireless,
         (true, _) => Service::Wired,
-        _ if act == Act::Auth || act == Act::Posture => Service::Radius,
-        _ => Service::Vpn,
+        _ => Service::Radius,
     };
     let checks = act == Act::Auth;
     out.event(if at_port { Act::Nac } else { act }, outcome)
@@ -306,7 +305,13 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         .mac(if at_port { f.calling } else { b"" })
         .method(if at_port { Method::Dot1x } else { Method::Unknown })
         .tunnel(f.framed)
-        .sid(if f.class.is_empty() { f.session } else { f.class })
+        // The gateway has its own key for the same session, and the records of both are to meet: only where the server is
+        // alone with its question does the key say which answer is meant.
+        .sid(match (act, f.class) {
+            (Act::Posture, class) => class,
+            (Act::Auth, _) if at_port => f.session,
+            _ => b"",
+        })
         .client(f.software)
         .group(f.policy)
         .detail(if at_port { f.port } else { b"" })

@@ -24,6 +24,7 @@ pub static SOURCE: Source = Source {
         Field::SessionId,
         Field::SessionEnd,
         Field::Bytes,
+        Field::Host,
     ],
     traps: &["mac_radius"],
     manual: "Junos OS: System Log Explorer (DOT1XD, L2ALD, ESWD)",

@@ -21,7 +21,7 @@ pub static SOURCE: Source = Source {
     title: "AWS Client VPN",
     row: Row::Vpn,
     gives: &[Act::Auth, Act::SessionStart, Act::IpAssign, Act::SessionEnd, Act::Posture],
-    lacks: &[Field::Mfa, Field::Host],
+    lacks: &[Field::Mfa, Field::Host, Field::Device],
     traps: &["certificate_only", "posture"],
     manual: "AWS Client VPN Administrator Guide: Connection logging",
     enable: "Client VPN endpoint > Modify > Enable log details on client connections, to a CloudWatch Logs group",

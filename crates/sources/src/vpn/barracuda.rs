@@ -29,7 +29,7 @@ pub static SOURCE: Source = Source {
         Act::Posture,
         Act::Alert,
     ],
-    lacks: &[Field::Mfa, Field::Device],
+    lacks: &[Field::Mfa, Field::Device, Field::SessionId],
     traps: &["the_box_itself", "accounting"],
     manual: "Barracuda CloudGen Firewall: Available Log Files and Structure",
     enable: "Infrastructure Services > Syslog Streaming: the log groups Auth, Config, Firewall (activity) and the VPN service",
@@ -249,7 +249,6 @@ fn accounting(r: &Record<'_>, host: &[u8], text: &[u8], out: &mut Emit<'_>) -> P
         .service(Service::Vpn)
         .user(c[15])
         .tunnel(c[12])
-        .sid(c[2])
         .bytes(number(c[10]), number(c[11]))
         .duration_s(if act == Act::SessionEnd { u32::try_from(seconds).unwrap_or(u32::MAX) } else { 0 })
         .observer(host)
@@ -266,7 +265,6 @@ fn session(r: &Record<'_>, host: &[u8], text: &[u8], out: &mut Emit<'_>) -> Pars
         .user(part(b" user="))
         .source(part(b" peer="))
         .tunnel(part(b" IP="))
-        .sid(after(text, b"Session ", b":").unwrap_or_default())
         .duration_s(u32::try_from(number(part(b" duration="))).unwrap_or(u32::MAX))
         .observer(host)
         .done()

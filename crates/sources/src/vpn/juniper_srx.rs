@@ -62,7 +62,7 @@ pub static SOURCE: Source = Source {
 };
 
 /// Tags by their facility, as the manual sorts them.
-const FACILITIES: [&[u8]; 26] = [
+const FACILITIES: [&[u8]; 24] = [
     b"RT_FLOW_",
     b"RT_SCREEN_",
     b"RT_IDP",
@@ -81,14 +81,12 @@ const FACILITIES: [&[u8]; 26] = [
     b"IKED_",
     b"DYNAMIC_VPN_",
     b"WEB_AUTH_",
-    b"WEB_",
     b"APPTRACK_",
     b"WEBFILTER_",
     b"AAMW_",
     b"SECINTEL_",
     b"RTLOG_",
     b"JSRPD_",
-    b"AV_",
 ];
 
 /// A Junos tag, in structured or plain form; what follows it; whether it is structured.
@@ -139,7 +137,7 @@ pub(crate) fn message<'a>(r: &Record<'a>) -> Option<Message<'a>> {
 }
 
 fn of_daemon(r: &Record<'_>) -> bool {
-    matches!(r.header.program, b"mgd" | b"kmd" | b"iked" | b"fwauthd" | b"jsrpd")
+    matches!(r.header.program, b"mgd" | b"kmd" | b"iked" | b"fwauthd" | b"jsrpd" | b"rshd")
         || r.body.starts_with(b"mgd[")
         || r.body.starts_with(b"kmd[")
         || r.body.starts_with(b"rshd[")

@@ -18,7 +18,7 @@ pub static SOURCE: Source = Source {
     title: "Libreswan (pluto)",
     row: Row::Vpn,
     gives: &[Act::Auth, Act::SessionStart, Act::IpAssign, Act::SessionEnd],
-    lacks: &[Field::Mfa, Field::Device],
+    lacks: &[Field::Mfa, Field::Device, Field::Host],
     traps: &["sites"],
     manual: "Libreswan: ipsec.conf(5), pluto(8)",
     enable: "config setup with the default plutodebug=none logs through syslog (authpriv); logfile= for a file",

@@ -17,7 +17,7 @@ pub static SOURCE: Source = Source {
     title: "OpenConnect VPN server (ocserv)",
     row: Row::Vpn,
     gives: &[Act::Auth, Act::SessionStart, Act::IpAssign, Act::SessionEnd],
-    lacks: &[Field::Mfa, Field::Device],
+    lacks: &[Field::Mfa, Field::Device, Field::Host],
     traps: &["banned"],
     manual: "ocserv(8) and its log messages",
     enable: "log-level = 2 in ocserv.conf (3 also shows addresses given); use syslog",

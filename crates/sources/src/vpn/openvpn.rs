@@ -29,7 +29,7 @@ pub static SOURCE: Source = Source {
         Act::SessionResume,
         Act::SessionEnd,
     ],
-    lacks: &[Field::Zone],
+    lacks: &[Field::Zone, Field::Device, Field::SessionId, Field::Bytes, Field::Host],
     traps: &[
         "auth_deferred",
         "renewed_keys",

@@ -22,7 +22,7 @@ pub static SOURCE: Source = Source {
     title: "OpenVPN Access Server",
     row: Row::Vpn,
     gives: &[Act::Auth, Act::Mfa, Act::SessionStart, Act::IpAssign, Act::SessionEnd, Act::Admin],
-    lacks: &[Field::Device],
+    lacks: &[Field::Device, Field::Host],
     traps: &["wrapped", "log_database"],
     manual: "OpenVPN Access Server: Logging and debug flag options; logdba",
     enable: "log to syslog: SYSLOG=true in as.conf; or export the log database: logdba --json",

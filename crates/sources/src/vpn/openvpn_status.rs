@@ -18,7 +18,7 @@ pub static SOURCE: Source = Source {
     title: "OpenVPN status file",
     row: Row::Vpn,
     gives: &[Act::SessionStart, Act::IpAssign],
-    lacks: &[Field::Mfa, Field::Device, Field::SessionEnd, Field::Host],
+    lacks: &[Field::Mfa, Field::Device, Field::SessionEnd, Field::Host, Field::SessionId],
     traps: &["version_1", "undefined"],
     manual: "OpenVPN 2.6 manual: --status and --status-version",
     enable: "status /var/log/openvpn/status.log 60 and status-version 2 or 3 in the server configuration",
@@ -45,7 +45,7 @@ enum Line<'a> {
     Other(Kind),
 }
 
-fn fields<'a, const N: usize>(text: &'a [u8], by: u8) -> Option<[&'a [u8]; N]> {
+fn fields<const N: usize>(text: &[u8], by: u8) -> Option<[&[u8]; N]> {
     let mut c: [&[u8]; N] = [b""; N];
     let mut parts = text.split(|b| *b == by);
     for slot in &mut c {

@@ -20,7 +20,7 @@ pub static SOURCE: Source = Source {
     title: "Windows Routing and Remote Access (Always On VPN)",
     row: Row::Vpn,
     gives: &[Act::Auth, Act::IpAssign, Act::SessionEnd],
-    lacks: &[Field::Mfa, Field::Device],
+    lacks: &[Field::Mfa, Field::Device, Field::Host],
     traps: &["numbered_data", "only_a_message"],
     manual: "Microsoft: Routing and Remote Access events 20249 to 20275",
     enable: "Routing and Remote Access > Properties > Logging: log all events; collect the System log (provider RemoteAccess)",

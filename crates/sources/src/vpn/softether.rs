@@ -27,7 +27,7 @@ pub static SOURCE: Source = Source {
         Act::Admin,
         Act::Account,
     ],
-    lacks: &[Field::Mfa, Field::Zone],
+    lacks: &[Field::Mfa, Field::Zone, Field::Host],
     traps: &["syslog", "forged_name"],
     manual: "SoftEther VPN Manual: Logging Service",
     enable: "Virtual hub > Log Save Setting: security log; server > Syslog Transmission: server and security logs",
@@ -137,18 +137,12 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             out.event(Act::Auth, Outcome::Failure)
                 .user(user)
                 .source(from(b"\", from "))
-                .sid(quoted(b"onnection \""))
                 .reason(Reason::BadPassword),
         );
     }
     if has(b"uccessfully authenticated as user \"") {
         let user = name(text, b"authenticated as user \"", b"");
-        return base(
-            out.event(Act::Auth, Outcome::Success)
-                .user(user)
-                .sid(quoted(b"onnection \""))
-                .flag(Flags::PRE_MFA),
-        );
+        return base(out.event(Act::Auth, Outcome::Success).user(user).flag(Flags::PRE_MFA));
     }
     // `The connection "CID-72" (IP address: 192.0.2.9, Host name: …, Port number: 50123, Client name: "…", Version: 4.42,
     // Build: 9798) is attempting to connect to the Virtual Hub. The auth type provided is "…" and the user name is "anna".`
@@ -158,8 +152,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .user(name(text, b" and the user name is \"", b""))
                 .source(after(text, b"(IP address: ", b",").unwrap_or_default())
                 .device(after(text, b"Host name: ", b",").map_or(&b""[..], unquoted))
-                .client(quoted(b"Client name: \""))
-                .sid(quoted(b"onnection \"")),
+                .client(quoted(b"Client name: \"")),
         );
     }
     if has(b"has been created. (IP address: ") {
@@ -226,7 +219,6 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             .at(p.time)
             .service(Service::Management)
             .source(from(b"IP address: "))
-            .sid(quoted(b"onnection \""))
             .reason(if ok { Reason::None } else { Reason::BadPassword })
             .observer(p.host)
             .flag(Flags::PRIVILEGED)

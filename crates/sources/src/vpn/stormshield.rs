@@ -72,7 +72,6 @@ struct Fields<'a> {
     remote: &'a [u8],
     phase: &'a [u8],
     group: &'a [u8],
-    session: &'a [u8],
     sent: &'a [u8],
     received: &'a [u8],
     duration: &'a [u8],
@@ -105,7 +104,6 @@ impl<'a> Fields<'a> {
                 b"remotenet" => &mut f.remote,
                 b"phase" => &mut f.phase,
                 b"usergroup" => &mut f.group,
-                b"sessionid" => &mut f.session,
                 b"sent" => &mut f.sent,
                 b"rcvd" => &mut f.received,
                 b"duration" => &mut f.duration,
@@ -312,7 +310,6 @@ fn server(r: &Record<'_>, f: &Fields<'_>, out: &mut Emit<'_>) -> Parsed {
             .service(Service::Management)
             .user(f.user)
             .source(source)
-            .sid(f.session)
             .detail(f.msg)
             .reason(if failed { why(f) } else { Reason::None })
             .flag(Flags::PRIVILEGED)
@@ -346,7 +343,6 @@ fn server(r: &Record<'_>, f: &Fields<'_>, out: &mut Emit<'_>) -> Parsed {
         .user(f.user)
         .target(if act == Act::Account { named } else { b"" })
         .source(source)
-        .sid(f.session)
         .detail(f.msg)
         .flag_if(act != Act::Posture, Flags::PRIVILEGED)
         .done()

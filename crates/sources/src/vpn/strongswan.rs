@@ -18,7 +18,7 @@ pub static SOURCE: Source = Source {
     title: "strongSwan (charon)",
     row: Row::Vpn,
     gives: &[Act::Auth, Act::SessionStart, Act::IpAssign, Act::SessionResume, Act::SessionEnd],
-    lacks: &[Field::Mfa, Field::Device, Field::Bytes],
+    lacks: &[Field::Mfa, Field::Device, Field::Bytes, Field::Host],
     traps: &["sites", "forged_identity", "moved"],
     manual: "strongSwan documentation: Logger configuration; messages of charon",
     enable: "charon { syslog { auth { default = 0; ike = 1; cfg = 1; ike_name = yes } } } in strongswan.conf",

@@ -19,7 +19,7 @@ pub static SOURCE: Source = Source {
     title: "WireGuard",
     row: Row::Vpn,
     gives: &[Act::Auth, Act::IpAssign, Act::SessionResume],
-    lacks: &[Field::User, Field::Mfa, Field::SessionEnd, Field::Host],
+    lacks: &[Field::User, Field::Mfa, Field::SessionEnd, Field::Host, Field::SessionId],
     traps: &["private_key", "never_connected"],
     manual: "wg(8); messages of the WireGuard module",
     enable: "echo module wireguard +p > /sys/kernel/debug/dynamic_debug/control; and every minute: wg show all dump >> file",
@@ -109,7 +109,6 @@ fn peer(r: &Record<'_>, c: &[&[u8]; 9], out: &mut Emit<'_>) -> Parsed {
         .source(endpoint)
         .tunnel_ip(tunnel)
         .device(key)
-        .sid(key)
         .group(interface)
         .bytes(number(received), number(sent))
         .observer(r.host())
@@ -131,7 +130,7 @@ fn kernel(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
             .at(time)
             .service(Service::Vpn)
             .source(after(rest, b"(", b")").unwrap_or_default())
-            .sid(number)
+            .detail(number)
             .group(interface)
             .observer(r.host())
             .done();
