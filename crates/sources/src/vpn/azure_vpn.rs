@@ -139,7 +139,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         (if tunnel.is_some() { Act::IpAssign } else { Act::SessionStart }, Outcome::Success)
     } else if any(&[b"isconnect", b"onnection closed", b"onnection terminated"]) {
         (Act::SessionEnd, Outcome::Success)
-    } else if any(&[b"uthentication", b"ertificate", b"RADIUS"]) && failed {
+    } else if any(&[b"uthentication", b"ertificate", b"RADIUS", b"Connection failed"]) && failed {
         (Act::Auth, Outcome::Failure)
     } else if any(&[b"uthentication: Successful", b"uthentication successful", b"uthentication succeeded"]) {
         (Act::Auth, Outcome::Success)
@@ -152,7 +152,8 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let reason = match (act, outcome) {
         (_, Outcome::Failure) if has(b"ertificate") => Reason::Certificate,
         (_, Outcome::Failure) if has(b"expired") => Reason::Expired,
-        (_, Outcome::Failure) => Reason::BadPassword,
+        (_, Outcome::Failure) if has(b"uthentication") => Reason::BadPassword,
+        (_, Outcome::Failure) => Reason::Other,
         (Act::SessionEnd, _) if has(b"imeout") => Reason::Timeout,
         (Act::SessionEnd, _) if has(b"admin") => Reason::ByAdmin,
         _ => Reason::None,

@@ -11,7 +11,7 @@ use crate::emit::{Emit, EventBuilder};
 use crate::record::{Record, Shape};
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
 use portreeve_model::Ip;
-use portreeve_model::event::{Act, Flags, Outcome, Reason, Service};
+use portreeve_model::event::{Act, Flags, Method, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
     name: "libreswan",
@@ -79,7 +79,9 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     };
     // The words of people stand in quotes or behind a name; the gateway's own behind them.
     if let Some(rest) = text.strip_prefix(b"XAUTH: ") {
-        let user = after(rest, b"user '", b"'").or_else(|| after(rest, b"User ", b":")).unwrap_or_default();
+        let stop = memchr::memmem::rfind(rest, b": Authentication ").unwrap_or(rest.len());
+        let user =
+            after(rest, b"user '", b"'").or_else(|| after(&rest[..stop], b"User ", b"")).unwrap_or_default();
         let (ok, failed) = (
             find(rest, b" succeeded").is_some() || find(rest, b"uthentication Successful").is_some(),
             find(rest, b" failed").is_some() || find(rest, b"uthentication Failed").is_some(),
@@ -100,7 +102,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         || has(b"Certificate rejected")
         || has(b"no suitable connection for peer");
     if refused {
-        let id = after(text, b"peer '", b"'").unwrap_or_default();
+        let id = of_peer(text);
         let certificate = has(b"ertificate") || id.starts_with(b"C=") || find(id, b"CN=").is_some();
         return base(
             out.event(Act::Auth, Outcome::Failure)
@@ -109,15 +111,22 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .flag_if(has(b"notification AUTHENTICATION_FAILED"), Flags::REPEATS),
         );
     }
-    // `initiator established IKE SA; authenticated peer certificate 'CN=anna' …`
+    // `responder established IKE SA; authenticated peer certificate 'CN=anna' …`: with IKEv2 the session is up. With IKEv1
+    // it is the group that was authenticated, and the person comes with XAUTH.
     if has(b"authenticated peer ") || has(b"authenticated using ") {
-        let id = after(text, b"peer certificate '", b"'")
-            .or_else(|| after(text, b"peer '", b"'"))
-            .unwrap_or_default();
-        if person(id).is_empty() {
+        let user = person(of_peer(text));
+        if user.is_empty() || p.instance.is_empty() || find(text, b"initiator ").is_some() {
             return Parsed::Irrelevant(Kind::Machine);
         }
-        return base(out.event(Act::Auth, Outcome::Success).user(person(id)).flag(Flags::PRE_MFA));
+        if !has(b"established IKE SA") {
+            return Parsed::Irrelevant(Kind::Pending);
+        }
+        let certificate = has(b"peer certificate") || has(b"preloaded certificate");
+        return base(out.event(Act::SessionStart, Outcome::Success).user(user).method(if certificate {
+            Method::Certificate
+        } else {
+            Method::Unknown
+        }));
     }
     let traffic = has(b"ESP traffic information:") || has(b"IPsec traffic information:");
     if has(b"IPsec SA established tunnel mode") || has(b"established Child SA") || traffic {
@@ -136,7 +145,10 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             );
         }
         // `IPsec tunnel [0.0.0.0-255.255.255.255:0-65535 0] -> [10.8.0.7-10.8.0.7:0-65535 0]`, `[0.0.0.0/0]===[10.8.0.7/32]`
-        let far = after(text, b" -> [", b"]").or_else(|| after(text, b"]===[", b"]")).unwrap_or_default();
+        let far = after(text, b" -> [", b"]")
+            .or_else(|| after(text, b"]===[", b"]"))
+            .or_else(|| after(text, b"===", b"]"))
+            .unwrap_or_default();
         let end = far.iter().position(|b| matches!(b, b'-' | b'/' | b':')).unwrap_or(far.len());
         let single = find(far, b"/32").is_some() || {
             let first = &far[..end];
@@ -156,6 +168,12 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         return Parsed::Irrelevant(Kind::Transport);
     }
     Parsed::Irrelevant(if p.sa.is_empty() { Kind::Housekeeping } else { Kind::Pending })
+}
+
+/// `authenticated peer certificate 'CN=anna' and …`, `… peer using authby=secret and ID_FQDN 'anna'`, `… received from peer
+/// ID_FQDN 'anna'`: what stands in the first quotes behind the peer.
+fn of_peer(text: &[u8]) -> &[u8] {
+    after(text, b"peer ", b"").and_then(|t| after(t, b"'", b"'")).unwrap_or_default()
 }
 
 /// The account in an identity: the common name of a certificate, an address is nobody.

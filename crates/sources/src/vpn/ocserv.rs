@@ -108,7 +108,13 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         if named.is_empty() && Ip::parse(p.address).is_none() {
             return Parsed::Irrelevant(Kind::Repeats);
         }
-        return base(out.event(Act::Auth, Outcome::Failure).user(named).reason(Reason::BadPassword));
+        return base(
+            out.event(Act::Auth, Outcome::Failure)
+                .user(named)
+                .reason(Reason::BadPassword)
+                // The worker names the address, the security module says the same without it.
+                .flag_if(Ip::parse(p.address).is_none(), Flags::REPEATS),
+        );
     }
     // `initiating session for user 'anna' (session: kl8zQp)`: the password was right.
     if text.starts_with(b"initiating session for user '") {

@@ -109,7 +109,7 @@ fn claim(r: &Record<'_>) -> bool {
     let (_, text) = parts(r);
     let (first, rest) = peer(text);
     let message = if first.is_empty() { text } else { rest };
-    const STARTS: [&[u8]; 27] = [
+    const STARTS: [&[u8]; 28] = [
         b"TLS: Username/Password",
         b"TLS Auth Error",
         b"TLS Error",
@@ -130,7 +130,8 @@ fn claim(r: &Record<'_>) -> bool {
         b"Connection reset, restarting",
         b">CLIENT:",
         b"Incorrect password supplied for LDAP DN ",
-        b"LDAP bind failed: ",
+        b"LDAP bind failed",
+        b"No matching LDAP group found",
         b"LDAP user ",
         b"ldap_bind with zero-length password",
         b"Unable to bind as ",
@@ -356,6 +357,11 @@ fn pfsense(l: &Line<'_>, message: &[u8], out: &mut Emit<'_>) -> Parsed {
 
 /// What the plugins for directories say: who was refused, from no address.
 fn plugin(l: &Line<'_>, message: &[u8], out: &mut Emit<'_>) -> Option<Parsed> {
+    // `No matching LDAP group found for user DN "CN=anna,…", and group membership is required.`: the password was right.
+    if let Some(dn) = after(message, b"No matching LDAP group found for user DN \"", b"\"") {
+        let refused = l.event(out, Act::Auth, Outcome::BlockedAfterPassword);
+        return Some(refused.user(common_name(dn)).reason(Reason::NotAllowed).done());
+    }
     let mut fail = |user: &[u8], reason, repeats| {
         Some(
             l.event(out, Act::Auth, Outcome::Failure)
@@ -366,16 +372,14 @@ fn plugin(l: &Line<'_>, message: &[u8], out: &mut Emit<'_>) -> Option<Parsed> {
         )
     };
     if let Some(dn) = after(message, b"Incorrect password supplied for LDAP DN \"", b"\"") {
-        let cn =
-            after(dn, b"CN=", b",").or_else(|| after(dn, b"uid=", b",")).or_else(|| after(dn, b"cn=", b","));
-        return fail(cn.unwrap_or(dn), Reason::BadPassword, false);
+        return fail(common_name(dn), Reason::BadPassword, false);
     }
     if let Some(rest) = message.strip_prefix(b"LDAP user \"") {
         let at = memchr::memmem::rfind(rest, b"\" was not found")?;
         return fail(&rest[..at], Reason::NoUser, false);
     }
     // The code behind `data` is Active Directory's reason; who it was stands in another line.
-    if message.starts_with(b"LDAP bind failed: ") {
+    if message.starts_with(b"LDAP bind failed") {
         let reason = match after(message, b" data ", b",") {
             Some(b"525") => Reason::NoUser,
             Some(b"530" | b"531") => Reason::Hours,
@@ -401,4 +405,9 @@ fn plugin(l: &Line<'_>, message: &[u8], out: &mut Emit<'_>) -> Option<Parsed> {
         return fail(b"", Reason::BadPassword, true);
     }
     None
+}
+
+/// The account in the name of an entry: `CN=anna,OU=people,…`, `uid=anna,…`.
+fn common_name(dn: &[u8]) -> &[u8] {
+    [&b"CN="[..], b"cn=", b"uid="].iter().find_map(|m| after(dn, m, b",")).unwrap_or(dn)
 }

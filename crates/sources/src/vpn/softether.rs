@@ -25,6 +25,7 @@ pub static SOURCE: Source = Source {
         Act::IpAssign,
         Act::SessionEnd,
         Act::Admin,
+        Act::Config,
         Act::Account,
     ],
     lacks: &[Field::Mfa, Field::Zone, Field::Host],
@@ -41,6 +42,17 @@ pub static SOURCE: Source = Source {
         "Administration mode [",
         "On the TCP Listener",
         "SecureNAT",
+        "SSL communication for connection",
+        "For the client (IP address",
+        "The connection with the client",
+        "HTTPS API client",
+        "IPsec Client ",
+        "IPsec IKE Session",
+        "IPsec ESP Session",
+        "OpenVPN Session",
+        "OpenVPN Module",
+        "PPP Session [",
+        "Virtual Hub \"",
     ],
     reader: Reader::Code { claim: |r| parts(r).is_some(), parse, join: None },
 };
@@ -76,15 +88,27 @@ fn parts<'a>(r: &Record<'a>) -> Option<Parts<'a>> {
         let end = find(rest, b"\"] ")?;
         (hub, text) = (&rest[..end], &rest[end + 3..]);
     }
-    const STARTS: [&[u8]; 8] = [
+    const STARTS: [&[u8]; 20] = [
         b"Connection \"",
         b"The connection \"",
         b"Session \"",
         b"The session \"",
         b"Administration mode [",
         b"On the TCP Listener",
+        b"The connection with the client (IP address",
         b"SecureNAT",
         b"The new session \"",
+        b"For the client (IP address: ",
+        b"SSL communication for connection \"",
+        b"HTTPS API client \"",
+        b"IPsec Client ",
+        b"IPsec IKE Session",
+        b"IPsec ESP Session",
+        b"OpenVPN Session ",
+        b"OpenVPN Module: ",
+        b"L2TP PPP Session [",
+        b"SSTP PPP Session [",
+        b"Virtual Hub \"",
     ];
     STARTS.iter().any(|s| text.starts_with(s)).then(|| Parts {
         time: resolve(r, r.raw),
@@ -200,25 +224,78 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .tunnel(tunnel),
         );
     }
-    if text.starts_with(b"Administration mode [") {
-        if has(b"User \"") && (has(b"has been created") || has(b"has been deleted")) {
-            let created = has(b"has been created");
-            return base(
-                out.event(Act::Account, Outcome::Success)
-                    .target(quoted(b"User \""))
-                    .change(if created { Change::LocalUserCreated } else { Change::AccountDeleted })
-                    .flag(Flags::PRIVILEGED),
-            );
-        }
-        return Parsed::Irrelevant(Kind::RoutineUse);
+    // The password was right, and something else was not.
+    let limits: [(&[u8], Reason); 5] = [
+        (b"Access has been refused to user \"", Reason::Policy),
+        (b"The remote login has been refused because of the password for user \"", Reason::Policy),
+        (b"Although the user \"", Reason::Policy),
+        (b"The source IP address \"", Reason::NotAllowed),
+        (b"The WireGuard key is not associated with a user", Reason::NoUser),
+    ];
+    if text.starts_with(b"Connection \"")
+        && let Some((marker, reason)) = limits.into_iter().find(|(m, _)| has(m))
+    {
+        let by_address = reason == Reason::NotAllowed;
+        let outcome = if reason == Reason::Policy { Outcome::BlockedAfterPassword } else { Outcome::Failure };
+        let named = quoted(marker);
+        return base(
+            out.event(Act::Auth, outcome)
+                .user(if reason == Reason::Policy { named } else { b"" })
+                .source(if by_address { named } else { b"" })
+                .reason(if has(b"expiration date") { Reason::Expired } else { reason }),
+        );
     }
-    if has(b"dministration") && (has(b"logged in") || has(b"assword is incorrect") || has(b"rejected")) {
-        let ok = has(b"logged in");
+    if has(b": The password of user \"") && has(b"\" has been changed.") {
+        let user = quoted(b"The password of user \"");
+        return base(
+            out.event(Act::Account, Outcome::Success).user(user).target(user).change(Change::PasswordReset),
+        );
+    }
+    if text.starts_with(b"Administration mode [") {
+        let what = after(text, b"]: ", b"").or_else(|| after(text, b"): ", b"")).unwrap_or_default();
+        let user = |change| (Act::Account, change);
+        let (act, change) = if what.starts_with(b"User \"") && has(b"has been created") {
+            user(Change::LocalUserCreated)
+        } else if what.starts_with(b"User \"") && has(b"has been deleted") {
+            user(Change::AccountDeleted)
+        } else if what.starts_with(b"The setting of user \"") {
+            user(Change::PasswordReset)
+        } else if has(b"syslog send function") || has(b"log save setting") {
+            (Act::Config, Change::LoggingStopped)
+        } else if has(b"RADIUS")
+            || has(b"ccess list")
+            || has(b"Limit List")
+            || has(b"SecureNAT")
+            || has(b"key(s)")
+        {
+            (Act::Config, Change::PolicyChanged)
+        } else {
+            (Act::Config, Change::ConfigChanged)
+        };
+        return base(
+            out.event(act, Outcome::Success)
+                .target(if act == Act::Account { quoted(b"ser \"") } else { b"" })
+                .change(change)
+                .detail(what)
+                .flag(Flags::PRIVILEGED),
+        );
+    }
+    // `Connection "CID-80" successfully logged in using administration mode.`, `… was unable to log in …`,
+    // `HTTPS API client "192.0.2.99:50100" (…): … refused a login attempt. Username: "administrator", …`.
+    let web = text.starts_with(b"HTTPS API client \"");
+    let ok =
+        has(b"successfully logged in using administration mode") || has(b"accepted the successful login");
+    let refused = has(b"was unable to log in using administration mode")
+        || has(b"whose permission is denied by adminip.txt")
+        || has(b"refused a login attempt");
+    if ok || refused {
         return out
             .event(Act::Admin, if ok { Outcome::Success } else { Outcome::Failure })
             .at(p.time)
             .service(Service::Management)
-            .source(from(b"IP address: "))
+            .user(quoted(b"Username: \""))
+            .source(if web { quoted(b"API client \"") } else { b"" })
+            .client(if web { b"https" } else { b"rpc" })
             .reason(if ok { Reason::None } else { Reason::BadPassword })
             .observer(p.host)
             .flag(Flags::PRIVILEGED)

@@ -176,6 +176,11 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         // Asked again; in the end the method has failed for a peer that is named.
         return base(out.event(Act::Auth, Outcome::Failure).reason(Reason::BadPassword).flag(Flags::REPEATS));
     }
+    if text.starts_with(b"tried ") && has(b"MAC mismatched") {
+        let user = memchr::memmem::rfind(text, b"' - '").map_or(&b""[..], |n| &text[n + 5..]);
+        let user = user.split(|b| *b == b'\'').next().unwrap_or_default();
+        return base(out.event(Act::Auth, Outcome::Failure).user(person(user)).reason(Reason::BadPassword));
+    }
     if text.starts_with(b"no EAP key found for hosts '") || text.starts_with(b"no XAuth secret found for '") {
         let user = memchr::memmem::rfind(text, b"' - '").map_or(&b""[..], |n| &text[n + 5..]);
         let user = user.strip_suffix(b"'").unwrap_or(user);

@@ -1,7 +1,7 @@
 //! WireGuard: the kernel's debug messages, wireguard-go, and periodic rows of `wg show all dump`.
 //!
-//! Read from: wg(8), the messages of drivers/net/wireguard and of wireguard-go. Traps: a peer is a key and no account; a
-//! handshake is renewed every two minutes and is no new stay; the row of an interface holds its private key, which is
+//! Read from: wg(8), the messages of drivers/net/wireguard and of wireguard-go. Traps: a peer is a key
+//! and no account: it stands where the account would, until the site's table of people names it; a handshake is renewed every two minutes and is no new stay; the row of an interface holds its private key, which is
 //! never kept; a handshake of second 0 never was.
 
 use crate::decode::clock::{self, Stamp};
@@ -19,7 +19,7 @@ pub static SOURCE: Source = Source {
     title: "WireGuard",
     row: Row::Vpn,
     gives: &[Act::Auth, Act::IpAssign, Act::SessionResume],
-    lacks: &[Field::User, Field::Mfa, Field::SessionEnd, Field::Host, Field::SessionId],
+    lacks: &[Field::Mfa, Field::SessionEnd, Field::Host, Field::SessionId],
     traps: &["private_key", "never_connected"],
     manual: "wg(8); messages of the WireGuard module",
     enable: "echo module wireguard +p > /sys/kernel/debug/dynamic_debug/control; and every minute: wg show all dump >> file",
@@ -108,6 +108,7 @@ fn peer(r: &Record<'_>, c: &[&[u8]; 9], out: &mut Emit<'_>) -> Parsed {
         .service(Service::Vpn)
         .source(endpoint)
         .tunnel_ip(tunnel)
+        .user(key)
         .device(key)
         .group(interface)
         .bytes(number(received), number(sent))
