@@ -192,7 +192,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     }
     match tag {
         t if t.starts_with(b"APPTRACK_") => Parsed::Irrelevant(Kind::Repeats),
-        t if t.starts_with(b"RT_SCREEN_") => Parsed::Irrelevant(Kind::Traffic),
+        t if t.starts_with(b"RT_SCREEN_") => screen(r, &m, out),
         t if t.starts_with(b"KMD_") || t.starts_with(b"JSRPD_") => Parsed::Irrelevant(Kind::Housekeeping),
         _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
@@ -350,9 +350,8 @@ fn management(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
             (Act::Config, Outcome::Success)
         }
         t if t.starts_with(b"UI_CFG_AUDIT_") => (Act::Config, Outcome::Success),
-        b"UI_CMDLINE_READ_LINE" | b"UI_NETCONF_CMD" | b"UI_JUNOSCRIPT_CMD" => {
-            return Parsed::Irrelevant(Kind::RoutineUse);
-        }
+        // What administrators read and when they leave judges nothing.
+        _ if !user.is_empty() => (Act::Posture, Outcome::Unknown),
         _ => return Parsed::Irrelevant(Kind::Housekeeping),
     };
     if user.is_empty() {
@@ -380,6 +379,17 @@ fn management(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
         (false, b"UI_COMMIT") => after(m.rest, b"comment: ", b")").unwrap_or_default(),
         (false, _) => after(m.rest, b"[", b"]").or_else(|| after(m.rest, b": ", b"")).unwrap_or_default(),
     };
+    if act == Act::Posture {
+        let command = if m.structured { f.command } else { quoted(m.rest, b"command ") };
+        return out
+            .event(Act::Posture, Outcome::Unknown)
+            .at(when(r))
+            .service(Service::Management)
+            .user(user)
+            .detail(command)
+            .observer(observer(r))
+            .done();
+    }
     let has = |needle: &[u8]| find(m.rest, needle).is_some();
     let change = if has(b"system login user") {
         if has(b" delete: ") { Change::AccountDeleted } else { Change::AdminCreated }
@@ -562,6 +572,27 @@ fn attack(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
         .user(if nobody(f.user) { b"" } else { f.user })
         .detail(f.attack)
         .severity(severity)
+        .observer(observer(r))
+        .done()
+}
+
+/// `TCP port scan! source: 192.0.2.120:40000, destination: 198.51.100.1:22, zone name: untrust, …`: noise of the Internet,
+/// of which only the source is kept.
+fn screen(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
+    let (source, what) = if m.structured {
+        let f = Fields::of(m.rest);
+        (f.src, f.attack)
+    } else {
+        (after(m.rest, b"source: ", b",").unwrap_or_default(), after(m.rest, b"", b"!").unwrap_or_default())
+    };
+    if Ip::parse(source).is_none() {
+        return Parsed::Irrelevant(Kind::Traffic);
+    }
+    out.event(Act::Posture, Outcome::Unknown)
+        .at(when(r))
+        .service(Service::Firewall)
+        .source(source)
+        .detail(what)
         .observer(observer(r))
         .done()
 }

@@ -184,12 +184,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if text.starts_with(b"no EAP key found for hosts '") || text.starts_with(b"no XAuth secret found for '") {
         let user = memchr::memmem::rfind(text, b"' - '").map_or(&b""[..], |n| &text[n + 5..]);
         let user = user.strip_suffix(b"'").unwrap_or(user);
-        return base(
-            out.event(Act::Auth, Outcome::Failure)
-                .user(person(user))
-                .reason(Reason::NoUser)
-                .flag(Flags::REPEATS),
-        );
+        return base(out.event(Act::Auth, Outcome::Failure).user(person(user)).reason(Reason::NoUser));
     }
     if has(b"constraint check failed") || text.starts_with(b"no trusted ") || has(b"certificate was revoked")
     {

@@ -1,8 +1,9 @@
 //! WireGuard: the kernel's debug messages, wireguard-go, and periodic rows of `wg show all dump`.
 //!
-//! Read from: wg(8), the messages of drivers/net/wireguard and of wireguard-go. Traps: a peer is a key
-//! and no account: it stands where the account would, until the site's table of people names it; a handshake is renewed every two minutes and is no new stay; the row of an interface holds its private key, which is
-//! never kept; a handshake of second 0 never was.
+//! Read from: wg(8), the messages of drivers/net/wireguard and of wireguard-go. Traps: a peer is a key and no account: it
+//! stands where the account would, until the site's table of people names it; a handshake is renewed every two minutes
+//! and is no new stay; the row of an interface holds its private key, which is never kept; a handshake of second 0 never
+//! was.
 
 use crate::decode::clock::{self, Stamp};
 use crate::decode::find::find;
