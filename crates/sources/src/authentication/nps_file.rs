@@ -271,19 +271,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             6 => Reason::ByAdmin,
             _ => Reason::None,
         },
-        _ => match number(f.reason) {
-            8 => Reason::NoUser,
-            16 => Reason::BadPassword,
-            21 => Reason::MfaDenied,
-            32 | 33 => Reason::Expired,
-            34 => Reason::Disabled,
-            35 => Reason::Locked,
-            36 => Reason::Locked,
-            48 | 49 | 64 | 65 | 66 => Reason::NotAllowed,
-            68 => Reason::Hours,
-            258..=300 => Reason::Certificate,
-            _ => Reason::Other,
-        },
+        _ => super::nps::why(number(f.reason)),
     };
     // A switch or an access point names the hardware that asks.
     let at_port = from.is_none() && mac.is_some();

@@ -146,9 +146,15 @@ impl<'a> Fields<'a> {
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     // The type of the log stands at the end, and decides before any pair is read.
     let tail = &r.body[r.body.len().saturating_sub(40)..];
-    for kind in [&b"monitor"[..], b"count", b"filterstat", b"routerstat", b"system", b"date"] {
-        if find(tail, b"logtype=\"").is_some_and(|n| tail[n + 9..].starts_with(kind)) {
-            return Parsed::Irrelevant(Kind::Housekeeping);
+    if let Some(kind) = after(tail, b"logtype=\"", b"\"") {
+        match kind {
+            b"monitor" | b"count" | b"filterstat" | b"routerstat" | b"system" | b"date" => {
+                return Parsed::Irrelevant(Kind::Housekeeping);
+            }
+            b"plugin" | b"web" | b"smtp" | b"ftp" | b"pop3" | b"ssl" => {
+                return Parsed::Irrelevant(Kind::Traffic);
+            }
+            _ => {}
         }
     }
     let f = Fields::of(r.body);
@@ -158,9 +164,6 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         b"vpn" => ipsec(r, &f, out),
         b"server" => server(r, &f, out),
         b"connection" | b"filter" => flow(r, &f, out),
-        b"plugin" | b"web" | b"smtp" | b"ftp" | b"pop3" | b"ssl" | b"filter_statistics" => {
-            Parsed::Irrelevant(Kind::Traffic)
-        }
         b"alarm" | b"sandboxing" | b"pvm" => alarm(r, &f, out),
         _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
