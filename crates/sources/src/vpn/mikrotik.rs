@@ -314,6 +314,14 @@ fn ipsec(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
             .group(b"ipsec")
             .done();
     }
+    // `releasing address 10.8.0.9`: who held it is known from when it was given.
+    if let Some(tunnel) = text.strip_prefix(b"releasing address ") {
+        return base(out.event(Act::SessionEnd, Outcome::Success), r)
+            .service(Service::Vpn)
+            .tunnel(word(tunnel).0)
+            .group(b"ipsec")
+            .done();
+    }
     let failed = text.starts_with(b"EAP failed")
         || find(text, b"XAuth failed").is_some()
         || find(text, b"identity not found").is_some()
