@@ -6,6 +6,8 @@ pub mod adfs;
 pub mod cisco_ise;
 pub mod entra;
 pub mod nps;
+pub mod nps_extension;
+pub mod nps_file;
 pub mod okta;
 pub mod pam;
 pub mod radius;
@@ -16,6 +18,8 @@ pub static SOURCES: &[&Source] = &[
     &cisco_ise::SOURCE,
     &entra::SOURCE,
     &nps::SOURCE,
+    &nps_extension::SOURCE,
+    &nps_file::SOURCE,
     &okta::SOURCE,
     &pam::SOURCE,
     &radius::SOURCE,

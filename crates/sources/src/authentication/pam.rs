@@ -25,28 +25,30 @@ pub static SOURCE: Source = Source {
     ],
     reader: Reader::Code {
         claim: |r| {
-            matches!(
-                r.header.program,
-                b"sudo"
-                    | b"su"
-                    | b"useradd"
-                    | b"usermod"
-                    | b"userdel"
-                    | b"groupadd"
-                    | b"gpasswd"
-                    | b"passwd"
-                    | b"chpasswd"
-                    | b"CRON"
-                    | b"cron"
-                    | b"crond"
-                    | b"systemd-logind"
-                    | b"login"
-                    | b"polkitd"
-                    | b"pkexec"
-                    | b"chage"
-                    | b"systemd"
-                    | b"runuser"
-            )
+            // The login of Junos has messages of its own.
+            !r.body.starts_with(b"LOGIN_")
+                && matches!(
+                    r.header.program,
+                    b"sudo"
+                        | b"su"
+                        | b"useradd"
+                        | b"usermod"
+                        | b"userdel"
+                        | b"groupadd"
+                        | b"gpasswd"
+                        | b"passwd"
+                        | b"chpasswd"
+                        | b"CRON"
+                        | b"cron"
+                        | b"crond"
+                        | b"systemd-logind"
+                        | b"login"
+                        | b"polkitd"
+                        | b"pkexec"
+                        | b"chage"
+                        | b"systemd"
+                        | b"runuser"
+                )
         },
         parse,
         join: None,

@@ -31,3 +31,10 @@ pub static SOURCES: &[&Source] = &[
     &windows_firewall::SOURCE,
     &zeek::SOURCE,
 ];
+pub mod asa_traffic;
+pub mod fortigate_traffic;
+pub mod pan_traffic;
+pub mod pfsense;
+
+pub static SOURCES: &[&Source] =
+    &[&asa_traffic::SOURCE, &fortigate_traffic::SOURCE, &pan_traffic::SOURCE, &pfsense::SOURCE];

@@ -19,3 +19,8 @@ pub static SOURCES: &[&Source] = &[
     &kea_dhcp::SOURCE,
     &windows_dhcp::SOURCE,
 ];
+pub mod juniper_ex;
+pub mod windows_dhcp;
+
+pub static SOURCES: &[&Source] =
+    &[&ios_dot1x::SOURCE, &isc_dhcp::SOURCE, &juniper_ex::SOURCE, &windows_dhcp::SOURCE];

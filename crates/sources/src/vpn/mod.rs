@@ -3,6 +3,9 @@
 use crate::source::Source;
 
 pub mod check_point;
+pub mod aws_client_vpn;
+pub mod azure_vpn;
+pub mod barracuda;
 pub mod cisco_asa;
 pub mod f5_apm;
 pub mod fortigate;
@@ -22,4 +25,38 @@ pub static SOURCES: &[&Source] = &[
     &openvpn::SOURCE,
     &sonicwall::SOURCE,
     &sonicwall_sma::SOURCE,
+pub mod juniper_srx;
+pub mod libreswan;
+pub mod mikrotik;
+pub mod ocserv;
+pub mod openvpn;
+pub mod openvpn_as;
+pub mod openvpn_status;
+pub mod rras;
+pub mod softether;
+pub mod stormshield;
+pub mod strongswan;
+pub mod wireguard;
+pub mod zyxel;
+
+pub static SOURCES: &[&Source] = &[
+    &aws_client_vpn::SOURCE,
+    &azure_vpn::SOURCE,
+    &barracuda::SOURCE,
+    &cisco_asa::SOURCE,
+    &fortigate::SOURCE,
+    &globalprotect::SOURCE,
+    &juniper_srx::SOURCE,
+    &libreswan::SOURCE,
+    &mikrotik::SOURCE,
+    &ocserv::SOURCE,
+    &openvpn::SOURCE,
+    &openvpn_as::SOURCE,
+    &openvpn_status::SOURCE,
+    &rras::SOURCE,
+    &softether::SOURCE,
+    &stormshield::SOURCE,
+    &strongswan::SOURCE,
+    &wireguard::SOURCE,
+    &zyxel::SOURCE,
 ];
