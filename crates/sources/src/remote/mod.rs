@@ -11,6 +11,7 @@ use portreeve_model::event::Outcome;
 use portreeve_model::time::Certainty;
 use std::borrow::Cow;
 
+pub mod anydesk;
 pub mod apache_guacamole;
 pub mod azure_bastion;
 pub mod beyondtrust;
@@ -24,6 +25,9 @@ pub mod rd_connection_broker;
 pub mod rd_gateway;
 pub mod rd_web;
 pub mod rdp;
+pub mod screenconnect;
+pub mod splashtop;
+pub mod teamviewer;
 pub mod teleport;
 pub mod vnc;
 pub mod wallix;
@@ -32,6 +36,7 @@ pub mod xrdp;
 pub mod zscaler_zpa;
 
 pub static SOURCES: &[&Source] = &[
+    &anydesk::SOURCE,
     &apache_guacamole::SOURCE,
     &azure_bastion::SOURCE,
     &beyondtrust::SOURCE,
@@ -45,6 +50,9 @@ pub static SOURCES: &[&Source] = &[
     &rd_gateway::SOURCE,
     &rd_web::SOURCE,
     &rdp::SOURCE,
+    &screenconnect::SOURCE,
+    &splashtop::SOURCE,
+    &teamviewer::SOURCE,
     &teleport::SOURCE,
     &vnc::SOURCE,
     &wallix::SOURCE,
