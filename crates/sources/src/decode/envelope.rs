@@ -72,6 +72,10 @@ pub(crate) fn open(object: &[u8]) -> Option<Inner<'_>> {
     if !v[15].is_missing() || !v[16].is_missing() || !v[17].is_missing() {
         return None;
     }
+    // Duo's authentication proxy: what it said is one field of its record.
+    if !v[13].is_missing() && super::find::find(object, b"\"server_section\"").is_some() {
+        return None;
+    }
     if !v[18].is_missing()
         && let Value::Nested(detail) = v[19]
     {
@@ -118,6 +122,7 @@ mod tests {
             None
         );
         assert_eq!(raw(r#"{"eventVersion":"1.08","message":"x"}"#), None);
+        assert_eq!(raw(r#"{"msg":"Success.","server_section":"radius_server_auto"}"#), None);
         assert_eq!(raw(r#"{"a":1}"#), None);
         assert_eq!(raw("{"), None);
     }

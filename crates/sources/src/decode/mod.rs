@@ -12,3 +12,4 @@ pub mod reader;
 mod split;
 mod syslog;
 mod unpack;
+mod utmp;

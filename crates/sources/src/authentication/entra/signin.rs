@@ -277,7 +277,7 @@ fn portal_place(text: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// What an error code says of the attempt.
-fn meaning(code: u64, said: &[&[u8]], steps: &[u8]) -> (Outcome, Reason) {
+pub(in crate::authentication) fn meaning(code: u64, said: &[&[u8]], steps: &[u8]) -> (Outcome, Reason) {
     match code {
         0 => (Outcome::Success, Reason::None),
         // The password was right, and something else stopped the login.
