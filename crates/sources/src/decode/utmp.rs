@@ -1,7 +1,7 @@
 //! Login records of Linux (`wtmp`, `btmp`, `utmp`): fixed records of C, each made into one line of JSON.
 //!
 //! Read from: utmp(5), bits/utmp.h. The file has no mark of its own: it is recognised by the structure of its first
-//! records. The layout is that of little-endian machines, with 32-bit times (384 bytes, x86) or 64-bit ones (400 bytes).
+//! records. Times have 32 bits (384 bytes a record, x86) or 64 (400 bytes, ARM and s390), in the machine's order of bytes.
 
 use portreeve_model::EventTime;
 use std::fmt::Write;
@@ -16,42 +16,57 @@ pub(crate) struct Layout {
     micros: usize,
     address: usize,
     unused: usize,
+    /// The most significant byte comes first.
+    big: bool,
 }
 
-const NARROW: Layout = Layout { size: 384, seconds: 340, micros: 344, address: 348, unused: 364 };
-const WIDE: Layout = Layout { size: 400, seconds: 344, micros: 352, address: 360, unused: 376 };
+const NARROW: Layout = Layout { size: 384, seconds: 340, micros: 344, address: 348, unused: 364, big: false };
+const WIDE: Layout = Layout { size: 400, seconds: 344, micros: 352, address: 360, unused: 376, big: false };
+// The lower half of a 64-bit number stands second.
+const WIDE_BIG: Layout =
+    Layout { size: 400, seconds: 348, micros: 356, address: 360, unused: 376, big: true };
+const NARROW_BIG: Layout = Layout { big: true, ..NARROW };
 
 /// The layout of a file that begins so, if it is such a file.
 pub(crate) fn layout(head: &[u8]) -> Option<Layout> {
-    [NARROW, WIDE].into_iter().find(|layout| {
-        let mut records = head.chunks_exact(layout.size);
-        let first = records.next().is_some_and(|record| plausible(record, *layout));
-        first && records.all(|record| plausible(record, *layout))
+    [NARROW, WIDE, NARROW_BIG, WIDE_BIG].into_iter().find(|layout| {
+        // Unused records may stand in front of others.
+        let used = head.chunks_exact(layout.size).any(|record| kind(record, *layout) != 0);
+        used && head.chunks_exact(layout.size).all(|record| plausible(record, *layout))
     })
 }
 
 fn plausible(record: &[u8], layout: Layout) -> bool {
     const YEAR_2000: u32 = 946_684_800;
-    let seconds = number(record, layout.seconds);
-    let kind = number(record, 0);
+    let seconds = number(record, layout.seconds, layout);
     let printable = |from: usize, len: usize| {
         let field = text(record, from, len);
         let rest = record.get(from + field.len()..from + len).unwrap_or_default();
         field.iter().all(|b| (0x20..0x7f).contains(b) || *b >= 0x80)
             && (len > 32 || rest.iter().all(|b| *b == 0))
     };
-    (1..=9).contains(&kind)
+    kind(record, layout) <= 9
+        && record.get(2..4) == Some(&[0, 0])
         && seconds >= YEAR_2000
-        && number(record, layout.micros) < 1_000_000
+        && number(record, layout.micros, layout) < 1_000_000
         && record.get(layout.unused..layout.unused + 20).is_some_and(|u| u.iter().all(|b| *b == 0))
         && printable(8, 32)
         && printable(44, 32)
         && printable(76, 256)
 }
 
-fn number(record: &[u8], at: usize) -> u32 {
+fn number(record: &[u8], at: usize, layout: Layout) -> u32 {
     match record.get(at..at + 4) {
+        Some([a, b, c, d]) if layout.big => u32::from_be_bytes([*a, *b, *c, *d]),
         Some([a, b, c, d]) => u32::from_le_bytes([*a, *b, *c, *d]),
+        _ => 0,
+    }
+}
+
+fn kind(record: &[u8], layout: Layout) -> u16 {
+    match record {
+        [a, b, ..] if layout.big => u16::from_be_bytes([*a, *b]),
+        [a, b, ..] => u16::from_le_bytes([*a, *b]),
         _ => 0,
     }
 }
@@ -96,10 +111,10 @@ pub(crate) fn read(
 
 fn json(record: &[u8], layout: Layout, line: &mut String) {
     line.clear();
-    let seconds = EventTime::from_unix(i64::from(number(record, layout.seconds)));
-    let time = seconds.plus(i64::from(number(record, layout.micros).min(999_999)));
+    let seconds = EventTime::from_unix(i64::from(number(record, layout.seconds, layout)));
+    let time = seconds.plus(i64::from(number(record, layout.micros, layout).min(999_999)));
     // Writing to a String does not fail.
-    let _ = write!(line, "{{\"ut_type\":{},\"ut_time\":\"{time}\"", number(record, 0));
+    let _ = write!(line, "{{\"ut_type\":{},\"ut_time\":\"{time}\"", kind(record, layout));
     for (name, from, len) in [("ut_user", 44, 32), ("ut_line", 8, 32), ("ut_id", 40, 4), ("ut_host", 76, 256)]
     {
         let value = String::from_utf8_lossy(text(record, from, len));
@@ -129,7 +144,7 @@ fn json(record: &[u8], layout: Layout, line: &mut String) {
             let _ = write!(line, ",\"ut_addr\":\"{}\"", Ipv6Addr::from(octets));
         }
     }
-    let _ = write!(line, ",\"ut_pid\":{}}}", number(record, 4));
+    let _ = write!(line, ",\"ut_pid\":{}}}", number(record, 4, layout));
 }
 
 #[cfg(test)]
@@ -139,21 +154,22 @@ mod tests {
     fn record(layout: Layout, kind: u8, user: &str, host: &str, address: [u8; 4]) -> Vec<u8> {
         let mut r = vec![0u8; layout.size];
         let mut put = |at: usize, bytes: &[u8]| r[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, &[kind]);
-        put(4, &1_234u32.to_le_bytes());
+        let wide = |n: u32| if layout.big { n.to_be_bytes() } else { n.to_le_bytes() };
+        put(usize::from(layout.big), &[kind]);
+        put(4, &wide(1_234));
         put(8, b"pts/0");
         put(40, b"ts/0");
         put(44, user.as_bytes());
         put(76, host.as_bytes());
-        put(layout.seconds, &1_791_270_765u32.to_le_bytes());
-        put(layout.micros, &5_000u32.to_le_bytes());
+        put(layout.seconds, &wide(1_791_270_765));
+        put(layout.micros, &wide(5_000));
         put(layout.address, &address);
         r
     }
 
     #[test]
-    fn both_layouts() {
-        for layout in [NARROW, WIDE] {
+    fn all_layouts() {
+        for layout in [NARROW, WIDE, NARROW_BIG, WIDE_BIG] {
             let mut file = record(layout, 7, "anna", "a\"b", [203, 0, 113, 7]);
             file.extend(record(layout, 8, "", "", [0; 4]));
             assert_eq!(super::layout(&file), Some(layout));
