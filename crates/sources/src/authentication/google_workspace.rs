@@ -25,6 +25,7 @@ pub static SOURCE: Source = Source {
         Act::Config,
         Act::Alert,
         Act::Logon,
+        Act::Logoff,
         Act::SessionStart,
         Act::SessionEnd,
     ],

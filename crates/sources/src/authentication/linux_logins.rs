@@ -122,8 +122,10 @@ fn columns(text: &[u8]) -> Option<Columns<'_>> {
     None
 }
 
+type At = Option<(EventTime, Certainty)>;
+
 /// `Oct  6 07:12:45 2026` or `Oct  6 07:12`, and what follows.
-fn stamp<'a>(r: &Record<'_>, text: &'a [u8]) -> Option<(Option<(EventTime, Certainty)>, &'a [u8])> {
+fn stamp<'a>(r: &Record<'_>, text: &'a [u8]) -> Option<(At, &'a [u8])> {
     if let Some((Stamp::Local(civil), used)) = clock::bsd(text) {
         return Some((r.clock.resolve(civil), text.get(used..)?));
     }

@@ -100,7 +100,7 @@ pub(crate) fn read(
         if have < layout.size {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        json(&record, layout, &mut line);
+        json(&record, layout, &mut line).map_err(io::Error::other)?;
         let offset = u64::from(n) * layout.size as u64;
         if !sink(line.as_bytes(), n.saturating_add(1), offset) {
             return Ok(());
@@ -109,16 +109,15 @@ pub(crate) fn read(
     Ok(())
 }
 
-fn json(record: &[u8], layout: Layout, line: &mut String) {
+fn json(record: &[u8], layout: Layout, line: &mut String) -> std::fmt::Result {
     line.clear();
     let seconds = EventTime::from_unix(i64::from(number(record, layout.seconds, layout)));
     let time = seconds.plus(i64::from(number(record, layout.micros, layout).min(999_999)));
-    // Writing to a String does not fail.
-    let _ = write!(line, "{{\"ut_type\":{},\"ut_time\":\"{time}\"", kind(record, layout));
+    write!(line, "{{\"ut_type\":{},\"ut_time\":\"{time}\"", kind(record, layout))?;
     for (name, from, len) in [("ut_user", 44, 32), ("ut_line", 8, 32), ("ut_id", 40, 4), ("ut_host", 76, 256)]
     {
         let value = String::from_utf8_lossy(text(record, from, len));
-        let _ = write!(line, ",\"{name}\":\"");
+        write!(line, ",\"{name}\":\"")?;
         for c in value.chars() {
             match c {
                 '"' | '\\' => {
@@ -126,7 +125,7 @@ fn json(record: &[u8], layout: Layout, line: &mut String) {
                     line.push(c);
                 }
                 c if c.is_control() => {
-                    let _ = write!(line, "\\u{:04x}", u32::from(c));
+                    write!(line, "\\u{:04x}", u32::from(c))?;
                 }
                 c => line.push(c),
             }
@@ -139,12 +138,12 @@ fn json(record: &[u8], layout: Layout, line: &mut String) {
     {
         let [a, b, c, d, rest @ ..] = octets;
         if rest.iter().all(|b| *b == 0) {
-            let _ = write!(line, ",\"ut_addr\":\"{}\"", Ipv4Addr::new(a, b, c, d));
+            write!(line, ",\"ut_addr\":\"{}\"", Ipv4Addr::new(a, b, c, d))?;
         } else {
-            let _ = write!(line, ",\"ut_addr\":\"{}\"", Ipv6Addr::from(octets));
+            write!(line, ",\"ut_addr\":\"{}\"", Ipv6Addr::from(octets))?;
         }
     }
-    let _ = write!(line, ",\"ut_pid\":{}}}", number(record, 4, layout));
+    write!(line, ",\"ut_pid\":{}}}", number(record, 4, layout))
 }
 
 #[cfg(test)]
