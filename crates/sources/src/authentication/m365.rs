@@ -85,10 +85,20 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
         "AppAccessContext.AADSessionId",
     ])
 });
+/// Wazuh's integration puts the record under its own name.
+static WITHIN: LazyLock<Paths<2>> = LazyLock::new(|| Paths::new(["office365", "data.office365"]));
 static PAIR: LazyLock<Paths<4>> = LazyLock::new(|| Paths::new(["Name", "Value", "NewValue", "OldValue"]));
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Ok(v) = PATHS.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
+    if v[3].is_missing()
+        && v[0].is_missing()
+        && let Ok(w) = WITHIN.pick(r.body)
+        && let Some(inner) = w.iter().map(|w| w.nested()).find(|n| !n.is_empty())
+        && let Ok(v) = PATHS.pick(inner)
+    {
+        return tell(r, &v, out);
+    }
     match v[0] {
         Value::Missing | Value::Null => tell(r, &v, out),
         // Purview's CSV: the record is a text in a column.

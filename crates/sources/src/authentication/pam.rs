@@ -95,7 +95,12 @@ fn claim(r: &Record<'_>) -> bool {
         | b"krb5_child"
         | b"cockpit-session"
         | b"cockpit-ws" => true,
-        _ => display(program) || program.starts_with(b"sssd") || google(program),
+        _ => {
+            display(program)
+                || program.starts_with(b"sssd")
+                || google(program)
+                || old_module(program).is_some()
+        }
     }
 }
 
@@ -107,6 +112,11 @@ fn display(program: &[u8]) -> bool {
 /// `sudo(pam_google_authenticator)`; sshd's own is read with sshd.
 fn google(program: &[u8]) -> bool {
     program.ends_with(b"(pam_google_authenticator)") && !program.starts_with(b"sshd")
+}
+
+/// `su(pam_unix)`, as PAM named itself before it named the phase.
+fn old_module(program: &[u8]) -> Option<&[u8]> {
+    program.strip_suffix(b"(pam_unix)").filter(|service| *service != b"sshd")
 }
 
 /// An event on this host.
@@ -123,6 +133,10 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     };
     if text.starts_with(b"pam_") {
         return module(r, text, out);
+    }
+    if let Some(service) = old_module(r.header.program) {
+        let phase: &[u8] = if text.starts_with(b"session ") { b"session" } else { b"auth" };
+        return said_of(r, b"pam_unix", service, phase, text, out);
     }
     if google(r.header.program) {
         return code(r, text, out);
@@ -196,6 +210,10 @@ fn su(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
             let user = rest.strip_prefix(b"by ").unwrap_or_default();
             return became(r, word(user).0, target, b"su", ok, out);
         }
+    }
+    // `failed: ttyq4 changing from anna to root`.
+    if let (Some(user), Some(target)) = (after(text, b" changing from ", b" "), after(text, b" to ", b" ")) {
+        return became(r, user, target, b"su", text.starts_with(b"succeeded"), out);
     }
     let bad = text.strip_prefix(b"BAD SU ");
     if let Some(n) = find(text, b" to ").filter(|_| find(text, b" on /dev/").is_some()) {
@@ -339,6 +357,18 @@ fn module(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
         None => (inside, &b""[..]),
     };
     let said = find(text, b"): ").and_then(|n| text.get(n + 3..)).unwrap_or_default();
+    said_of(r, name, service, phase, said, out)
+}
+
+/// What a module said in a phase of a service.
+fn said_of(
+    r: &Record<'_>,
+    name: &[u8],
+    service: &[u8],
+    phase: &[u8],
+    said: &[u8],
+    out: &mut Emit<'_>,
+) -> Parsed {
     if matches!(name, b"pam_tally2" | b"pam_faillock" | b"pam_tally") {
         let user =
             after(said, b"for user ", b" ").or_else(|| after(said, b"user ", b" ")).unwrap_or_default();

@@ -1,32 +1,40 @@
-//! RSA Authentication Manager (SecurID): runtime and administrative audit by syslog.
+//! RSA Authentication Manager (SecurID): runtime and administrative audit by syslog; ID Plus: user events of the cloud.
 //!
-//! Read from: RSA Authentication Manager Administrator's Guide, "Log messages: real-time logging, syslog". Traps: the
+//! Read from: RSA Authentication Manager Administrator's Guide, "Log messages: real-time logging, syslog"; "Cloud
+//! Administration User Event Log API" and "User Event Monitor Messages", whose descriptions say what happened. Traps: the
 //! stamp holds a comma, so that the columns begin one later than they seem; the name of the user stands in another column
 //! for administrators than for runtime; resolving a name and checking the code are two messages of one login.
 
+use super::utc;
 use crate::decode::clock::{self, Stamp};
 use crate::decode::find::find;
+use crate::decode::json::Paths;
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::event::{Act, Change, Factor, Flags, Mfa, Outcome, Reason, Service};
 use portreeve_model::time::Certainty;
+use std::sync::LazyLock;
 
 pub static SOURCE: Source = Source {
     name: "rsa_securid",
-    title: "RSA Authentication Manager (SecurID)",
+    title: "RSA SecurID: Authentication Manager and ID Plus",
     row: Row::Authentication,
-    gives: &[Act::Auth, Act::Admin, Act::Account, Act::Config],
-    lacks: &[Field::Device, Field::TunnelIp, Field::SessionEnd, Field::Bytes, Field::Zone],
-    traps: &["comma_in_the_stamp", "resolution_and_check"],
-    manual: "RSA Authentication Manager Administrator's Guide: Logging and reporting",
-    enable: "Security Console > Setup > System Settings > Logging: levels Success, send to remote syslog for administrative and runtime audit",
+    gives: &[Act::Auth, Act::Mfa, Act::Admin, Act::Account, Act::Config],
+    lacks: &[Field::TunnelIp, Field::SessionEnd, Field::Bytes],
+    traps: &["comma_in_the_stamp", "resolution_and_check", "cloud"],
+    manual: "RSA Authentication Manager Administrator's Guide: Logging; RSA Cloud Administration User Event Log API",
+    enable: "Security Console > Setup > System Settings > Logging: levels Success, send to remote syslog for administrative and runtime audit; ID Plus: User Event Log API",
     general: false,
-    marks: &["audit.runtime.", "audit.admin.", "com.rsa."],
+    marks: &["audit.runtime.", "audit.admin.", "com.rsa.", "\"eventLogDate\""],
     reader: Reader::Code { claim, parse, join: None },
 };
 
 fn claim(r: &Record<'_>) -> bool {
+    if r.shape == Shape::Json {
+        return find(r.body, b"\"eventLogDate\"").is_some()
+            && (find(r.body, b"\"eventCode\"").is_some() || find(r.body, b"\"activityCode\"").is_some());
+    }
     let head = &r.raw[..r.raw.len().min(260)];
     r.shape == Shape::Text
         && (find(head, b" audit.runtime.").is_some()
@@ -37,6 +45,9 @@ fn claim(r: &Record<'_>) -> bool {
 }
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
+    if r.shape == Shape::Json {
+        return cloud(r, out);
+    }
     // Counted from the logger's name, so that whatever a relay did to the stamp in front does not move the columns.
     let Some(from) =
         [&b"audit.runtime."[..], b"audit.admin.", b"system.com.rsa."].iter().find_map(|n| find(r.raw, n))
@@ -180,4 +191,106 @@ fn administration(
         .flag(Flags::PRIVILEGED)
         .flag_if(has(b"EMERGENCY"), Flags::MFA_BYPASS)
         .done()
+}
+
+static PATHS: LazyLock<Paths<11>> = LazyLock::new(|| {
+    Paths::new([
+        "eventLogDate",
+        "eventDescription",
+        "userId",
+        "sourceIPAddress",
+        "application",
+        "method",
+        "deviceName",
+        "policyName",
+        "eventId",
+        "eventCode",
+        "deviceId",
+    ])
+});
+
+/// A user event of the cloud. Its codes are many hundreds; the fixed wording of the description is by verbs.
+fn cloud(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
+    let Ok(v) = PATHS.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
+    if v[9].is_missing() {
+        return Parsed::Irrelevant(Kind::OtherMessage);
+    }
+    let said = v[1].text();
+    let has = |needle: &[u8]| find(&said, needle).is_some();
+    let named = v[5].text();
+    let factor = named_factor(&said, &named);
+    let password = factor == Factor::None && (has(b"assword") || has(b"LDAP"));
+    let step = if password { Act::Auth } else { Act::Mfa };
+    let (act, outcome, change) = if has(b"Access denied") || has(b"Access prohibited") {
+        (Act::Auth, Outcome::BlockedAfterPassword, Change::None)
+    } else if has(b"nrollment succeeded") || has(b"egistration succeeded") {
+        let removed = has(b"nenrollment");
+        let change = if removed { Change::FactorRemoved } else { Change::FactorEnrolled };
+        (Act::Account, Outcome::Success, change)
+    } else if has(b"nrollment failed") {
+        return Parsed::Irrelevant(Kind::OtherMessage);
+    } else if has(b"uthentication succeeded") {
+        (step, Outcome::Success, Change::None)
+    } else if has(b"uthentication failed") {
+        (step, Outcome::Failure, Change::None)
+    } else if has(b"uthentication cancelled") {
+        (step, Outcome::Interrupt, Change::None)
+    } else if has(b"now locked") {
+        (Act::Account, Outcome::Success, Change::AccountLocked)
+    } else {
+        return Parsed::Irrelevant(Kind::Pending);
+    };
+    let failed = outcome == Outcome::Failure;
+    let reason = match () {
+        () if outcome == Outcome::BlockedAfterPassword => Reason::Policy,
+        () if !failed => Reason::None,
+        () if has(b"does not exist") => Reason::NoUser,
+        () if has(b"disabled") => Reason::Disabled,
+        () if has(b"locked") => Reason::Locked,
+        () if has(b"denied") => Reason::MfaDenied,
+        () if has(b"imeout") || has(b"expired") => Reason::MfaTimeout,
+        () if password => Reason::BadPassword,
+        () => Reason::MfaFailed,
+    };
+    let ok = outcome == Outcome::Success;
+    let user = v[2].text();
+    let whom: &[u8] = if act == Act::Account { &user } else { b"" };
+    out.event(act, outcome)
+        .at(utc(r, v[0].bytes()))
+        .identity(v[8].bytes())
+        .service(Service::Idp)
+        .user(&user)
+        .target(whom)
+        .source(v[3].bytes())
+        .device(&v[6].text())
+        .group(&v[4].text())
+        .detail(&said)
+        .change(change)
+        .reason(reason)
+        .factor(factor)
+        .mfa(if act == Act::Mfa && ok { Mfa::Yes } else { Mfa::Unknown })
+        .flag_if(act == Act::Auth && ok, Flags::PRE_MFA)
+        .flag_if(factor == Factor::BypassCode && ok, Flags::MFA_BYPASS)
+        .done()
+}
+
+fn named_factor(said: &[u8], method: &[u8]) -> Factor {
+    let has = |needle: &[u8]| find(said, needle).is_some() || find(method, needle).is_some();
+    if has(b"Emergency") {
+        Factor::BypassCode
+    } else if has(b"FIDO") {
+        Factor::Fido2
+    } else if has(b"Approve") || has(b"Biometric") {
+        Factor::Push
+    } else if has(b"SMS") {
+        Factor::Sms
+    } else if has(b"Voice") {
+        Factor::Voice
+    } else if has(b"OTP") || has(b"okencode") {
+        Factor::Totp
+    } else if has(b"QR Code") {
+        Factor::Other
+    } else {
+        Factor::None
+    }
 }
