@@ -341,6 +341,16 @@ impl EventBuilder<'_> {
         self
     }
 
+    pub fn bytes_in(mut self, from_client: u64) -> Self {
+        self.event.bytes_in = from_client;
+        self
+    }
+
+    pub fn bytes_out(mut self, to_client: u64) -> Self {
+        self.event.bytes_out = to_client;
+        self
+    }
+
     /// Country, an ISO code, as the product's own geolocation says.
     pub fn country(mut self, bytes: &[u8]) -> Self {
         self.event.country = std::str::from_utf8(bytes).map_or(Country::NONE, Country::parse);
