@@ -5,6 +5,7 @@ use crate::record::Record;
 use crate::source::Source;
 use portreeve_model::time::{Certainty, EventTime};
 
+pub mod adfs;
 pub mod cisco_ise;
 pub mod clearpass;
 pub mod duo;
@@ -25,6 +26,7 @@ pub mod rsa_securid;
 pub mod windows_security;
 
 pub static SOURCES: &[&Source] = &[
+    &adfs::SOURCE,
     &cisco_ise::SOURCE,
     &clearpass::SOURCE,
     &duo::SOURCE,

@@ -45,6 +45,10 @@ pub static SOURCE: Source = Source {
     reader: Reader::Code {
         claim: |r| {
             let program = r.header.program;
+            // BIG-IP's audit of its own sshd is written in its name.
+            if crate::decode::find::find(&r.body[..r.body.len().min(80)], b": AUDIT - ").is_some() {
+                return false;
+            }
             program.starts_with(b"sshd")
                 || matches!(program, b"sftp-server" | b"internal-sftp")
                 || program.is_empty() && (untagged(r.body).is_some() || bare(r))
