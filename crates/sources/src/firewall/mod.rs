@@ -10,6 +10,7 @@ pub mod fortigate_traffic;
 pub mod gcp_vpc_flow;
 pub mod netfilter;
 pub mod pan_traffic;
+pub mod pfsense;
 pub mod suricata;
 pub mod windows_firewall;
 pub mod zeek;
@@ -31,10 +32,3 @@ pub static SOURCES: &[&Source] = &[
     &windows_firewall::SOURCE,
     &zeek::SOURCE,
 ];
-pub mod asa_traffic;
-pub mod fortigate_traffic;
-pub mod pan_traffic;
-pub mod pfsense;
-
-pub static SOURCES: &[&Source] =
-    &[&asa_traffic::SOURCE, &fortigate_traffic::SOURCE, &pan_traffic::SOURCE, &pfsense::SOURCE];
