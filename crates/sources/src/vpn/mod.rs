@@ -11,6 +11,9 @@ pub mod ivanti;
 pub mod openvpn;
 pub mod sonicwall;
 pub mod sonicwall_sma;
+pub mod sophos_firewall;
+pub mod sophos_utm;
+pub mod watchguard;
 
 pub static SOURCES: &[&Source] = &[
     &check_point::SOURCE,
@@ -22,4 +25,7 @@ pub static SOURCES: &[&Source] = &[
     &openvpn::SOURCE,
     &sonicwall::SOURCE,
     &sonicwall_sma::SOURCE,
+    &sophos_firewall::SOURCE,
+    &sophos_utm::SOURCE,
+    &watchguard::SOURCE,
 ];
