@@ -4,7 +4,7 @@
 //! 01070417, 01420002. One session is told in many lines that share an id of eight hexadecimal digits: the address in one, the name in
 //! another, the result in a third. They are put together as far as they came whenever a line tells something: a wrong
 //! password, the policy's result, an address given, the end. Traps: the statistics may stand before or after the deletion, and
-//! whichever comes first ends the session; `Logon_Deny` after a right password is another thing than a wrong one; an audit record with an
+//! each of the two tells the end; `Logon_Deny` after a right password is another thing than a wrong one; an audit record with an
 //! end is the logout of a login already told; remote logs carry the number and the fields in front or in structured data.
 
 use crate::decode::clock::{self, Stamp};
@@ -176,9 +176,9 @@ enum Step {
     SecondWrong,
     Allowed,
     Given,
+    Deleted,
     Denied,
     Statistics,
-    Deleted,
 }
 
 fn step(l: &Line<'_>) -> Option<Step> {
@@ -257,6 +257,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if let Some(step) = step(&l) {
         let key = content_key(l.sid) ^ content_key(r.host()).rotate_left(23);
         let part = (step as u32) << 24 | (content_key(l.text) as u32 & 0x00ff_ffff);
+        // The statistics are the last of a session, or the deletion after them is alone and tells only itself.
         let ends = step >= Step::Denied;
         let parts = if step >= Step::Wrong && !ends { Fragment::SO_FAR } else { 0 };
         return Parsed::Fragment(Fragment { key, part, parts, last: ends });
@@ -301,6 +302,7 @@ struct Known<'a> {
     second: bool,
     allowed: bool,
     bytes: (u64, u64),
+    reason: Reason,
 }
 
 /// A name in quotes; it may hold quotes itself.
@@ -363,6 +365,20 @@ impl<'a> Known<'a> {
                 };
                 self.bytes = (count(b"bytes in: ", b"Bytes_In=\""), count(b"bytes out: ", b"Bytes_Out=\""));
             }
+            Step::Deleted => {
+                let has = |words: &[u8]| find(l.text, words).is_some();
+                self.reason = if has(b"logout") || has(b"logged_out") || has(b"logged out") {
+                    Reason::Logout
+                } else if has(b"inactiv") {
+                    Reason::Idle
+                } else if has(b"imeout") || has(b"expired") {
+                    Reason::Timeout
+                } else if has(b"admin") {
+                    Reason::ByAdmin
+                } else {
+                    Reason::None
+                };
+            }
             _ => {}
         }
     }
@@ -397,29 +413,20 @@ fn whole(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         // The wrong passwords were told one by one.
         Step::Denied if known.wrong => Parsed::Irrelevant(Kind::Repeats),
         Step::Denied => base(out.event(Act::Auth, Outcome::Failure)).reason(Reason::Policy).done(),
-        // Sessions that never got in, and what comes after the first of the two lines that end one.
-        Step::Statistics | Step::Deleted if !known.allowed && known.tunnel.is_none() => {
+        // A session that never got in. Where nothing else is known of it, its beginning lies before the logs, or
+        // the other of the two lines that end one came first: then only the id and the bytes are told.
+        Step::Statistics | Step::Deleted
+            if !known.allowed
+                && known.tunnel.is_none()
+                && (known.src.is_some() || !known.user.is_empty()) =>
+        {
             Parsed::Irrelevant(Kind::Repeats)
         }
-        Step::Statistics | Step::Deleted => {
-            let has = |words: &[u8]| step == Step::Deleted && find(l.text, words).is_some();
-            let reason = if has(b"logout") || has(b"logged_out") || has(b"logged out") {
-                Reason::Logout
-            } else if has(b"inactiv") {
-                Reason::Idle
-            } else if has(b"imeout") || has(b"expired") {
-                Reason::Timeout
-            } else if has(b"admin") {
-                Reason::ByAdmin
-            } else {
-                Reason::None
-            };
-            base(out.event(Act::SessionEnd, Outcome::Success))
-                .tunnel_ip(known.tunnel)
-                .bytes(known.bytes.0, known.bytes.1)
-                .reason(reason)
-                .done()
-        }
+        Step::Statistics | Step::Deleted => base(out.event(Act::SessionEnd, Outcome::Success))
+            .tunnel_ip(known.tunnel)
+            .bytes(known.bytes.0, known.bytes.1)
+            .reason(known.reason)
+            .done(),
         // The input ended before the session came to a result: who and from where, and that its steps were done.
         _ => base(out.event(Act::Posture, Outcome::Success)).detail(l.text).done(),
     }

@@ -134,7 +134,8 @@ fn welf(raw: &[u8]) -> Option<Head<'_>> {
     let text = raw.get(from + 6..)?;
     let text = text.trim_ascii_end();
     h.node = welf_value(fields, b" vpn=");
-    h.user = welf_value(fields, b" user=");
+    // A name may hold blanks and `=`: `CN=Anna Fock, OU=Staff`.
+    h.user = between(fields, b" user=", b" realm=\"").unwrap_or_else(|| welf_value(fields, b" user="));
     h.realm = between(fields, b" realm=\"", b"\"").unwrap_or_default();
     h.roles = between(fields, b" roles=\"", b"\"").unwrap_or_default();
     h.agent = between(fields, b" agent=\"", b"\"").unwrap_or_default();
