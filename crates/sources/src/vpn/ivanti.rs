@@ -292,6 +292,13 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             .reason(if good { Reason::None } else { Reason::MfaFailed })
             .done();
     }
+    if let Some(from) = text.strip_prefix(b"Authentication requests from IP address ") {
+        return base(out.event(Act::Auth, Outcome::Failure), r, &h)
+            .source_ip(Ip::parse(word(from).0))
+            .reason(Reason::Locked)
+            .detail(text)
+            .done();
+    }
     if has(b" restrictions ") {
         if !has(b" restrictions failed") {
             return Parsed::Irrelevant(Kind::Pending);
@@ -350,6 +357,8 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         || begins(b"Closed connection")
         || begins(b"Established connection")
         || begins(b"Connected to")
+        || begins(b"Terminated SSL handshake")
+        || begins(b"OCSP ")
     {
         return Parsed::Irrelevant(Kind::Transport);
     }
