@@ -455,7 +455,9 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         }
         _ => {
             let (mut date, mut time, mut zone) = (String::new(), String::new(), String::new());
-            for (key, value) in kv::pairs(r.body) {
+            // A relay's way to write the tabs between fields.
+            let tabs = find(r.body, b"#011").map(|_| String::from_utf8_lossy(r.body).replace("#011", "\t"));
+            for (key, value) in kv::pairs(tabs.as_ref().map_or(r.body, |t| t.as_bytes())) {
                 let (key, value) = (String::from_utf8_lossy(key), String::from_utf8_lossy(value));
                 match &*key {
                     "date" => date = value.into_owned(),

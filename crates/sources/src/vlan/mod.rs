@@ -16,7 +16,6 @@ pub static SOURCES: &[&Source] = &[
     &cisco_wlc::SOURCE,
     &dnsmasq::SOURCE,
     &infoblox::SOURCE,
-    &ios_dot1x::SOURCE,
     &isc_dhcp::SOURCE,
     &juniper_ex::SOURCE,
     &kea_dhcp::SOURCE,

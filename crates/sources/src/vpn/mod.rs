@@ -26,6 +26,9 @@ pub mod wireguard;
 pub mod zyxel;
 
 use crate::source::Source;
+pub mod sophos_firewall;
+pub mod sophos_utm;
+pub mod watchguard;
 
 pub static SOURCES: &[&Source] = &[
     &aws_client_vpn::SOURCE,
@@ -52,4 +55,7 @@ pub static SOURCES: &[&Source] = &[
     &strongswan::SOURCE,
     &wireguard::SOURCE,
     &zyxel::SOURCE,
+    &sophos_firewall::SOURCE,
+    &sophos_utm::SOURCE,
+    &watchguard::SOURCE,
 ];
