@@ -2,20 +2,24 @@
 
 use crate::source::Source;
 
+pub mod aruba;
 pub mod cisco_ios;
 pub mod cisco_wlc;
 pub mod dnsmasq;
 pub mod infoblox;
 pub mod isc_dhcp;
 pub mod kea_dhcp;
+pub mod meraki;
 pub mod windows_dhcp;
 
 pub static SOURCES: &[&Source] = &[
+    &aruba::SOURCE,
     &cisco_ios::SOURCE,
     &cisco_wlc::SOURCE,
     &dnsmasq::SOURCE,
     &infoblox::SOURCE,
     &isc_dhcp::SOURCE,
     &kea_dhcp::SOURCE,
+    &meraki::SOURCE,
     &windows_dhcp::SOURCE,
 ];
