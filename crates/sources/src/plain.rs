@@ -160,7 +160,14 @@ impl Found {
             // `GUI(192.0.2.1)`, `192.0.2.1, 10.0.0.1`.
             let value = value.split(',').next().unwrap_or_default();
             let value = value.split(['(', ')']).nth(1).unwrap_or(value).trim();
-            let (ip, _) = Ip::parse_with_port(value.as_bytes());
+            let (mut ip, _) = Ip::parse_with_port(value.as_bytes());
+            // A port behind all eight groups of IPv6, without brackets.
+            if ip.is_none()
+                && value.bytes().filter(|b| *b == b':').count() == 8
+                && let Some((address, _)) = value.rsplit_once(':')
+            {
+                ip = Ip::parse(address.as_bytes());
+            }
             if ip.is_some() {
                 self.address = Some((rank, ip));
             }
@@ -552,6 +559,7 @@ mod tests {
         assert_eq!(address("client @0x7f 192.0.2.6#4711 (a.example): query: a.example"), "192.0.2.6");
         assert_eq!(address("clock set from server at 192.0.2.7. Done"), "192.0.2.7");
         assert_eq!(address("version 1.2.3 of 5"), "");
+        assert_eq!(address("src=2001:db8:0:0:0:0:0:5:4711 dst=x"), "2001:db8::5");
     }
 
     #[test]

@@ -98,21 +98,33 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if r.shape == Shape::Json { eve(r, r.body, b"", out) } else { fast(r, out) }
 }
 
+/// Why a type of record is of no concern; `None` for those that are read.
+fn unread(kind: &[u8]) -> Option<Parsed> {
+    Some(Parsed::Irrelevant(match kind {
+        b"alert" | b"flow" | b"drop" | b"smb" | b"krb5" | b"rdp" | b"rfb" | b"dhcp" => return None,
+        b"stats" | b"engine" => Kind::Housekeeping,
+        b"netflow" => Kind::Repeats,
+        b"ssh" => Kind::Transport,
+        b"tls" | b"http" | b"dns" | b"mdns" | b"fileinfo" | b"smtp" | b"ftp" | b"ftp_data" | b"quic"
+        | b"nfs" | b"tftp" | b"ldap" | b"snmp" | b"sip" | b"mqtt" => Kind::RoutineUse,
+        b"anomaly" => Kind::Traffic,
+        _ => Kind::OtherMessage,
+    }))
+}
+
 /// One EVE record; `observer` where something around it names the sensor.
 pub(crate) fn eve(r: &Record<'_>, body: &[u8], observer: &[u8], out: &mut Emit<'_>) -> Parsed {
+    // Most records are of no concern; their type stands near the front, in Suricata's own order.
+    if let Some(kind) = between(&body[..body.len().min(240)], b"\"event_type\":\"", b"\"")
+        && body.ends_with(b"}")
+        && let Some(parsed) = unread(kind)
+    {
+        return parsed;
+    }
     let Ok(v) = PATHS.pick(body) else { return Parsed::Broken(Why::Malformed("JSON")) };
     let kind = v[0].bytes();
-    match kind {
-        b"alert" | b"flow" | b"drop" | b"smb" | b"krb5" | b"rdp" | b"rfb" | b"dhcp" => {}
-        b"stats" | b"engine" => return Parsed::Irrelevant(Kind::Housekeeping),
-        b"netflow" => return Parsed::Irrelevant(Kind::Repeats),
-        b"ssh" => return Parsed::Irrelevant(Kind::Transport),
-        b"tls" | b"http" | b"dns" | b"mdns" | b"fileinfo" | b"smtp" | b"ftp" | b"ftp_data" | b"quic"
-        | b"nfs" | b"tftp" | b"ldap" | b"snmp" | b"sip" | b"mqtt" => {
-            return Parsed::Irrelevant(Kind::RoutineUse);
-        }
-        b"anomaly" => return Parsed::Irrelevant(Kind::Traffic),
-        _ => return Parsed::Irrelevant(Kind::OtherMessage),
+    if let Some(parsed) = unread(kind) {
+        return parsed;
     }
     let stamp = if v[1].is_missing() { v[8].bytes() } else { v[1].bytes() };
     let time = match clock::iso(stamp) {

@@ -127,12 +127,14 @@ fn line(raw: &[u8]) -> Option<Line<'_>> {
     None
 }
 
-/// `1780046176.597410862`
+/// `1780046176.597410862`; relays cut the fraction or count milliseconds.
 fn is_stamp(text: &[u8]) -> bool {
-    text.len() >= 12
-        && text.get(10) == Some(&b'.')
-        && text[..10].iter().all(u8::is_ascii_digit)
-        && text[11..].iter().all(u8::is_ascii_digit)
+    let digits = |t: &[u8]| t.iter().all(u8::is_ascii_digit);
+    match text.get(10) {
+        Some(b'.') => digits(&text[..10]) && digits(&text[11..]),
+        None => text.len() == 10 && digits(text),
+        Some(_) => text.len() == 13 && digits(text),
+    }
 }
 
 impl Line<'_> {
