@@ -24,7 +24,7 @@ pub static SOURCE: Source = Source {
     title: "Zeek / Corelight",
     row: Row::Firewall,
     gives: &[Act::Lease, Act::Auth, Act::Posture, Act::Logon, Act::Flow, Act::Alert],
-    lacks: &[Field::TunnelIp, Field::Mfa, Field::SessionEnd],
+    lacks: &[Field::Mfa, Field::SessionId, Field::SessionEnd],
     traps: &["rows_as_text", "no_path", "rdp_is_no_login"],
     manual: "Book of Zeek: log files (conn, ssh, rdp, kerberos, ntlm, dhcp, radius, rfb, socks, notice)",
     enable: "Zeek's standard logs, JSON (LogAscii::use_json=T) or tab-separated; the sensor sees the inside of the gateway and the VPN's subnets",

@@ -68,6 +68,12 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         b"SYS" | b"PARSER" | b"VSHD" | b"AAAA" | b"AAA" | b"MGBL-SYS" | b"MGBL-CONFIG" | b"SECURITYD"
         | b"HA_EM" => administration(r, &m, out),
         b"CRYPTO" | b"SSLVPN" => vpn(r, &m, out),
+        b"FW" => zone(r, &m, m.name, m.text, out),
+        // The forwarding plane of IOS-XE speaks through another message: `… %FW-6-SESS_AUDIT_TRAIL_START: …`.
+        b"IOSXE" => match after(m.text, b"%FW-6-", b"").and_then(|t| Some((t, memchr::memchr(b':', t)?))) {
+            Some((text, colon)) => zone(r, &m, &text[..colon], &text[colon + 1..], out),
+            None => Parsed::Irrelevant(Kind::OtherMessage),
+        },
         b"SEC" | b"FMANFP" | b"ACLLOG" | b"IPV6_ACL" | b"IPACCESS" | b"ACL-IPV4_ACL" => filter(r, &m, out),
         _ => attack(r, &m, out),
     }
@@ -362,6 +368,46 @@ fn accounting(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
         b"update" if !what.is_empty() => command(r, m, out, user, what),
         _ => Parsed::Irrelevant(Kind::Housekeeping),
     }
+}
+
+/// The zone-based firewall: `Start tcp session: initiator (198.51.100.7:2345) -- responder (10.0.0.9:22)`,
+/// `Dropping tcp session 198.51.100.7:2345 10.0.0.9:22 on zone-pair out-in class … due to …`.
+fn zone(r: &Record<'_>, m: &Message<'_>, name: &[u8], text: &[u8], out: &mut Emit<'_>) -> Parsed {
+    let (outcome, from, to) = match name {
+        b"SESS_AUDIT_TRAIL_START" => (
+            Outcome::Success,
+            after(text, b"initiator (", b")").unwrap_or_default(),
+            after(text, b"responder (", b")").unwrap_or_default(),
+        ),
+        b"DROP_PKT" => match find(text, b" => ") {
+            // `Dropping tcp pkt from Gi0/0/0 198.51.100.7:2345 => 10.0.0.9:22(target:class)-(…`, as IOS-XE says it.
+            Some(arrow) => {
+                let to = word(&text[arrow + 4..]).0;
+                let to = &to[..memchr::memchr(b'(', to).unwrap_or(to.len())];
+                (Outcome::Failure, text[..arrow].rsplit(|b| *b == b' ').next().unwrap_or_default(), to)
+            }
+            None => {
+                let (from, rest) = word(after(text, b" session ", b"").unwrap_or_default());
+                (Outcome::Failure, from, word(rest).0)
+            }
+        },
+        b"SESS_AUDIT_TRAIL" => return Parsed::Irrelevant(Kind::Repeats),
+        _ => return Parsed::Irrelevant(Kind::OtherMessage),
+    };
+    let (src, sport) = Ip::parse_with_port(from);
+    let (dst, dport) = Ip::parse_with_port(to);
+    Flow {
+        time: m.time(r),
+        outcome,
+        src,
+        sport,
+        dst,
+        dport,
+        observer: m.host(r),
+        rule: after(text, b"zone-pair ", b" ").unwrap_or_default(),
+        ..Flow::default()
+    }
+    .tell(out)
 }
 
 /// Remote access that the router itself ends: Easy VPN and SSL VPN.

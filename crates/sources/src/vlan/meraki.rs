@@ -34,7 +34,7 @@ pub static SOURCE: Source = Source {
         Act::Flow,
         Act::Alert,
     ],
-    lacks: &[Field::Mfa, Field::Bytes],
+    lacks: &[Field::Mfa, Field::SessionId, Field::Bytes],
     traps: &["radius_server_first", "patterns", "relayed"],
     manual: "Cisco Meraki: Syslog Event Types and Log Samples; Dashboard API v1 (network events, configuration changes)",
     enable: "Network-wide > General > Reporting: a syslog server with the roles Appliance event log, Switch event log, Wireless event log, Flows, Security events",
