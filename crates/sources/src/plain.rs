@@ -160,14 +160,7 @@ impl Found {
             // `GUI(192.0.2.1)`, `192.0.2.1, 10.0.0.1`.
             let value = value.split(',').next().unwrap_or_default();
             let value = value.split(['(', ')']).nth(1).unwrap_or(value).trim();
-            let (mut ip, _) = Ip::parse_with_port(value.as_bytes());
-            // A port behind all eight groups of IPv6, without brackets.
-            if ip.is_none()
-                && value.bytes().filter(|b| *b == b':').count() == 8
-                && let Some((address, _)) = value.rsplit_once(':')
-            {
-                ip = Ip::parse(address.as_bytes());
-            }
+            let (ip, _) = Ip::parse_with_port(value.as_bytes());
             if ip.is_some() {
                 self.address = Some((rank, ip));
             }
@@ -241,15 +234,6 @@ fn leading(text: &[u8]) -> Option<(Stamp, usize)> {
     if text.get(10) == Some(&b'.') && text[..10].iter().all(u8::is_ascii_digit) {
         let end = memchr::memchr(b' ', text)?;
         return clock::epoch(&text[..end.min(17)]).map(|t| (Stamp::Absolute(t), end));
-    }
-    // `28-Nov-2026 15:26:27.498`, as named writes it.
-    if text.get(2) == Some(&b'-') && text.get(6) == Some(&b'-') && text.get(11) == Some(&b' ') {
-        let mut turned = [b' '; 20];
-        let parts = [text.get(3..6)?, b" ", text.get(..2)?, b" ", text.get(7..11)?, b" ", text.get(12..20)?];
-        for (to, from) in turned.iter_mut().zip(parts.iter().flat_map(|p| p.iter())) {
-            *to = *from;
-        }
-        return clock::bsd(&turned).map(|(stamp, _)| (stamp, 20));
     }
     // The colon between day and hour is NetScaler's.
     let mut spaced = [0u8; 19];
@@ -351,19 +335,6 @@ fn words(text: &[u8], found: &mut Found) {
                 found.address = Some((99, ip));
             }
         }
-    }
-    // No word says what it is: the first address of the text, in brackets or not, with a port behind `#` or `:`.
-    if found.address.is_none() {
-        found.address = text
-            .split(|b| matches!(b, b' ' | b'<' | b'>' | b'[' | b']' | b','))
-            .take(64)
-            .map(|word| {
-                let word = word.split(|b| *b == b'#').next().unwrap_or_default();
-                let word = word.strip_suffix(b".").or_else(|| word.strip_suffix(b":")).unwrap_or(word);
-                Ip::parse_with_port(word).0
-            })
-            .find(|ip| ip.is_some())
-            .map(|ip| (100, ip));
     }
     for (marker, end) in [
         (&b"User <"[..], &b">"[..]),
@@ -501,16 +472,6 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                     text = kv::word(rest).1;
                 }
             }
-            // Rows without names for their columns: the first number that is a time of our days.
-            if header.is_none() && found.time.is_none() {
-                found.time = text
-                    .split(|b| *b == b' ')
-                    .take(40)
-                    .filter(|w| w.len() == 10 && w.starts_with(b"1") && w.iter().all(u8::is_ascii_digit))
-                    .find_map(clock::epoch)
-                    .filter(|t| t.unix() > 1_200_000_000)
-                    .map(|t| (99, t));
-            }
             peer(text, &mut found);
             identity(text, &mut found);
             words(text, &mut found);
@@ -534,38 +495,4 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         .host(r.host())
         .observer(r.host())
         .done()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::decode::clock::Clock;
-    use portreeve_model::SymbolTable;
-    use portreeve_model::intern::Interner;
-
-    /// Address and time that a line gives.
-    fn told(line: &str) -> (String, i64) {
-        let clock = Clock::utc().keeping_untimed();
-        let record = Record::bare(line.as_bytes(), &clock);
-        let (mut names, mut events) = (Interner::new(SymbolTable::new()), Vec::new());
-        read(&record, &mut Emit::new(&mut names, &mut events, &PLAIN, &record));
-        events.first().map_or((String::new(), 0), |e| (e.src_ip.to_string(), e.time.unix()))
-    }
-
-    #[test]
-    fn addresses_that_no_word_announces() {
-        let address = |line: &str| told(line).0;
-        assert_eq!(address("<133121> <77> <mm-1 192.0.2.5> make_response"), "192.0.2.5");
-        assert_eq!(address("client @0x7f 192.0.2.6#4711 (a.example): query: a.example"), "192.0.2.6");
-        assert_eq!(address("clock set from server at 192.0.2.7. Done"), "192.0.2.7");
-        assert_eq!(address("version 1.2.3 of 5"), "");
-        assert_eq!(address("src=2001:db8:0:0:0:0:0:5:4711 dst=x"), "2001:db8::5");
-    }
-
-    #[test]
-    fn times_of_rows_without_names() {
-        let row = "2 123456789010 eni-01 192.0.2.5 10.0.0.5 51234 22 6 1 40 1772528400 1772528460 REJECT OK";
-        assert_eq!(told(row), ("192.0.2.5".to_owned(), 1_772_528_400));
-        assert_eq!(told("28-Nov-2026 15:26:27.498 client 192.0.2.6#4711: query").1, 1_795_879_587);
-    }
 }
