@@ -542,7 +542,7 @@ fn attack(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
             .at(m.time(r))
             .service(Service::Wired)
             .mac(if m.is(b"ARP") { m.after(b" by hw: ", b" ") } else { m.mac() })
-            .tunnel_ip(claimed(m.text))
+            .source_ip(claimed(m.text))
             .vlan(vlan(m.text))
             .observer(m.host(r))
             .detail(interface(m))
