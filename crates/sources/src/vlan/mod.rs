@@ -1,5 +1,8 @@
 //! Log sources of the playbook's row "vlan". Each is one file here and one folder of fixtures.
 
+use crate::source::Source;
+
+pub mod aruba;
 pub mod cisco_ios;
 pub mod cisco_wlc;
 pub mod dnsmasq;
@@ -7,11 +10,13 @@ pub mod infoblox;
 pub mod isc_dhcp;
 pub mod juniper_ex;
 pub mod kea_dhcp;
+pub mod meraki;
 pub mod windows_dhcp;
 
 use crate::source::Source;
 
 pub static SOURCES: &[&Source] = &[
+    &aruba::SOURCE,
     &cisco_ios::SOURCE,
     &cisco_wlc::SOURCE,
     &dnsmasq::SOURCE,
@@ -19,5 +24,6 @@ pub static SOURCES: &[&Source] = &[
     &isc_dhcp::SOURCE,
     &juniper_ex::SOURCE,
     &kea_dhcp::SOURCE,
+    &meraki::SOURCE,
     &windows_dhcp::SOURCE,
 ];
