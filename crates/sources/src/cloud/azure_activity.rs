@@ -30,7 +30,7 @@ pub static SOURCE: Source = Source {
     enable: "a diagnostic setting of each subscription with Administrative and Security; of each key vault with AuditEvent; \
              of each Bastion with BastionAuditLogs",
     general: false,
-    marks: &["\"operationName\"", "\"OperationNameValue\""],
+    marks: &["\"operationName\"", "\"OperationNameValue\"", "MICROSOFT.KEYVAULT"],
     reader: Reader::Code {
         claim: |r| {
             if r.shape != Shape::Json {
@@ -41,7 +41,9 @@ pub static SOURCE: Source = Source {
                 return has(b"\"ActivityStatusValue\"") || has(b"\"CategoryValue\"");
             }
             if !has(b"\"operationName\"") {
-                return false;
+                return has(b"\"ResourceProvider\"")
+                    && has(b"\"MICROSOFT.KEYVAULT\"")
+                    && has(b"\"OperationName\"");
             }
             if has(b"\"eventTimestamp\"") && has(b"\"eventDataId\"") {
                 return true;
@@ -74,7 +76,7 @@ fn category(body: &[u8]) -> Option<&[u8]> {
     (vault || ours.contains(&name)).then_some(name)
 }
 
-const N: usize = 48;
+const N: usize = 58;
 static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
         "time",
@@ -125,6 +127,17 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
         "properties.requestbody",
         "properties.responseBody",
         "identity.UserPrincipalName",
+        // AzureDiagnostics, where Key Vault writes into the table of many.
+        "OperationName",
+        "Category",
+        "CallerIPAddress",
+        "httpStatusCode_d",
+        "identity_claim_http_schemas_xmlsoap_org_ws_2005_05_identity_claims_upn_s",
+        "identity_claim_upn_s",
+        "identity_claim_appid_g",
+        "id_s",
+        "clientInfo_s",
+        "identity_claim_unique_name_s",
     ])
 });
 
@@ -138,7 +151,7 @@ fn first<'a>(v: &Values<'a>, of: &[usize]) -> Value<'a> {
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Ok(v) = PATHS.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
     let at = utc(first(&v, &[0, 1, 2]).bytes()).or_else(|| r.header_time());
-    match first(&v, &[6, 7, 8]).bytes() {
+    match first(&v, &[6, 7, 8, 49]).bytes() {
         b"Administrative" => administrative(&v, at, out),
         b"Security" => alert(&v, at, out),
         b"BastionAuditLogs" => bastion(&v, at, out),
@@ -149,12 +162,12 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
 
 /// Who called: a name from the token, else an object's or application's id.
 fn user<'a>(v: &Values<'a>) -> Value<'a> {
-    let named = first(v, &[20, 21, 32, 33, 47]);
+    let named = first(v, &[20, 21, 32, 33, 47, 52, 53, 57]);
     if !named.bytes().is_empty() {
         return named;
     }
     let caller = first(v, &[15, 16]);
-    if caller.bytes().contains(&b'@') { caller } else { first(v, &[22, 23, 15, 16, 24, 25, 34]) }
+    if caller.bytes().contains(&b'@') { caller } else { first(v, &[22, 23, 15, 16, 24, 25, 34, 54]) }
 }
 
 /// What the token says about a second factor.
@@ -402,8 +415,8 @@ fn bastion(v: &Values<'_>, at: At, out: &mut Emit<'_>) -> Parsed {
 
 /// Secrets and keys.
 fn vault(v: &Values<'_>, at: At, out: &mut Emit<'_>) -> Parsed {
-    let operation = v[3].bytes();
-    let code = number(v[35].bytes());
+    let operation = first(v, &[3, 48]).bytes();
+    let code = number(first(v, &[35, 51]).bytes());
     // A client asks without a token first, and is told where to get one.
     if code == 401 || operation == b"Authentication" {
         return Parsed::Irrelevant(Kind::Pending);
@@ -427,9 +440,9 @@ fn vault(v: &Values<'_>, at: At, out: &mut Emit<'_>) -> Parsed {
     .at(at)
     .service(Service::CloudApi)
     .user(&user.text())
-    .source(v[12].bytes())
-    .client(&v[36].text())
-    .target(v[37].bytes())
+    .source(first(v, &[12, 50]).bytes())
+    .client(&first(v, &[36, 56]).text())
+    .target(first(v, &[37, 55]).bytes())
     .detail(operation)
     .change(change)
     .method(if person { Method::Token } else { Method::ServiceAccount })

@@ -33,6 +33,7 @@ pub static SOURCE: Source = Source {
         "hidden_user",
         "service_as_source",
         "identity_center",
+        "external_provider_is_not_root",
         "query_results",
         "digests_and_insights",
     ],
@@ -63,7 +64,7 @@ pub static SOURCE: Source = Source {
 /// When something happened.
 type At = Option<(EventTime, Certainty)>;
 
-const N: usize = 38;
+const N: usize = 39;
 static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
         "eventTime",
@@ -104,6 +105,7 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
         "resources",
         "additionalEventData",
         "CloudTrailEvent",
+        "responseElements",
     ])
 });
 

@@ -108,13 +108,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let name = tagged(v[28].nested());
     let host = if name.is_empty() { first([v[9], v[13], v[12]]).bytes() } else { name };
     let bucket = elements(v[16].nested())
-        .find_map(|b| {
-            b.nested()
-                .first()
-                .is_some()
-                .then(|| member(b.nested(), b"\"name\"").or_else(|| member(b.nested(), b"\"Name\"")))
-        })
-        .flatten()
+        .find_map(|b| member(b.nested(), b"\"name\"").or_else(|| member(b.nested(), b"\"Name\"")))
         .unwrap_or_default();
     let target = match first([v[11], v[15], v[29], v[22]]).bytes() {
         b"" => bucket,

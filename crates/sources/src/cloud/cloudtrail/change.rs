@@ -110,6 +110,8 @@ pub(super) fn of(name: &[u8], service: &[u8], v: &Values<'_>) -> Change {
         | b"CreateAccountAssignment"
         | b"AttachManagedPolicyToPermissionSet"
         | b"PutInlinePolicyToPermissionSet"
+        | b"PutPermissionsPolicy"
+        | b"AssociateProfile"
         | b"AssociateAccessPolicy" => Change::RoleGranted,
         b"DetachUserPolicy" | b"DetachRolePolicy" | b"DeleteAccountAssignment" => Change::RoleRemoved,
         b"UpdateAssumeRolePolicy"
@@ -121,11 +123,16 @@ pub(super) fn of(name: &[u8], service: &[u8], v: &Values<'_>) -> Change {
         | b"CreateTrustAnchor"
         | b"PutMfaDeviceManagementForDirectory"
         | b"UpdateMfaDeviceManagementForDirectory"
+        | b"CreateExternalIdPConfigurationForDirectory"
+        | b"UpdateExternalIdPConfigurationForDirectory"
+        | b"EnableExternalIdPConfigurationForDirectory"
+        | b"AssociateDirectory"
         | b"LeaveOrganization" => Change::PolicyChanged,
         b"DeactivateMFADevice" | b"DeleteMfaDeviceForUser" => Change::FactorRemoved,
         b"EnableMFADevice"
         | b"CompleteVirtualMfaDeviceRegistration"
-        | b"CompleteWebauthnDeviceRegistration" => Change::FactorEnrolled,
+        | b"CompleteWebauthnDeviceRegistration"
+        | b"CompleteWebAuthnDeviceRegistration" => Change::FactorEnrolled,
         b"StopLogging"
         | b"DeleteTrail"
         | b"PutEventSelectors"
