@@ -185,6 +185,10 @@ fn native(r: &Record<'_>, v: &[Value<'_>; N], cluster: &[u8], out: &mut Emit<'_>
 /// The oauth server of OpenShift: somebody logs in to the cluster.
 fn openshift(v: &[Value<'_>; N], at: Option<(EventTime, Certainty)>, out: &mut Emit<'_>) -> Parsed {
     let ok = v[23].is(b"allow");
+    if !ok && v[22].bytes().is_empty() {
+        // Nobody has named himself yet: the client is asked for a password.
+        return Parsed::Irrelevant(Kind::Pending);
+    }
     let chain: Vec<Ip> = elements(v[4].nested()).take(8).map(|e| Ip::parse(e.bytes())).collect();
     out.event(Act::Auth, if ok { Outcome::Success } else { Outcome::Failure })
         .at(at)
@@ -302,7 +306,9 @@ fn judge(q: &Request<'_>, out: &mut Emit<'_>) -> Parsed {
     } else {
         Method::Token
     };
-    let act = match (anonymous && denied, binds) {
+    // A token that is not or no longer valid belongs to nobody.
+    let refused = anonymous && denied || user.is_empty() && q.code == 401;
+    let act = match (refused, binds) {
         // Nobody in particular was turned away: an attempt, not a use.
         (true, _) => Act::Auth,
         (_, true) => Act::Account,
