@@ -219,7 +219,23 @@ fn administrative(v: &Values<'_>, at: At, out: &mut Emit<'_>) -> Parsed {
     }
     let denied = matches!(first(v, &[38, 39, 40]).bytes(), b"Forbidden" | b"Unauthorized" | b"403" | b"401")
         || find(&properties, b"AuthorizationFailed").is_some();
-    let target = named(resource.bytes());
+    let (mut target, mut detail) = (named(resource.bytes()), operation.bytes());
+    let opened;
+    match change {
+        Change::RoleGranted | Change::RoleRemoved => {
+            // Whom and what, where the answer is recorded.
+            target = value_of(&properties, b"principalId").unwrap_or(target);
+            detail = value_of(&properties, b"roleDefinitionId").map_or(detail, role);
+        }
+        Change::Exposed => {
+            let port = value_of(&properties, b"destinationPortRange").unwrap_or_default();
+            opened = super::opened(port, b"", port == b"*");
+            if !opened.is_empty() {
+                detail = &opened;
+            }
+        }
+        _ => {}
+    }
     out.event(act, if failed { Outcome::Failure } else { Outcome::Success })
         .at(at)
         .service(Service::CloudApi)
@@ -227,7 +243,7 @@ fn administrative(v: &Values<'_>, at: At, out: &mut Emit<'_>) -> Parsed {
         .source(first(v, &[12, 13, 14]).bytes())
         .target(target)
         .group(first(v, &[43, 44]).bytes())
-        .detail(operation.bytes())
+        .detail(detail)
         .change(change)
         .method(if person { Method::Token } else { Method::ServiceAccount })
         .mfa(if person { mfa(v) } else { Mfa::No })
@@ -239,6 +255,30 @@ fn administrative(v: &Values<'_>, at: At, out: &mut Emit<'_>) -> Parsed {
         .flag_if(shell, Flags::REMOTE_SHELL)
         .flag_if(lower.ends_with(b"elevateaccess/action"), Flags::PRIVILEGED)
         .done()
+}
+
+/// The text of a member in JSON that may stand as text inside of JSON, its quotes escaped or not.
+fn value_of<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let rest = text.get(find(text, name)? + name.len()..)?;
+    let from = rest.iter().position(|b| !matches!(b, b'\\' | b'"' | b':' | b' ')).filter(|n| *n > 2)?;
+    let rest = rest.get(from..)?;
+    let end = rest.iter().position(|b| matches!(b, b'\\' | b'"'))?;
+    rest.get(..end).filter(|v| !v.is_empty())
+}
+
+/// The built-in roles by their ids, which are the same in every tenant; else the id.
+fn role(path: &[u8]) -> &[u8] {
+    let id = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    match id.to_ascii_lowercase().as_slice() {
+        b"8e3af657-a8ff-443c-a75c-2fe8c4bcb635" => b"Owner",
+        b"b24988ac-6180-42a0-ab88-20f7382dd24c" => b"Contributor",
+        b"18d7d88d-d35e-4fb5-a5c3-7773c20a72d9" => b"User Access Administrator",
+        b"acdd72a7-3385-48ef-bd42-f606fba81ae7" => b"Reader",
+        b"9980e02c-c2be-4d73-94e8-173b1dc7cf3c" => b"Virtual Machine Contributor",
+        b"1c0163c0-47e6-4577-8991-ea5c82e286e4" => b"Virtual Machine Administrator Login",
+        b"00482a5a-887f-4fb3-b363-3b7fe8e74483" => b"Key Vault Administrator",
+        _ => id,
+    }
 }
 
 /// What stands behind the last slash of a resource's id; of an extension or command the machine that runs it.

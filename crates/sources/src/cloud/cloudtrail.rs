@@ -27,7 +27,7 @@ pub static SOURCE: Source = Source {
     title: "AWS CloudTrail",
     row: Row::Cloud,
     gives: &[Act::Auth, Act::Mfa, Act::SessionEnd, Act::Api, Act::Account, Act::Config],
-    lacks: &[Field::TunnelIp, Field::Device],
+    lacks: &[Field::TunnelIp, Field::Device, Field::Host, Field::Bytes],
     traps: &[
         "mfa_used_no_under_saml",
         "hidden_user",
@@ -171,6 +171,12 @@ fn call(v: &Values<'_>, at: At, user: &[u8], name: &[u8], service: &[u8], out: &
     };
     let target = change::target(name, v, shell);
     let right = if v[23].is_missing() { Value::Text(name) } else { v[23] };
+    let opened = if change == Change::Exposed { change::opened(v) } else { Vec::new() };
+    let detail = match act {
+        Act::Account => right.bytes(),
+        Act::Config if !opened.is_empty() => &opened,
+        _ => name,
+    };
     let outcome = if failed { Outcome::Failure } else { Outcome::Success };
     let method = match v[13].bytes() {
         k if k.starts_with(b"AKIA") => Method::AccessKey,
@@ -192,7 +198,7 @@ fn call(v: &Values<'_>, at: At, user: &[u8], name: &[u8], service: &[u8], out: &
         .sid(v[13].bytes())
         .client(&v[4].text())
         .group(v[8].bytes())
-        .detail(if act == Act::Account { right.bytes() } else { name })
+        .detail(detail)
         .target(&target)
         .change(change)
         .method(method)

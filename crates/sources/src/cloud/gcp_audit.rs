@@ -252,7 +252,9 @@ fn api(call: &Call<'_>, out: &mut Emit<'_>) -> Parsed {
     };
     let account = call.user.ends_with(b".gserviceaccount.com");
     let target: &[u8] = if change.target.is_empty() { call.resource() } else { change.target };
-    let detail: &[u8] = if change.detail.is_empty() { call.method } else { change.detail };
+    let opened = super::opened(change.port, b"", false);
+    let detail =
+        [change.detail, &opened, call.method].into_iter().find(|d| !d.is_empty()).unwrap_or_default();
     call.event(out, act)
         .service(Service::CloudApi)
         .sid(v[20].bytes().rsplit(|b| *b == b'/').next().unwrap_or_default())

@@ -25,7 +25,7 @@ pub static SOURCE: Source = Source {
     title: "Kubernetes audit",
     row: Row::Kubernetes,
     gives: &[Act::Auth, Act::Api, Act::Account],
-    lacks: &[Field::TunnelIp, Field::Device, Field::SessionEnd],
+    lacks: &[Field::TunnelIp, Field::Device, Field::SessionId, Field::SessionEnd, Field::Host, Field::Bytes],
     traps: &[
         "exec_as_get",
         "stages_count_once",
