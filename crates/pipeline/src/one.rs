@@ -119,23 +119,26 @@ impl One {
         }
         let from = events.len();
         let mut scratch = std::mem::take(&mut self.scratch);
-        let record = frame::frame(raw.bytes, raw.at, clock, &mut scratch);
-        let (mut source, mut parsed) = self.parse(&record, names, events);
-        let fragment = match parsed {
-            Parsed::Fragment(fragment) => source.and_then(|source| match &mut self.pieces {
-                Some(pieces) => {
-                    pieces.push(Piece { source, fragment, bytes: record.raw.to_vec(), at: raw.at });
-                    None
-                }
-                None => self.joiner.take(source, fragment, record.raw, raw.at),
-            }),
-            _ => None,
+        let mut most = u8::MAX;
+        let (mut source, parsed, fragment) = loop {
+            let record = frame::within(raw.bytes, raw.at, clock, &mut scratch, most);
+            let (source, parsed) = self.parse(&record, names, events);
+            let fragment = match parsed {
+                Parsed::Fragment(fragment) => source.and_then(|source| match &mut self.pieces {
+                    Some(pieces) => {
+                        pieces.push(Piece { source, fragment, bytes: record.raw.to_vec(), at: raw.at });
+                        None
+                    }
+                    None => self.joiner.take(source, fragment, record.raw, raw.at),
+                }),
+                _ => None,
+            };
+            // What was inside an envelope and is nobody's may be somebody's with it.
+            if parsed != Parsed::NotMine || record.depth == 0 {
+                break (source, parsed, fragment);
+            }
+            most = record.depth - 1;
         };
-        // What was inside an envelope and is nobody's may be somebody's as a whole.
-        if parsed == Parsed::NotMine && raw.bytes.trim_ascii().first() == Some(&b'{') {
-            let whole = frame::bare(raw.bytes, raw.at, clock);
-            (source, parsed) = self.parse(&whole, names, events);
-        }
         if parsed == Parsed::NotMine {
             self.account.sample(raw.at.line, raw.bytes);
             source = None;

@@ -69,7 +69,7 @@ pub fn parse(
             let mut one = One::new(options.catalog, options.source);
             let at = portreeve_model::RawRef { line: number, ..Default::default() };
             one.record(
-                RawRecord { bytes: line.trim_ascii(), at, too_long: false },
+                RawRecord { bytes: line.trim_ascii(), shown: &line, at, too_long: false },
                 &clock,
                 &mut interner,
                 &mut events,
@@ -79,7 +79,7 @@ pub fn parse(
             if events.is_empty() && options.source.is_none() {
                 one = One::new(options.catalog, Some(&portreeve_sources::PLAIN));
                 one.record(
-                    RawRecord { bytes: line.trim_ascii(), at, too_long: false },
+                    RawRecord { bytes: line.trim_ascii(), shown: &line, at, too_long: false },
                     &clock,
                     &mut interner,
                     &mut events,

@@ -218,7 +218,8 @@ impl<'w> Worker<'w> {
         let mut back = Back { slot: batch.slot.clone(), number: batch.number, part: Part::default() };
         let mut one = One::part(self.catalog, self.only);
         for (bytes, at, too_long) in batch.records() {
-            one.record(RawRecord { bytes, at, too_long }, &batch.clock, &mut self.names, &mut self.events);
+            let raw = RawRecord { bytes, shown: bytes, at, too_long };
+            one.record(raw, &batch.clock, &mut self.names, &mut self.events);
             self.keep();
         }
         back.part = one.into_part();

@@ -24,21 +24,16 @@ pub struct Part {
 /// Explains one line, step by step.
 pub fn explain(catalog: &'static Catalog, line: &[u8], clock: &Clock) -> Vec<Part> {
     let mut scratch = Vec::new();
-    let framed = frame::frame(line, RawRef::default(), clock, &mut scratch);
-    let mut parts = vec![envelope(line, &framed)];
-    let (mut record, mut asked) = (framed, Vec::new());
-    asked.extend(catalog.asked(&record));
-    if !asked.iter().any(|(_, claims)| *claims) && line.trim_ascii().first() == Some(&b'{') {
-        let whole = frame::bare(line, RawRef::default(), clock);
-        let of_whole = catalog.asked(&whole);
-        if of_whole.iter().any(|(_, claims)| *claims) {
-            (record, asked) = (whole, of_whole);
-            parts = vec![Part {
-                title: "envelope",
-                lines: vec![("none".to_owned(), "the object is the record itself".to_owned())],
-            }];
-        }
-    }
+    // As the pipeline does: what nobody claims without its envelopes may be somebody's with them.
+    let mut deepest = None;
+    let most = frame::level(line, clock, &mut scratch, &mut |record| {
+        let claimed = catalog.asked(record).iter().any(|(_, claims)| *claims);
+        deepest.get_or_insert(claimed);
+        claimed
+    });
+    let record = frame::within(line, RawRef::default(), clock, &mut scratch, most);
+    let asked = catalog.asked(&record);
+    let mut parts = vec![envelope(&record, deepest == Some(false) && most != u8::MAX)];
     parts.push(header(&record));
     parts.push(recognised(&asked));
     parts.push(Part { title: "split", lines: split(&record) });
@@ -71,17 +66,22 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn envelope(line: &[u8], record: &Record<'_>) -> Part {
+fn envelope(record: &Record<'_>, kept: bool) -> Part {
     let mut lines = Vec::new();
-    if record.raw == line.trim_ascii() {
-        lines.push(("none".to_owned(), "the line is the record".to_owned()));
-    } else {
-        lines.push(("record inside".to_owned(), text(record.raw)));
-        if !record.outer_host.is_empty() {
-            lines.push(("host".to_owned(), text(record.outer_host)));
-        }
-        if let Some(time) = record.outer_time {
-            lines.push(("time".to_owned(), time.to_string()));
+    match (record.depth, kept) {
+        (0, true) => lines.push(("none".to_owned(), "the object is the record itself".to_owned())),
+        (0, false) => lines.push(("none".to_owned(), "the line is the record".to_owned())),
+        (depth, _) => {
+            if depth > 1 {
+                lines.push(("envelopes".to_owned(), depth.to_string()));
+            }
+            lines.push(("record inside".to_owned(), text(record.raw)));
+            if !record.outer_host.is_empty() {
+                lines.push(("host".to_owned(), text(record.outer_host)));
+            }
+            if let Some(time) = record.outer_time {
+                lines.push(("time".to_owned(), time.to_string()));
+            }
         }
     }
     Part { title: "envelope", lines }
@@ -291,7 +291,7 @@ mod tests {
             "recognised/openssh: OpenSSH server",
             "event/user: anna",
             "event/source_ip: 192.0.2.1",
-            "unknown/mfa: this product never tells it",
+            "unknown/device: this product never tells it",
             "fate/understood",
         ] {
             assert!(text.contains(wanted), "{wanted} in:\n{text}");

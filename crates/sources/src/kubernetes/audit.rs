@@ -195,7 +195,7 @@ fn openshift(v: &[Value<'_>; N], at: Option<(EventTime, Certainty)>, out: &mut E
     let chain: Vec<Ip> = elements(v[4].nested()).take(8).map(|e| Ip::parse(e.bytes())).collect();
     out.event(Act::Auth, if ok { Outcome::Success } else { Outcome::Failure })
         .at(at)
-        .known_as(v[19].bytes())
+        .identity(v[19].bytes())
         .service(Service::Kubernetes)
         .user(&v[22].text())
         .source_ip(trusted(&chain))
@@ -322,7 +322,7 @@ fn judge(q: &Request<'_>, out: &mut Emit<'_>) -> Parsed {
     let person = if session.is_empty() { user } else { session };
     out.event(act, outcome)
         .at(q.at)
-        .known_as(q.id)
+        .identity(q.id)
         .service(Service::Kubernetes)
         .user(if anonymous { b"system:anonymous" } else { person })
         .source_ip(source)

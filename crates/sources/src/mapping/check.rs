@@ -50,11 +50,8 @@ fn told(source: &Source, mapping: &Mapping, line: &[u8]) -> String {
         .near(EventTime::from_civil(2026, 1, 1, 0, 0, 0, 0), EventTime::from_civil(2026, 12, 31, 0, 0, 0, 0));
     let names = SymbolTable::new();
     let (mut interner, mut events, mut scratch) = (Interner::new(names.clone()), Vec::new(), Vec::new());
-    let mut record = frame::frame(line, RawRef::default(), &clock, &mut scratch);
-    if !mapping.claims(&record) {
-        // As the pipeline does: what an envelope holds is nobody's, so the envelope is the record.
-        record = frame::bare(line, RawRef::default(), &clock);
-    }
+    let level = frame::level(line, &clock, &mut scratch, &mut |r| mapping.claims(r));
+    let record = frame::within(line, RawRef::default(), &clock, &mut scratch, level);
     if !mapping.claims(&record) {
         return "(not mine)".to_owned();
     }

@@ -4,7 +4,7 @@ use crate::fixtures::{entries, folders, root};
 use portreeve_model::RawRef;
 use portreeve_sources::decode::clock::Clock;
 use portreeve_sources::decode::frame;
-use portreeve_sources::{Clash, MAPPINGS, Reader, Recogniser, SOURCES, all, mapping};
+use portreeve_sources::{Clash, MAPPINGS, Reader, Recogniser, Record, SOURCES, all, mapping};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -63,10 +63,9 @@ fn sources_without_code() {
         assert!(failed.is_empty(), "content/sources/{path}: {failed:#?}");
         for line in mapping::test_lines(source) {
             let (mut recogniser, mut scratch) = (Recogniser::default(), Vec::new());
-            let mut record = frame::frame(line.as_bytes(), RawRef::default(), &clock, &mut scratch);
-            if !all().any(|s| s.claims(&record)) {
-                record = frame::bare(line.as_bytes(), RawRef::default(), &clock);
-            }
+            let mut claimed = |r: &Record<'_>| all().any(|s| s.claims(r));
+            let level = frame::level(line.as_bytes(), &clock, &mut scratch, &mut claimed);
+            let record = frame::within(line.as_bytes(), RawRef::default(), &clock, &mut scratch, level);
             let found = recogniser.recognise(&record).map(|s| s.name);
             let clashes: BTreeSet<Clash> = recogniser.clashes();
             let taken = found == Some(source.name) && clashes.is_empty();
