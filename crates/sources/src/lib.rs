@@ -15,6 +15,7 @@ pub mod explain;
 pub mod firewall;
 pub mod kubernetes;
 pub mod mapping;
+mod normal;
 pub mod notation;
 pub mod own;
 pub mod page;
