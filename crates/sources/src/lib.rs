@@ -13,6 +13,8 @@ mod emit;
 pub mod endpoint;
 pub mod explain;
 pub mod firewall;
+mod flows;
+mod ios;
 pub mod kubernetes;
 pub mod mapping;
 mod normal;

@@ -195,7 +195,7 @@ pub struct Fragment {
     pub key: u64,
     /// Position of this piece, from 0.
     pub part: u32,
-    /// How many there are; 0 where the product does not say, then the last one is recognised by `last`.
+    /// How many there are; 0 where the product does not say: then piece 0 is the first, and `last` marks the last.
     pub parts: u32,
     pub last: bool,
 }

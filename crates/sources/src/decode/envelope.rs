@@ -7,6 +7,7 @@
 //! program apart from the message.
 
 use super::clock::{self, Clock, Stamp};
+use super::find::find;
 use super::json::{Value, elements, members};
 use super::{base64, rebuild};
 use portreeve_model::EventTime;
@@ -39,7 +40,7 @@ impl Inner<'_> {
 }
 
 /// First keys of products whose JSON is the record itself: nothing to look for, at no cost.
-const NATIVE: [&[u8]; 11] = [
+const NATIVE: [&[u8]; 15] = [
     b"eventVersion",
     b"kind",
     b"apiVersion",
@@ -51,6 +52,10 @@ const NATIVE: [&[u8]; 11] = [
     b"CreationTime",
     b"awsRegion",
     b"event_type",
+    b"uuid",
+    b"asctime",
+    b"_path",
+    b"@stream",
 ];
 
 /// Names under which a raw record stands, the surest first.
@@ -246,7 +251,8 @@ impl<'a> Seen<'a> {
 /// The record inside, if the object is an envelope.
 pub(crate) fn open(object: &[u8]) -> Option<Inner<'_>> {
     let first = first_key(object)?;
-    if NATIVE.contains(&first) {
+    // Zeek's notices have a `msg`, and nothing before it that names them.
+    if NATIVE.contains(&first) || (first == b"ts" && find(object, b"\"suppress_for\"").is_some()) {
         return None;
     }
     let s = Seen::of(object);
@@ -539,6 +545,10 @@ mod tests {
         for native in [
             r#"{"@timestamp":"2026-01-01T00:00:00Z","winlog":{"event_id":4624},"message":"An account"}"#,
             r#"{"eventVersion":"1.08","message":"x"}"#,
+            r#"{"uuid":"1","auditCode":"IDP1","message":"add-user"}"#,
+            r#"{"asctime":"2026-01-01 00:00:00,1","message":"x"}"#,
+            r#"{"_path":"notice","ts":1.5,"msg":"x"}"#,
+            r#"{"ts":1.5,"note":"SSH::x","msg":"y","suppress_for":3600.0}"#,
             r#"{"uuid":"1","eventType":"user.session.start","message":"x"}"#,
             r#"{"protoPayload":{"a":1},"message":"x"}"#,
             r#"{"a":1}"#,
