@@ -102,7 +102,6 @@ struct Seen<'a> {
     programs: [Value<'a>; 3],
     pid: Value<'a>,
     origin: Value<'a>,
-    kind: Value<'a>,
     event_data: Value<'a>,
     has: u32,
 }
@@ -116,10 +115,9 @@ const PREVIEW: u32 = 1 << 5;
 const SOURCETYPE: u32 = 1 << 6;
 const VENDOR: u32 = 1 << 7;
 const PRODUCT: u32 = 1 << 8;
-const SIGN_IN: u32 = 1 << 9;
-const DELIVERY: u32 = 1 << 10;
-const CHANNEL: u32 = 1 << 11;
-const PROTO_PAYLOAD: u32 = 1 << 12;
+const DELIVERY: u32 = 1 << 9;
+const CHANNEL: u32 = 1 << 10;
+const PROTO_PAYLOAD: u32 = 1 << 11;
 
 impl<'a> Seen<'a> {
     fn of(object: &'a [u8]) -> Seen<'a> {
@@ -195,7 +193,6 @@ impl<'a> Seen<'a> {
                 b"EventData" | b"ParameterXml" if s.event_data.is_missing() => s.event_data = value,
                 b"pid" | b"PID" | b"_PID" | b"SYSLOG_PID" | b"procid" | b"ProcessID" => s.pid = value,
                 b"source" => s.origin = value,
-                b"Type" => s.kind = value,
                 b"winlog" => s.has |= WINLOG,
                 b"EventID" => s.has |= EVENT_ID,
                 b"eventType" => s.has |= EVENT_TYPE,
@@ -205,7 +202,6 @@ impl<'a> Seen<'a> {
                 b"sourcetype" => s.has |= SOURCETYPE,
                 b"DeviceVendor" => s.has |= VENDOR,
                 b"DeviceProduct" => s.has |= PRODUCT,
-                b"AppDisplayName" | b"ResultType" | b"AADOperationType" => s.has |= SIGN_IN,
                 b"recordId" | b"approximateArrivalTimestamp" | b"messageId" | b"subscription" => {
                     s.has |= DELIVERY
                 }
@@ -296,11 +292,6 @@ pub(crate) fn open(object: &[u8]) -> Option<Inner<'_>> {
     }
     if s.has(EVENT_ID | CHANNEL) && !s.event_data.is_missing() {
         return rebuild::windows(object).map(|row| s.around(Cow::Owned(row)));
-    }
-    if s.has(SIGN_IN)
-        && let Some(row) = rebuild::entra(object, s.kind.bytes())
-    {
-        return Some(s.around(Cow::Owned(row)));
     }
     let win = if s.win.is_missing() { member(s.data, b"win") } else { s.win };
     if !win.nested().is_empty() {
@@ -620,10 +611,6 @@ mod tests {
             Some(r#"{"TimeGenerated":"t","EventID":"4624","Channel":"Security","a":"b"}"#)
         );
         assert_eq!(raw(r#"{"TimeGenerated":"t","EventID":"4624","Account":"a\\b"}"#), None);
-        assert!(
-            raw(r#"{"TimeGenerated":"t","ResultType":"0","Type":"SigninLogs"}"#)
-                .is_some_and(|r| r.starts_with(r#"{"category":"SignInLogs""#))
-        );
         assert_eq!(raw(r#"{"TimeGenerated":"t","RawData":"x"}"#).as_deref(), Some("x"));
         assert_eq!(raw(r#"{"CreationDate":"t","AuditData":"{\"Id\":1}"}"#).as_deref(), Some(r#"{"Id":1}"#));
     }

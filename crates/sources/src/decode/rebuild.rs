@@ -1,10 +1,10 @@
 //! Rows of a SIEM that took a record apart, put together again in the form that the product's parser reads: CEF from
-//! CommonSecurityLog, Windows events from WindowsEvent, Event and Wazuh, sign-ins of Entra from Log Analytics.
+//! CommonSecurityLog, Windows events from WindowsEvent, Event and Wazuh.
 //!
 //! Read from: Azure Monitor's table reference, "CEF and CommonSecurityLog field mapping", Wazuh's Windows event channel.
 
 use super::find::find;
-use super::json::{self, Value, elements, members};
+use super::json::{Value, members};
 use super::table::escape;
 
 /// Columns of CommonSecurityLog and their keys in the CEF extension.
@@ -333,76 +333,6 @@ pub(crate) fn wazuh(win: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// A row of SigninLogs, its relatives, or AuditLogs, in the form in which Entra delivers it.
-pub(crate) fn entra(row: &[u8], table: &[u8]) -> Option<Vec<u8>> {
-    let category: &[u8] = match table {
-        b"SigninLogs" => b"SignInLogs",
-        b"AADNonInteractiveUserSignInLogs" => b"NonInteractiveUserSignInLogs",
-        b"AADServicePrincipalSignInLogs" => b"ServicePrincipalSignInLogs",
-        b"AADManagedIdentitySignInLogs" => b"ManagedIdentitySignInLogs",
-        b"AuditLogs" => b"AuditLogs",
-        _ => return None,
-    };
-    let mut out = b"{".to_vec();
-    put(b"category", category, &mut out);
-    let mut properties = Vec::new();
-    for (key, value) in members(row) {
-        let text = value.text();
-        let outer: &[u8] = match key {
-            b"TimeGenerated" => b"time",
-            b"ResultType" => b"resultType",
-            b"OperationName" => b"operationName",
-            b"Identity" => b"identity",
-            b"IPAddress" => b"callerIpAddress",
-            b"ResourceId" | b"_ResourceId" => b"resourceId",
-            _ => b"",
-        };
-        if !outer.is_empty() {
-            put(outer, &text, &mut out);
-        }
-        let name: Vec<u8> = match key {
-            b"IPAddress" => b"ipAddress".to_vec(),
-            b"LocationDetails" => b"location".to_vec(),
-            // The country alone; the details say more.
-            b"Location" | b"Type" | b"TenantId" => continue,
-            key => {
-                let mut name = key.to_vec();
-                if let Some(b) = name.first_mut() {
-                    b.make_ascii_lowercase();
-                }
-                name
-            }
-        };
-        properties.extend_from_slice(if properties.is_empty() { b"\"" } else { b",\"" });
-        escape(&name, &mut properties);
-        properties.extend_from_slice(b"\":");
-        // Dynamic columns are text in a CSV and in an answer of the API.
-        let inner = json::unescape(value.bytes());
-        if !value.nested().is_empty() {
-            properties.extend_from_slice(value.nested());
-        } else if matches!(value, Value::Bare(_)) {
-            properties.extend_from_slice(value.bytes());
-        } else if whole_json(&inner) {
-            properties.extend_from_slice(&inner);
-        } else {
-            properties.push(b'"');
-            escape(&text, &mut properties);
-            properties.push(b'"');
-        }
-    }
-    out.extend_from_slice(b",\"properties\":{");
-    out.extend_from_slice(&properties);
-    out.extend_from_slice(b"}}");
-    Some(out)
-}
-
-/// Is this text one JSON object or array, so that it can stand in another?
-fn whole_json(text: &[u8]) -> bool {
-    let wrapped = [&b"["[..], text, b"]"].concat();
-    let mut all = elements(&wrapped);
-    matches!((all.next(), all.next()), (Some(Value::Nested(inner)), None) if inner.len() == text.len())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -438,22 +368,6 @@ mod tests {
         assert_eq!(
             text(wazuh(win)),
             r#"{"@timestamp":"2026-01-01T00:00:00Z","winlog":{"event_id":"4624","channel":"Security","computer_name":"a","provider_name":"","event_data":{"TargetUserName":"anna","IpAddress":"192.0.2.1"}}}"#
-        );
-    }
-
-    #[test]
-    fn sign_ins() {
-        let row = br#"{"TimeGenerated":"2026-01-01T00:00:00Z","ResultType":"0","UserPrincipalName":"anna@a.example","IPAddress":"192.0.2.1","Status":"{\"errorCode\":0}","IsInteractive":true,"LocationDetails":{"city":"x"},"Type":"SigninLogs"}"#;
-        assert_eq!(
-            text(entra(row, b"SigninLogs")),
-            r#"{"category":"SignInLogs","time":"2026-01-01T00:00:00Z","resultType":"0","callerIpAddress":"192.0.2.1","properties":{"timeGenerated":"2026-01-01T00:00:00Z","resultType":"0","userPrincipalName":"anna@a.example","ipAddress":"192.0.2.1","status":{"errorCode":0},"isInteractive":true,"location":{"city":"x"}}}"#
-        );
-        assert_eq!(entra(row, b"Usage"), None);
-        assert!(
-            whole_json(b"{\"a\":[1]}")
-                && !whole_json(b"{\"a\":1}}")
-                && !whole_json(b"{\"a\":1},{}")
-                && !whole_json(b"{")
         );
     }
 }
