@@ -291,7 +291,7 @@ mod tests {
             "recognised/openssh: OpenSSH server",
             "event/user: anna",
             "event/source_ip: 192.0.2.1",
-            "unknown/mfa: this product never tells it",
+            "unknown/device: this product never tells it",
             "fate/understood",
         ] {
             assert!(text.contains(wanted), "{wanted} in:\n{text}");

@@ -2,6 +2,7 @@
 
 use crate::source::Source;
 
+pub mod adfs;
 pub mod cisco_ise;
 pub mod ecs;
 pub mod entra;
@@ -14,6 +15,7 @@ pub mod udm;
 pub mod windows_security;
 
 pub static SOURCES: &[&Source] = &[
+    &adfs::SOURCE,
     &cisco_ise::SOURCE,
     &ecs::SOURCE,
     &entra::SOURCE,

@@ -1,7 +1,7 @@
-//! Azure Activity log, Azure Bastion and Key Vault: calls to the management plane, rights, commands run on machines.
+//! Azure Activity log and Key Vault: calls to the management plane, rights, commands run on machines.
 //!
 //! Read from: Azure Monitor "Azure Activity Log event schema" (REST API; storage account and Event Hubs), table AzureActivity
-//! of Log Analytics, "Azure Key Vault logging", "Azure Bastion resource logs". Traps: an operation is told when it starts, is
+//! of Log Analytics, "Azure Key Vault logging". Traps: an operation is told when it starts, is
 //! accepted and ends; names are in capitals in one form and not in the others; the caller may be an object id; Key Vault
 //! answers the first call of every client with 401.
 
@@ -20,15 +20,13 @@ use std::sync::LazyLock;
 
 pub static SOURCE: Source = Source {
     name: "azure_activity",
-    title: "Azure Activity log, Bastion and Key Vault",
+    title: "Azure Activity log and Key Vault",
     row: Row::Cloud,
-    gives: &[Act::Auth, Act::SessionStart, Act::SessionEnd, Act::Account, Act::Config, Act::Api, Act::Alert],
+    gives: &[Act::Auth, Act::Account, Act::Config, Act::Api, Act::Alert],
     lacks: &[Field::TunnelIp, Field::Device, Field::Bytes],
     traps: &["started_and_ended", "key_vault_handshake", "log_analytics_rows"],
-    manual: "Azure Monitor: Azure Activity Log event schema; table AzureActivity; Azure Key Vault logging; Azure Bastion \
-             resource logs",
-    enable: "a diagnostic setting of each subscription with Administrative and Security; of each key vault with AuditEvent; \
-             of each Bastion with BastionAuditLogs",
+    manual: "Azure Monitor: Azure Activity Log event schema; table AzureActivity; Azure Key Vault logging",
+    enable: "a diagnostic setting of each subscription with Administrative and Security; of each key vault with AuditEvent",
     general: false,
     marks: &["\"operationName\"", "\"OperationNameValue\""],
     reader: Reader::Code {
@@ -67,7 +65,6 @@ fn category(body: &[u8]) -> Option<&[u8]> {
         b"Policy",
         b"Autoscale",
         b"ResourceHealth",
-        b"BastionAuditLogs",
     ];
     let vault = name == b"AuditEvent"
         && (find(body, b"MICROSOFT.KEYVAULT").or_else(|| find(body, b"Microsoft.KeyVault"))).is_some();
@@ -141,7 +138,6 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     match first(&v, &[6, 7, 8]).bytes() {
         b"Administrative" => administrative(&v, at, out),
         b"Security" => alert(&v, at, out),
-        b"BastionAuditLogs" => bastion(&v, at, out),
         b"AuditEvent" => vault(&v, at, out),
         _ => Parsed::Irrelevant(Kind::Housekeeping),
     }
@@ -348,55 +344,6 @@ fn alert(v: &Values<'_>, at: At, out: &mut Emit<'_>) -> Parsed {
         .target(&pick([p[5], p[6]]))
         .detail(&title.text())
         .severity(crate::endpoint::defender::severity(&pick([p[0], p[1]])))
-        .done()
-}
-
-static SESSION: LazyLock<Paths<13>> = LazyLock::new(|| {
-    Paths::new([
-        "userName",
-        "userEmail",
-        "clientIpAddress",
-        "clientPort",
-        "protocol",
-        "targetResourceId",
-        "targetVMIPAddress",
-        "tunnelId",
-        "message",
-        "duration",
-        "sessionEndTime",
-        "userAgent",
-        "sessionStartTime",
-    ])
-});
-
-/// A session through Azure Bastion.
-fn bastion(v: &Values<'_>, at: At, out: &mut Emit<'_>) -> Parsed {
-    let properties = first_text(v[29], v[30]);
-    let Ok(p) = SESSION.pick(&properties) else { return Parsed::Broken(Why::Malformed("properties")) };
-    let failed = find(p[8].bytes(), b"ailed").or_else(|| find(p[8].bytes(), b"enied")).is_some();
-    let ended = !p[10].bytes().is_empty() || number(p[9].bytes()) > 0;
-    let act = match (failed, ended) {
-        (true, _) => Act::Auth,
-        (false, true) => Act::SessionEnd,
-        (false, false) => Act::SessionStart,
-    };
-    let user = if p[1].bytes().is_empty() { p[0] } else { p[1] };
-    let gateway = v[17].bytes().rsplit(|b| *b == b'/').next().unwrap_or_default();
-    out.event(act, if failed { Outcome::Failure } else { Outcome::Success })
-        .at(at)
-        .service(Service::Bastion)
-        .user(&user.text())
-        .target(&p[0].text())
-        .source(p[2].bytes())
-        .source_port(u16::try_from(number(p[3].bytes())).unwrap_or(0))
-        .host(p[5].bytes().rsplit(|b| *b == b'/').next().unwrap_or_default())
-        .destination(p[6].bytes())
-        .sid(p[7].bytes())
-        .client(&p[11].text())
-        .observer(gateway)
-        .group(p[4].bytes())
-        .duration_s(u32::try_from(number(p[9].bytes())).unwrap_or(0))
-        .reason(if failed { Reason::Other } else { Reason::None })
         .done()
 }
 

@@ -193,7 +193,7 @@ impl<'a> Seen<'a> {
                 b"EventData" | b"ParameterXml" if s.event_data.is_missing() => s.event_data = value,
                 b"pid" | b"PID" | b"_PID" | b"SYSLOG_PID" | b"procid" | b"ProcessID" => s.pid = value,
                 b"source" => s.origin = value,
-                b"winlog" => s.has |= WINLOG,
+                b"winlog" | b"log_name" | b"winlog.event_id" | b"logid" => s.has |= WINLOG,
                 b"EventID" => s.has |= EVENT_ID,
                 b"eventType" => s.has |= EVENT_TYPE,
                 b"detail-type" => s.has |= DETAIL_TYPE,
@@ -290,7 +290,7 @@ pub(crate) fn open(object: &[u8]) -> Option<Inner<'_>> {
             Inner { program: Cow::default(), pid: Cow::default(), ..inner }
         });
     }
-    if s.has(EVENT_ID | CHANNEL) && !s.event_data.is_missing() {
+    if s.has(EVENT_ID | CHANNEL) && !(s.event_data.bytes().is_empty() && s.event_data.nested().is_empty()) {
         return rebuild::windows(object).map(|row| s.around(Cow::Owned(row)));
     }
     let win = if s.win.is_missing() { member(s.data, b"win") } else { s.win };
@@ -537,6 +537,8 @@ mod tests {
             r#"{"@timestamp":"2026-01-01T00:00:00Z","winlog":{"event_id":4624},"message":"An account"}"#,
             r#"{"eventVersion":"1.08","message":"x"}"#,
             r#"{"uuid":"1","auditCode":"IDP1","message":"add-user"}"#,
+            r#"{"log_name":"Security","event_id":4624,"message":"An account"}"#,
+            r#"{"devid":"FGT1","logid":"0101039426","msg":"SSL user failed"}"#,
             r#"{"asctime":"2026-01-01 00:00:00,1","message":"x"}"#,
             r#"{"_path":"notice","ts":1.5,"msg":"x"}"#,
             r#"{"ts":1.5,"note":"SSH::x","msg":"y","suppress_for":3600.0}"#,
@@ -611,6 +613,8 @@ mod tests {
             Some(r#"{"TimeGenerated":"t","EventID":"4624","Channel":"Security","a":"b"}"#)
         );
         assert_eq!(raw(r#"{"TimeGenerated":"t","EventID":"4624","Account":"a\\b"}"#), None);
+        // Entra's own source reads the rows of its tables.
+        assert_eq!(raw(r#"{"TimeGenerated":"t","ResultType":"0","Type":"SigninLogs"}"#), None);
         assert_eq!(raw(r#"{"TimeGenerated":"t","RawData":"x"}"#).as_deref(), Some("x"));
         assert_eq!(raw(r#"{"CreationDate":"t","AuditData":"{\"Id\":1}"}"#).as_deref(), Some(r#"{"Id":1}"#));
     }

@@ -45,7 +45,8 @@ pub static SOURCE: Source = Source {
     reader: Reader::Code {
         claim: |r| {
             let program = r.header.program;
-            program.starts_with(b"sshd")
+            // BIG-IP's audit of its own sshd is written in its name.
+            program.starts_with(b"sshd") && r.body.get(8) != Some(&b':')
                 || matches!(program, b"sftp-server" | b"internal-sftp")
                 || program.is_empty() && (untagged(r.body).is_some() || bare(r))
         },
