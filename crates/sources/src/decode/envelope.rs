@@ -260,6 +260,10 @@ pub(crate) fn open(object: &[u8]) -> Option<Inner<'_>> {
     if !s.source.nested().is_empty() {
         return s.nested(s.source);
     }
+    // Duo's authentication proxy: what it said is one field of its record.
+    if !s.raws[6].is_missing() && find(object, b"\"server_section\"").is_some() {
+        return None;
+    }
     if s.has(INDEX)
         && let Some(raw) = picked_fields(s.fields)
     {
@@ -764,5 +768,6 @@ mod tests {
             "",
             "2026-01-01T00:00:00Z",
         );
+        assert_eq!(raw(r#"{"msg":"Success.","server_section":"radius_server_auto"}"#), None);
     }
 }

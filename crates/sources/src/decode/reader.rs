@@ -3,7 +3,7 @@
 use super::block;
 use super::split::{self, Piece};
 use super::unpack::{self, Bounded, Container};
-use super::{table, wrapped};
+use super::{table, utmp, wrapped};
 use portreeve_model::RawRef;
 use std::io::{self, Read};
 
@@ -110,7 +110,9 @@ impl Walk<'_> {
     ) -> io::Result<()> {
         let (head, mut whole) = unpack::peek(from, LOOKED_AT)?;
         let container = unpack::recognise(&head);
-        if container != Container::Plain && container != Container::Evtx && depth >= self.limits.depth {
+        if !matches!(container, Container::Plain | Container::Evtx | Container::Utmp(_))
+            && depth >= self.limits.depth
+        {
             return Err(io::Error::other(format!(
                 "archives nested deeper than {}: not read",
                 self.limits.depth
@@ -120,6 +122,7 @@ impl Walk<'_> {
         match container {
             Container::Plain => self.text(&mut whole, &head, outcome),
             Container::Evtx => self.evtx(&mut whole, outcome),
+            Container::Utmp(layout) => self.utmp(&mut whole, layout, outcome),
             Container::Gzip => self.stream_inner(
                 Bounded::new(flate2::read::MultiGzDecoder::new(whole), size, limits),
                 name,
@@ -221,6 +224,18 @@ impl Walk<'_> {
             Layout::Table(kind) => table::read(&mut whole, kind, limit, &mut give),
             Layout::Block(kind) => block::read(&mut whole, kind, limit, &mut give),
         }
+    }
+
+    fn utmp(&mut self, whole: &mut dyn Read, layout: utmp::Layout, outcome: &mut Outcome) -> io::Result<()> {
+        let entry = u64::try_from(outcome.entries.len()).unwrap_or(0) << 48;
+        let input = self.input;
+        let (sink, stopped) = (&mut self.sink, &mut outcome.stopped);
+        utmp::read(whole, layout, &mut |bytes, line, offset| {
+            let at = RawRef { input, line, offset: entry | offset };
+            let on = sink(RawRecord { bytes, shown: bytes, at, too_long: false });
+            *stopped |= !on;
+            on
+        })
     }
 
     fn evtx(&mut self, whole: &mut dyn Read, outcome: &mut Outcome) -> io::Result<()> {

@@ -10,6 +10,7 @@ pub mod fortigate_traffic;
 pub mod gcp_vpc_flow;
 pub mod netfilter;
 pub mod pan_traffic;
+pub mod pfsense;
 pub mod suricata;
 pub mod windows_firewall;
 pub mod zeek;
