@@ -7,6 +7,7 @@ use portreeve_model::time::{Certainty, EventTime};
 
 pub mod adfs;
 pub mod cisco_ise;
+pub mod ecs;
 pub mod clearpass;
 pub mod duo;
 pub mod entra;
@@ -16,6 +17,7 @@ pub mod keycloak;
 pub mod linux_logins;
 pub mod m365;
 pub mod nps;
+pub mod ocsf;
 pub mod nps_extension;
 pub mod nps_file;
 pub mod okta;
@@ -24,12 +26,14 @@ pub mod pam;
 pub mod pingfederate;
 pub mod pingone;
 pub mod radius;
+pub mod udm;
 pub mod rsa_securid;
 pub mod windows_security;
 
 pub static SOURCES: &[&Source] = &[
     &adfs::SOURCE,
     &cisco_ise::SOURCE,
+    &ecs::SOURCE,
     &clearpass::SOURCE,
     &duo::SOURCE,
     &entra::SOURCE,
@@ -39,6 +43,7 @@ pub static SOURCES: &[&Source] = &[
     &linux_logins::SOURCE,
     &m365::SOURCE,
     &nps::SOURCE,
+    &ocsf::SOURCE,
     &nps_extension::SOURCE,
     &nps_file::SOURCE,
     &okta::SOURCE,
@@ -47,6 +52,7 @@ pub static SOURCES: &[&Source] = &[
     &pingfederate::SOURCE,
     &pingone::SOURCE,
     &radius::SOURCE,
+    &udm::SOURCE,
     &rsa_securid::SOURCE,
     &windows_security::SOURCE,
 ];
