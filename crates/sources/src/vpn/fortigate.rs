@@ -69,7 +69,9 @@ pub(crate) fn is_fortigate(r: &Record<'_>) -> bool {
 pub(crate) fn is_traffic(r: &Record<'_>) -> bool {
     let head = &r.body[..r.body.len().min(500)];
     match r.shape {
-        Shape::Text => find(head, b"type=\"traffic\"").or_else(|| find(head, b"type=traffic")).is_some(),
+        Shape::Text => {
+            [&b"type=\"traffic\""[..], b"type=traffic", b"|traffic:"].iter().any(|t| find(head, t).is_some())
+        }
         Shape::Json => {
             let head = &r.body[..r.body.len().min(2_000)];
             find(head, b"\"type\":\"traffic\"").or_else(|| find(head, b"\"type\": \"traffic\"")).is_some()
