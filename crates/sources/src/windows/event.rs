@@ -23,6 +23,7 @@ pub(crate) const MARKS: &[&str] = &[
     "\"Event\":{",
     "\"event_id\"",
     "\"eventID\"",
+    "\"RawXml\"",
     "MSWinEventLog",
     "EventCode=",
     "WinEvtLog",
@@ -31,7 +32,7 @@ pub(crate) const MARKS: &[&str] = &[
 ];
 
 /// Where each shape keeps a fact; the first that is there counts.
-const HEADS: [&str; 52] = [
+const HEADS: [&str; 57] = [
     // 0 number
     "winlog.event_id",
     "event_id",
@@ -91,6 +92,12 @@ const HEADS: [&str; 52] = [
     "EventData",
     // 51
     "@timestamp",
+    // 52 Azure diagnostics: the event as XML inside its row
+    "properties.EventId",
+    "properties.Channel",
+    "properties.ProviderName",
+    "properties.RawXml",
+    "time",
 ];
 const CHANNEL: usize = 7;
 const PROVIDER: usize = 16;
@@ -98,6 +105,7 @@ const COMPUTER: usize = 29;
 const TIME: usize = 37;
 const DATA: usize = 45;
 const SHIPPED: usize = 51;
+const DIAGNOSTICS: usize = 52;
 static HEAD: LazyLock<Paths<{ HEADS.len() }>> = LazyLock::new(|| Paths::new(HEADS));
 
 /// Which shape the event came in.
@@ -135,6 +143,7 @@ pub(crate) fn is_event(r: &Record<'_>) -> bool {
                 || find(r.body, b"\"event_id\"").is_some()
                     && (find(r.body, b"\"log_name\"").is_some() || find(r.body, b"\"winlog\"").is_some())
                 || find(r.body, b"\"eventID\"").is_some() && find(r.body, b"\"win\"").is_some()
+                || find(r.body, b"\"RawXml\"").is_some() && find(r.body, b"\"EventId\"").is_some()
         }
         Shape::Text => text::looks(r),
         _ => false,
@@ -197,6 +206,22 @@ impl<'a> WinEvent<'a> {
             v if v.is_missing() => None,
             v => u32::try_from(crate::decode::kv::number(v.bytes())).ok(),
         };
+        if let [id, channel, provider, raw, time] = v.get(DIAGNOSTICS..)?
+            && let (Some(id), false) = (id_of(id), raw.bytes().is_empty())
+        {
+            let xml = raw.text().into_owned();
+            let computer =
+                find_tag(&xml, b"Computer").and_then(|at| xml.get(at..)?.split(|b| *b == b'<').next());
+            return Some(WinEvent {
+                id,
+                channel: channel.text(),
+                provider: provider.text(),
+                computer: Cow::Owned(computer.unwrap_or_default().to_vec()),
+                stamp: time.bytes(),
+                shipped: b"",
+                body: Body::Row(b"{}", xml),
+            });
+        }
         let (shape, id) = v.get(..CHANNEL)?.iter().enumerate().find_map(|(n, v)| Some((n, id_of(v)?)))?;
         let first = |from: usize, to: usize| {
             v.get(from..to)
@@ -470,6 +495,7 @@ mod tests {
             r#"{"TimeGenerated":"3/4/2026, 5:06:07.000 AM","EventID":"4624","EventLog":"Security","Computer":"WEB01","EventData":"<EventData xmlns=\"x\"><Data Name=\"TargetUserName\">an&amp;na</Data><Data Name=\"LogonType\">3</Data></EventData>"}"#,
             r#"{"TimeGenerated":"2026-03-04T05:06:07Z","EventID":4624,"Channel":"Security","Computer":"WEB01","EventData":"{\"TargetUserName\":\"an&na\",\"LogonType\":\"3\"}"}"#,
             r#"{"TimeGenerated":"2026-03-04T05:06:07Z","EventID":4624,"Channel":"Security","Computer":"WEB01","EventData":{"TargetUserName":"an&na","LogonType":"3"}}"#,
+            r#"{"time":"2026-03-04T05:06:07Z","category":"WindowsEventLogsTable","properties":{"ProviderName":"Microsoft-Windows-Security-Auditing","EventId":4624,"Channel":"Security","Description":"An account","RawXml":"<Event xmlns='x'><System><EventID>4624</EventID><Computer>WEB01</Computer></System><EventData><Data Name='TargetUserName'>an&amp;na</Data><Data Name='LogonType'>3</Data></EventData></Event>"}}"#,
             r#"{"win":{"system":{"eventID":"4624","channel":"Security","computer":"WEB01","systemTime":"2026-03-04T05:06:07.0000000Z"},"eventdata":{"targetUserName":"an&na","logonType":"3"}}}"#,
         ] {
             check(object);
