@@ -3,7 +3,7 @@
 //!
 //! Read from: Event Schema (Windows); Winlogbeat, NXLog, Wazuh and Snare reference manuals; Azure Monitor tables
 //! SecurityEvent, Event and WindowsEvent; Splunk Add-on for Microsoft Windows. Trap: `EventTime` is local time without a
-//! zone; where a shipper's own stamp stands beside it, the whole half hours between the two are the zone.
+//! zone; unless one is declared, the whole half hours to the shipper's own stamp beside it are the zone.
 
 use super::text::{self, Said};
 use crate::decode::clock::{self, Clock, Stamp};
@@ -263,14 +263,15 @@ impl<'a> WinEvent<'a> {
         match clock::iso(self.stamp) {
             Some((Stamp::Absolute(t), _)) => Some((t, Certainty::Exact)),
             Some((Stamp::Local(civil), _)) => {
+                let declared = r.clock.resolve(civil);
+                if declared.is_some_and(|(_, c)| c == Certainty::Exact) {
+                    return declared;
+                }
                 match (Clock::with_offset(civil, 0), clock::iso(self.shipped)) {
                     (Some(local), Some((Stamp::Absolute(shipped), _))) => {
-                        match zone_between(local, shipped) {
-                            Some(zone) => Some((local.plus(zone), Certainty::Exact)),
-                            None => r.clock.resolve(civil),
-                        }
+                        zone_between(local, shipped).map(|(zone, c)| (local.plus(zone), c)).or(declared)
                     }
-                    _ => r.clock.resolve(civil),
+                    _ => declared,
                 }
             }
             None => match text::american(self.stamp) {
@@ -329,12 +330,18 @@ impl<'a> WinEvent<'a> {
 }
 
 /// Microseconds from a local stamp to UTC, where the shipper's stamp lies whole half hours away and a little later.
-fn zone_between(local: EventTime, shipped: EventTime) -> Option<i64> {
-    const HALF: i64 = 1_800_000_000;
+/// The longer the record was under way, the less sure it is.
+fn zone_between(local: EventTime, shipped: EventTime) -> Option<(i64, Certainty)> {
+    const SECOND: i64 = 1_000_000;
+    const HALF: i64 = 1_800 * SECOND;
     let apart = shipped.0.saturating_sub(local.0);
-    let zone = (apart + 2_000_000).div_euclid(HALF) * HALF;
-    let late = apart - zone;
-    ((-2_000_000..=30_000_000).contains(&late) && zone.abs() <= 28 * HALF).then_some(zone)
+    let halves = apart.saturating_add(2 * SECOND).div_euclid(HALF);
+    let late = apart.saturating_sub(halves.saturating_mul(HALF));
+    // Zones lie from 14 hours east to 12 hours west of UTC; few of them not at whole hours.
+    let exists = (-28..=24).contains(&halves)
+        && (halves % 2 == 0 || matches!(halves, -21 | -19 | -13 | -11 | -9 | -7 | 5 | 7 | 19));
+    let sure = if late <= 30 * SECOND { Certainty::Exact } else { Certainty::ZoneAssumed };
+    (exists && late <= 1_200 * SECOND).then_some((halves * HALF, sure))
 }
 
 /// The text behind `<name …>`.
@@ -500,6 +507,19 @@ mod tests {
         ] {
             check(object);
         }
+    }
+
+    #[test]
+    fn the_zone_between_two_stamps() {
+        let at = |h: u32, m: u32, s: u32| EventTime::from_civil(2026, 3, 4, h, m, s, 0);
+        let hours = |a, b| zone_between(a, b).map(|(z, c)| (z / 1_800_000_000, c));
+        assert_eq!(hours(at(8, 0, 0), at(12, 0, 3)), Some((8, Certainty::Exact)));
+        assert_eq!(hours(at(8, 0, 0), at(12, 9, 0)), Some((8, Certainty::ZoneAssumed)));
+        assert_eq!(hours(at(8, 0, 0), at(2, 30, 1)), Some((-11, Certainty::Exact)));
+        assert_eq!(hours(at(8, 0, 0), at(7, 59, 59)), Some((0, Certainty::Exact)));
+        // No zone lies half an hour west, and 25 minutes under way may be anything.
+        assert_eq!(hours(at(8, 0, 0), at(8, 31, 0)), None);
+        assert_eq!(hours(at(8, 0, 0), at(8, 25, 0)), None);
     }
 
     #[test]
