@@ -364,7 +364,10 @@ fn words(text: &[u8], found: &mut Found) {
             let name = String::from_utf8_lossy(name);
             let name =
                 name.trim_matches(|c: char| matches!(c, ',' | '\'' | '"' | '.' | ';' | ':' | ']' | '['));
-            if !name.is_empty() && Ip::parse(name.as_bytes()).is_none() && !NO_NAMES.contains(&name) {
+            if name.contains(char::is_alphanumeric)
+                && Ip::parse(name.as_bytes()).is_none()
+                && !NO_NAMES.contains(&name)
+            {
                 found.user = Some((99, name.to_owned()));
             }
         }

@@ -303,7 +303,7 @@ impl<'a> WinEvent<'a> {
                 if let Some(first) = own.first_mut() {
                     first.make_ascii_lowercase();
                 }
-                json_field(object, &own)
+                undouble(json_field(object, &own))
             }
             Body::Text(said) => said.get(name),
         }
@@ -418,6 +418,25 @@ fn json_field<'a>(object: &'a [u8], name: &[u8]) -> Cow<'a, [u8]> {
     Cow::Borrowed(b"")
 }
 
+/// Wazuh's agent escapes values twice: what is left after once are `CORP\\anna` and `\"C:\\x\"`.
+fn undouble(value: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    if find(&value, b"\\\\").is_none() && find(&value, b"\\\"").is_none() {
+        return value;
+    }
+    let mut out = Vec::with_capacity(value.len());
+    let mut bytes = value.iter().copied().peekable();
+    while let Some(b) = bytes.next() {
+        match (b, bytes.peek()) {
+            (b'\\', Some(next @ (b'\\' | b'"'))) => {
+                out.push(*next);
+                bytes.next();
+            }
+            _ => out.push(b),
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// Behind the name in `{"@Name":"X","#text":"value"}`: what follows the next key of the same object.
 fn named_value(rest: &[u8]) -> Option<&[u8]> {
     let rest = rest.strip_prefix(b",")?.trim_ascii_start();
@@ -507,6 +526,15 @@ mod tests {
         ] {
             check(object);
         }
+    }
+
+    #[test]
+    fn what_was_escaped_twice() {
+        let plain =
+            |text: &'static [u8]| String::from_utf8_lossy(&undouble(Cow::Borrowed(text))).into_owned();
+        assert_eq!(plain(br"CORP\\anna"), r"CORP\anna");
+        assert_eq!(plain(br#"\"C:\\x.exe\" -q"#), r#""C:\x.exe" -q"#);
+        assert_eq!(plain(br"CORP\anna"), r"CORP\anna");
     }
 
     #[test]
