@@ -108,6 +108,28 @@ const SHIPPED: usize = 51;
 const DIAGNOSTICS: usize = 52;
 static HEAD: LazyLock<Paths<{ HEADS.len() }>> = LazyLock::new(|| Paths::new(HEADS));
 
+/// The two shapes that come by the million are asked for what they have and nothing else.
+static WINLOG: LazyLock<Paths<6>> = LazyLock::new(|| {
+    Paths::new([
+        "winlog.event_id",
+        "winlog.channel",
+        "winlog.provider_name",
+        "winlog.computer_name",
+        "winlog.event_data",
+        "@timestamp",
+    ])
+});
+static EVTX: LazyLock<Paths<6>> = LazyLock::new(|| {
+    Paths::new([
+        "Event.System.EventID",
+        "Event.System.Channel",
+        "Event.System.Provider_attributes.Name",
+        "Event.System.Computer",
+        "Event.EventData",
+        "Event.System.TimeCreated_attributes.SystemTime",
+    ])
+});
+
 /// Which shape the event came in.
 enum Body<'a> {
     Xml(&'a [u8]),
@@ -196,16 +218,29 @@ impl<'a> WinEvent<'a> {
     }
 
     fn json(text: &'a [u8]) -> Option<WinEvent<'a>> {
-        let v = HEAD.pick(text).ok()?;
-        let id_of = |v: &Value<'_>| match v {
-            Value::Nested(n) => {
-                // `"EventID":{"#text":4624,…}`
-                let digits = n.iter().position(u8::is_ascii_digit)?;
-                u32::try_from(crate::decode::kv::number(n.get(digits..)?)).ok()
-            }
-            v if v.is_missing() => None,
-            v => u32::try_from(crate::decode::kv::number(v.bytes())).ok(),
+        let head = text.get(..text.len().min(40)).unwrap_or_default();
+        let usual = if find(text, b"\"winlog\":").is_some() {
+            WINLOG.pick(text).ok()
+        } else if find(head, b"\"Event\":{").is_some() {
+            EVTX.pick(text).ok()
+        } else {
+            None
         };
+        if let Some([id, channel, provider, computer, data, stamp]) = usual
+            && let (Some(id), false) = (id_of(&id), stamp.is_missing())
+        {
+            let data = data.nested();
+            return Some(WinEvent {
+                id,
+                channel: channel.text(),
+                provider: provider.text(),
+                computer: computer.text(),
+                stamp: stamp.bytes(),
+                shipped: b"",
+                body: Body::Json(if data.len() > 2 { data } else { text }),
+            });
+        }
+        let v = HEAD.pick(text).ok()?;
         if let [id, channel, provider, raw, time] = v.get(DIAGNOSTICS..)?
             && let (Some(id), false) = (id_of(id), raw.bytes().is_empty())
         {
@@ -327,6 +362,16 @@ impl<'a> WinEvent<'a> {
             Body::Text(said) => Cow::Borrowed(said.message),
         }
     }
+}
+
+/// The number of an event: `4624`, `"4624"`, `{"#text":4624,…}`.
+fn id_of(v: &Value<'_>) -> Option<u32> {
+    let digits = match v {
+        Value::Nested(n) => n.get(n.iter().position(u8::is_ascii_digit)?..)?,
+        v if v.is_missing() => return None,
+        v => v.bytes(),
+    };
+    u32::try_from(crate::decode::kv::number(digits)).ok()
 }
 
 /// Microseconds from a local stamp to UTC, where the shipper's stamp lies whole half hours away and a little later.
@@ -553,7 +598,7 @@ mod tests {
     #[test]
     fn texts() {
         const SAID: &str = "An account was successfully logged on.\n\nSubject:\n\tAccount Name:\t\tWEB01$\n\nLogon Type:\t\t\t3\n\nNew Logon:\n\tAccount Name:\t\tan&na\n\tAccount Domain:\t\tCORP\n";
-        let flat = SAID.replace('\n', "  ").replace('\t', "  ");
+        let flat = SAID.replace(['\n', '\t'], "  ");
         check(&format!(
             "03/04/2026 05:06:07 AM\nLogName=Security\nSourceName=Microsoft Windows security auditing.\nEventCode=4624\nEventType=0\nComputerName=WEB01\nMessage={SAID}"
         ));
