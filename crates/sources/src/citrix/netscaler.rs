@@ -22,7 +22,6 @@ pub static SOURCE: Source = Source {
     gives: &[
         Act::Auth,
         Act::SessionStart,
-        Act::IpAssign,
         Act::SessionResume,
         Act::SessionEnd,
         Act::Admin,

@@ -13,7 +13,7 @@ pub static SOURCE: Source = Source {
     name: "rdp",
     title: "Windows Remote Desktop (TerminalServices)",
     row: Row::Remote,
-    gives: &[Act::Logon, Act::Logoff],
+    gives: &[Act::Posture, Act::Logon, Act::Logoff],
     lacks: &[Field::Mfa, Field::TunnelIp],
     traps: &["connection_is_no_logon"],
     manual: "Microsoft: Remote Desktop Services events (LocalSessionManager, RemoteConnectionManager)",

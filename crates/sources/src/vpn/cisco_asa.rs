@@ -32,6 +32,7 @@ pub static SOURCE: Source = Source {
         Act::Admin,
         Act::Config,
         Act::Account,
+        Act::Flow,
     ],
     lacks: &[Field::Mfa, Field::Zone],
     traps: &[
