@@ -2,10 +2,24 @@
 
 use crate::source::Source;
 
+pub mod check_point;
 pub mod cisco_asa;
+pub mod f5_apm;
 pub mod fortigate;
 pub mod globalprotect;
+pub mod ivanti;
 pub mod openvpn;
+pub mod sonicwall;
+pub mod sonicwall_sma;
 
-pub static SOURCES: &[&Source] =
-    &[&cisco_asa::SOURCE, &fortigate::SOURCE, &globalprotect::SOURCE, &openvpn::SOURCE];
+pub static SOURCES: &[&Source] = &[
+    &check_point::SOURCE,
+    &cisco_asa::SOURCE,
+    &f5_apm::SOURCE,
+    &fortigate::SOURCE,
+    &globalprotect::SOURCE,
+    &ivanti::SOURCE,
+    &openvpn::SOURCE,
+    &sonicwall::SOURCE,
+    &sonicwall_sma::SOURCE,
+];
