@@ -73,7 +73,7 @@ fn category(body: &[u8]) -> Option<&[u8]> {
     (vault || ours.contains(&name)).then_some(name)
 }
 
-const N: usize = 58;
+const N: usize = 60;
 static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
         "time",
@@ -135,6 +135,8 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
         "id_s",
         "clientInfo_s",
         "identity_claim_unique_name_s",
+        "eventDataId",
+        "EventDataId",
     ])
 });
 
@@ -234,6 +236,7 @@ fn administrative(v: &Values<'_>, at: At, out: &mut Emit<'_>) -> Parsed {
     }
     out.event(act, if failed { Outcome::Failure } else { Outcome::Success })
         .at(at)
+        .identity(first(v, &[58, 59]).bytes())
         .service(Service::CloudApi)
         .user(&user.text())
         .source(first(v, &[12, 13, 14]).bytes())

@@ -130,6 +130,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     };
     out.event(Act::Alert, Outcome::Unknown)
         .at(at)
+        .identity(v[0].bytes())
         .service(service)
         .sid(v[0].bytes())
         .user(&user.text())
