@@ -1,9 +1,9 @@
 //! Azure Activity log and Key Vault: calls to the management plane, rights, commands run on machines.
 //!
 //! Read from: Azure Monitor "Azure Activity Log event schema" (REST API; storage account and Event Hubs), table AzureActivity
-//! of Log Analytics, "Azure Key Vault logging". Traps: an operation is told when it starts, is
-//! accepted and ends; names are in capitals in one form and not in the others; the caller may be an object id; Key Vault
-//! answers the first call of every client with 401.
+//! of Log Analytics, "Azure Key Vault logging". Traps: an operation is told when it starts, is accepted and ends; names are
+//! in capitals in one form and not in the others; the caller may be an object id; Key Vault answers the first call of
+//! every client with 401.
 
 use super::utc;
 use crate::decode::find::find;
@@ -22,8 +22,8 @@ pub static SOURCE: Source = Source {
     name: "azure_activity",
     title: "Azure Activity log and Key Vault",
     row: Row::Cloud,
-    gives: &[Act::Auth, Act::Account, Act::Config, Act::Api, Act::Alert],
-    lacks: &[Field::TunnelIp, Field::Device, Field::Bytes],
+    gives: &[Act::Account, Act::Config, Act::Api, Act::Alert],
+    lacks: &[Field::TunnelIp, Field::Device, Field::SessionId, Field::SessionEnd, Field::Bytes],
     traps: &["started_and_ended", "key_vault_handshake", "log_analytics_rows"],
     manual: "Azure Monitor: Azure Activity Log event schema; table AzureActivity; Azure Key Vault logging",
     enable: "a diagnostic setting of each subscription with Administrative and Security; of each key vault with AuditEvent",
