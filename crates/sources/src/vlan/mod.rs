@@ -1,7 +1,5 @@
 //! Log sources of the playbook's row "vlan". Each is one file here and one folder of fixtures.
 
-use crate::source::Source;
-
 pub mod aruba;
 pub mod cisco_ios;
 pub mod cisco_wlc;
