@@ -10,6 +10,7 @@ pub mod infoblox;
 pub mod isc_dhcp;
 pub mod kea_dhcp;
 pub mod meraki;
+pub mod unifi;
 pub mod windows_dhcp;
 
 pub static SOURCES: &[&Source] = &[
@@ -21,5 +22,6 @@ pub static SOURCES: &[&Source] = &[
     &isc_dhcp::SOURCE,
     &kea_dhcp::SOURCE,
     &meraki::SOURCE,
+    &unifi::SOURCE,
     &windows_dhcp::SOURCE,
 ];
