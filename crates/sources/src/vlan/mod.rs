@@ -9,6 +9,7 @@ pub mod isc_dhcp;
 pub mod juniper_ex;
 pub mod kea_dhcp;
 pub mod meraki;
+pub mod unifi;
 pub mod windows_dhcp;
 
 use crate::source::Source;
@@ -23,5 +24,6 @@ pub static SOURCES: &[&Source] = &[
     &juniper_ex::SOURCE,
     &kea_dhcp::SOURCE,
     &meraki::SOURCE,
+    &unifi::SOURCE,
     &windows_dhcp::SOURCE,
 ];
