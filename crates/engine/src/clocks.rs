@@ -6,9 +6,11 @@
 
 use crate::engine::Engine;
 use crate::memo::Map;
+use portreeve_model::case::ClockOff;
 use portreeve_model::event::{Outcome, Service};
 use portreeve_model::time::{HOUR_US, MINUTE_US};
 use portreeve_model::{EventTime, Sym};
+use std::collections::BTreeMap;
 
 /// An approval further away belongs to another login.
 const FARTHEST_US: i64 = 14 * HOUR_US;
@@ -27,6 +29,32 @@ struct Login {
     session: usize,
     /// Gateway's time less the provider's; 0 where the approval stands where it should.
     fast_by: i64,
+}
+
+impl Engine<'_> {
+    /// Gateways whose clock was off for a time, by how much, and on how many sessions that rests.
+    pub fn clocks_off(&self) -> Vec<ClockOff> {
+        let mut found: BTreeMap<(String, i64), ClockOff> = BTreeMap::new();
+        let mut principals: Vec<_> = self.dossiers.values().collect();
+        principals.sort_unstable_by_key(|d| d.principal.0);
+        for session in principals.iter().flat_map(|d| &d.sessions) {
+            let Some(fast_by) = self.clock_fast_by(session) else { continue };
+            // To the minute: people take some seconds more or less.
+            let minutes = (fast_by + MINUTE_US / 2).div_euclid(MINUTE_US);
+            let gateway = self.names.text(session.gateway).to_string();
+            let off = found.entry((gateway.clone(), minutes)).or_insert_with(|| ClockOff {
+                gateway: gateway.into(),
+                fast_by_s: minutes * 60,
+                sessions: 0,
+                first: session.start,
+                last: session.start,
+            });
+            off.sessions += 1;
+            off.first = off.first.min(session.start);
+            off.last = off.last.max(session.start);
+        }
+        found.into_values().collect()
+    }
 }
 
 /// Sessions, by principal and number, that began while their gateway's clock was fast by so much (slow if negative).

@@ -261,6 +261,8 @@ pub struct SourceReport {
     pub last: Option<EventTime>,
     /// Why records were irrelevant or broken, with counts, most frequent first.
     pub reasons: Vec<(String, u64)>,
+    /// When it was silent although it speaks at other times: from, to.
+    pub gaps: Vec<(EventTime, EventTime)>,
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -276,6 +278,7 @@ pub struct InputReport {
     pub problems: Vec<String>,
     /// A few records that no source understood: line and text.
     pub samples: Vec<(u32, Untrusted)>,
+    pub gaps: Vec<(EventTime, EventTime)>,
 }
 
 /// Everything about a run besides its cases: `run.json`.
@@ -303,9 +306,22 @@ pub struct RunReport {
     pub evicted: Vec<(String, u64)>,
     /// Pressure without success: attempts that are no cases.
     pub pressure: Vec<Pressure>,
+    /// Gateways whose clock was off for a time.
+    pub clocks: Vec<ClockOff>,
     pub escalate: u64,
     pub investigate: u64,
     pub close: u64,
+}
+
+/// A gateway whose clock was off, as the approvals of its users at an identity provider tell.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ClockOff {
+    pub gateway: Untrusted,
+    /// Fast by so many seconds; negative where it was slow.
+    pub fast_by_s: i64,
+    pub sessions: u64,
+    pub first: EventTime,
+    pub last: EventTime,
 }
 
 /// Attempts on accounts and gateways that did not succeed.

@@ -1,10 +1,11 @@
 //! Nothing is lost uncounted: every record of every input and source ends in exactly one of five counts.
 
+use crate::course::Course;
 use crate::guard::Days;
 use portreeve_model::EventTime;
 use portreeve_model::case::{InputReport, ReadCounts, SourceReport};
-use portreeve_sources::Parsed;
-use std::collections::BTreeMap;
+use portreeve_sources::{Clash, Parsed};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Counts of one source within one input or run.
 #[derive(Clone, Debug, Default)]
@@ -15,11 +16,14 @@ pub(crate) struct SourceAccount {
     pub(crate) last: Option<EventTime>,
     pub(crate) reasons: BTreeMap<&'static str, u64>,
     pub(crate) broken: BTreeMap<String, u64>,
+    pub(crate) course: Course,
 }
 
 impl SourceAccount {
-    pub(crate) fn take(&mut self, parsed: &Parsed) {
+    /// Counts a record that was read after an event of this day.
+    pub(crate) fn take(&mut self, parsed: &Parsed, day: i32) {
         self.counts.records += 1;
+        self.course.record(day, parsed);
         match parsed {
             Parsed::Events => self.counts.understood += 1,
             Parsed::Fragment(_) => self.counts.fragments += 1,
@@ -37,6 +41,7 @@ impl SourceAccount {
 
     pub(crate) fn span(&mut self, time: EventTime) {
         self.events += 1;
+        self.course.event(time);
         self.first = Some(self.first.map_or(time, |f| f.min(time)));
         self.last = Some(self.last.map_or(time, |l| l.max(time)));
     }
@@ -44,6 +49,7 @@ impl SourceAccount {
     pub(crate) fn add(&mut self, other: &SourceAccount) {
         self.counts.add(&other.counts);
         self.events += other.events;
+        self.course.add(&other.course);
         for time in [other.first, other.last].into_iter().flatten() {
             self.first = Some(self.first.map_or(time, |f| f.min(time)));
             self.last = Some(self.last.map_or(time, |l| l.max(time)));
@@ -68,6 +74,7 @@ impl SourceAccount {
             first: self.first,
             last: self.last,
             reasons,
+            gaps: self.course.gaps(),
         }
     }
 }
@@ -78,6 +85,10 @@ pub(crate) struct InputAccount {
     pub(crate) sources: BTreeMap<&'static str, SourceAccount>,
     pub(crate) report: InputReport,
     pub(crate) days: Days,
+    /// Sources that claimed the same record.
+    pub(crate) clashes: BTreeSet<Clash>,
+    /// Day of the last event.
+    pub(crate) day: i32,
 }
 
 /// Samples kept of records that nothing understood, and their longest length.
@@ -92,6 +103,11 @@ impl InputAccount {
         }
     }
 
+    /// Records that came before the first event of this part belong to the day before it.
+    pub(crate) fn carry(&mut self, day: i32) {
+        self.sources.values_mut().for_each(|s| s.course.carry(day));
+    }
+
     /// Adds what the next part of the same input gave.
     pub(crate) fn absorb(&mut self, next: InputAccount) {
         for (name, account) in &next.sources {
@@ -100,6 +116,7 @@ impl InputAccount {
         let room = SAMPLES.saturating_sub(self.report.samples.len());
         self.report.samples.extend(next.report.samples.into_iter().take(room));
         self.days.add(next.days);
+        self.clashes.extend(next.clashes);
     }
 
     /// Sums the sources up into the input's own report.
@@ -110,6 +127,7 @@ impl InputAccount {
         }
         self.report.counts = total.counts;
         (self.report.first, self.report.last) = (total.first, total.last);
+        self.report.gaps = total.course.gaps();
         let mut names: Vec<(u64, &str)> =
             self.sources.iter().filter(|(n, _)| !n.is_empty()).map(|(n, a)| (a.counts.records, *n)).collect();
         names.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1)));

@@ -7,9 +7,9 @@ use portreeve_model::case::{Case, EvidenceLine, RunReport};
 use portreeve_model::{EventTime, RawRef};
 use portreeve_sources::Recogniser;
 use portreeve_sources::decode::clock::Clock;
-use portreeve_sources::decode::fetch::fetch;
+use portreeve_sources::decode::fetch::{Fetched, fetch};
 use portreeve_sources::decode::frame;
-use portreeve_sources::decode::reader::Limits;
+use portreeve_sources::decode::reader::{Limits, RawRecord};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Fills file, text and source of every piece of evidence.
@@ -26,7 +26,11 @@ pub(crate) fn attach(
             wanted.entry(line.raw.input).or_default().insert(line.raw);
         });
     }
-    let mut texts: BTreeMap<RawRef, String> = BTreeMap::new();
+    let mut recogniser = options.source.map_or_else(Recogniser::default, Recogniser::only);
+    // Only the product's name is wanted of these records, so the rules for their years do not matter.
+    let clock = Clock::utc().near(EventTime(0), EventTime(0));
+    let mut scratch = Vec::new();
+    let mut texts: BTreeMap<RawRef, Fetched<&'static str>> = BTreeMap::new();
     let mut entries: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     for (input, wanted) in &wanted {
         let Some(name) = shown.get(*input as usize) else { continue };
@@ -41,17 +45,24 @@ pub(crate) fn attach(
         match open(source) {
             Ok(mut from) => {
                 let list: Vec<RawRef> = wanted.iter().copied().collect();
-                let (found, names) = fetch(&mut *from, size, *input, &list, &Limits::default());
+                let mut product = |raw: &RawRecord<'_>| {
+                    let mut most = u8::MAX;
+                    loop {
+                        let record = frame::within(raw.bytes, raw.at, &clock, &mut scratch, most);
+                        match recogniser.recognise(&record) {
+                            Some(source) => return source.name,
+                            None if record.depth == 0 => return "",
+                            None => most = record.depth - 1,
+                        }
+                    }
+                };
+                let (found, names) = fetch(&mut *from, size, *input, &list, &Limits::default(), &mut product);
                 texts.extend(found);
                 entries.insert(*input, names);
             }
             Err(error) => report.warnings.push(format!("{name}: evidence cannot be opened again: {error}")),
         }
     }
-    let mut recogniser = options.source.map_or_else(Recogniser::default, Recogniser::only);
-    // Only the product's name is wanted of these records, so the rules for their years do not matter.
-    let clock = Clock::utc().near(EventTime(0), EventTime(0));
-    let mut scratch = Vec::new();
     for case in cases.iter_mut() {
         each(case, &mut |line| {
             let name = shown.get(line.raw.input as usize).cloned().unwrap_or_default();
@@ -59,10 +70,9 @@ pub(crate) fn attach(
                 .checked_sub(1)
                 .and_then(|n| entries.get(&line.raw.input)?.get(n));
             line.file = entry.map_or(name.clone(), |e| format!("{name}!{e}")).into();
-            if let Some(text) = texts.get(&line.raw) {
-                line.text = text.clone().into();
-                let record = frame::frame(text.as_bytes(), line.raw, &clock, &mut scratch);
-                line.source = recogniser.recognise(&record).map_or(String::new(), |s| s.name.to_owned());
+            if let Some(found) = texts.get(&line.raw) {
+                line.text = found.text.clone().into();
+                line.source = found.told.to_owned();
             }
         });
         let mut sources: BTreeSet<String> = case.coverage.sources.iter().cloned().collect();

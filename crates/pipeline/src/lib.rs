@@ -3,10 +3,12 @@
 
 mod account;
 pub mod codec;
+mod course;
 mod discover;
 mod evidence;
 pub mod examples;
 mod guard;
+mod mask;
 mod one;
 mod parse;
 mod read;

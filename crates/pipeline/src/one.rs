@@ -1,13 +1,14 @@
 //! Records of one input to events: frame, recognise, parse, count.
 
 use crate::account::{InputAccount, SourceAccount};
+use crate::course::NO_DAY;
 use portreeve_model::intern::Interner;
 use portreeve_model::{Event, RawRef};
 use portreeve_sources::decode::clock::Clock;
 use portreeve_sources::decode::frame;
-use portreeve_sources::decode::join::{Joined, Joiner};
+use portreeve_sources::decode::join::{Joined, Joiner, Open};
 use portreeve_sources::decode::reader::RawRecord;
-use portreeve_sources::{Emit, Fragment, Parsed, Recogniser, Record, Source, Why};
+use portreeve_sources::{Catalog, Emit, Fragment, Parsed, Recogniser, Record, Source, Why};
 
 /// A piece of a record that another thread came upon; whoever reads the input puts pieces together, in their order.
 pub(crate) struct Piece {
@@ -25,41 +26,52 @@ pub(crate) struct One {
     scratch: Vec<u8>,
     /// Where pieces are only collected: this is a part of an input.
     pieces: Option<Vec<Piece>>,
-    /// Records of the account that go on counting: the last source's, so that a run of one product looks it up once.
-    last: Option<(&'static str, SourceAccount)>,
+    /// Accounts that go on counting, and which was the last: a run of one product finds its own at once.
+    accounts: Vec<(&'static str, SourceAccount)>,
+    last: usize,
+    /// Of the last event read: records that give none are counted on it.
+    day: i32,
 }
 
 impl One {
-    pub(crate) fn new(only: Option<&'static Source>) -> One {
+    pub(crate) fn new(catalog: &'static Catalog, only: Option<&'static Source>) -> One {
         One {
-            recogniser: only.map_or_else(Recogniser::default, Recogniser::only),
+            recogniser: only.map_or_else(|| Recogniser::new(catalog), Recogniser::only),
             joiner: Joiner::default(),
             account: InputAccount::default(),
             scratch: Vec::new(),
             pieces: None,
-            last: None,
+            accounts: Vec::new(),
+            last: 0,
+            day: NO_DAY,
         }
     }
 
     /// Reads a part of an input: pieces of records are kept for [`One::absorb`].
-    pub(crate) fn part(only: Option<&'static Source>) -> One {
-        One { pieces: Some(Vec::new()), ..One::new(only) }
+    pub(crate) fn part(catalog: &'static Catalog, only: Option<&'static Source>) -> One {
+        One { pieces: Some(Vec::new()), ..One::new(catalog, only) }
     }
 
     /// What a part gave besides its events.
     pub(crate) fn into_part(mut self) -> (InputAccount, Vec<Piece>) {
         self.settle();
+        self.account.clashes.extend(self.recogniser.clashes());
+        self.account.day = self.day;
         (self.account, self.pieces.unwrap_or_default())
     }
 
     /// Takes in what the next part of the input gave.
     pub(crate) fn absorb(
         &mut self,
-        (account, pieces): (InputAccount, Vec<Piece>),
+        (mut account, pieces): (InputAccount, Vec<Piece>),
         clock: &Clock,
         names: &mut Interner,
         events: &mut Vec<Event>,
     ) {
+        account.carry(self.day);
+        if account.day != NO_DAY {
+            self.day = account.day;
+        }
         self.account.absorb(account);
         for p in pieces {
             if let Some(joined) = self.joiner.take(p.source, p.fragment, &p.bytes, p.at) {
@@ -69,12 +81,17 @@ impl One {
     }
 
     fn count(&mut self, source: &'static str, parsed: &Parsed, events: &[Event]) {
-        if self.last.as_ref().is_none_or(|(name, _)| *name != source) {
-            self.settle();
-            self.last = Some((source, SourceAccount::default()));
+        if self.accounts.get(self.last).is_none_or(|(name, _)| *name != source) {
+            self.last = self.accounts.iter().position(|(name, _)| *name == source).unwrap_or_else(|| {
+                self.accounts.push((source, SourceAccount::default()));
+                self.accounts.len() - 1
+            });
         }
-        let Some((_, account)) = self.last.as_mut() else { return };
-        account.take(parsed);
+        if let Some(event) = events.last() {
+            self.day = event.time.day();
+        }
+        let Some((_, account)) = self.accounts.get_mut(self.last) else { return };
+        account.take(parsed, self.day);
         for event in events {
             account.span(event.time);
             self.account.days.note(event.time);
@@ -82,7 +99,7 @@ impl One {
     }
 
     fn settle(&mut self) {
-        if let Some((name, account)) = self.last.take() {
+        for (name, account) in self.accounts.drain(..) {
             self.account.sources.entry(name).or_default().add(&account);
         }
     }
@@ -102,23 +119,26 @@ impl One {
         }
         let from = events.len();
         let mut scratch = std::mem::take(&mut self.scratch);
-        let record = frame::frame(raw.bytes, raw.at, clock, &mut scratch);
-        let (mut source, mut parsed) = self.parse(&record, names, events);
-        let fragment = match parsed {
-            Parsed::Fragment(fragment) => source.and_then(|source| match &mut self.pieces {
-                Some(pieces) => {
-                    pieces.push(Piece { source, fragment, bytes: record.raw.to_vec(), at: raw.at });
-                    None
-                }
-                None => self.joiner.take(source, fragment, record.raw, raw.at),
-            }),
-            _ => None,
+        let mut most = u8::MAX;
+        let (mut source, parsed, fragment) = loop {
+            let record = frame::within(raw.bytes, raw.at, clock, &mut scratch, most);
+            let (source, parsed) = self.parse(&record, names, events);
+            let fragment = match parsed {
+                Parsed::Fragment(fragment) => source.and_then(|source| match &mut self.pieces {
+                    Some(pieces) => {
+                        pieces.push(Piece { source, fragment, bytes: record.raw.to_vec(), at: raw.at });
+                        None
+                    }
+                    None => self.joiner.take(source, fragment, record.raw, raw.at),
+                }),
+                _ => None,
+            };
+            // What was inside an envelope and is nobody's may be somebody's with it.
+            if parsed != Parsed::NotMine || record.depth == 0 {
+                break (source, parsed, fragment);
+            }
+            most = record.depth - 1;
         };
-        // What was inside an envelope and is nobody's may be somebody's as a whole.
-        if parsed == Parsed::NotMine && raw.bytes.trim_ascii().first() == Some(&b'{') {
-            let whole = frame::bare(raw.bytes, raw.at, clock);
-            (source, parsed) = self.parse(&whole, names, events);
-        }
         if parsed == Parsed::NotMine {
             self.account.sample(raw.at.line, raw.bytes);
             source = None;
@@ -155,16 +175,47 @@ impl One {
         }
     }
 
-    /// What was still open at the end, and the sums.
-    pub(crate) fn finish(&mut self, clock: &Clock, names: &mut Interner, events: &mut Vec<Event>) {
+    /// The end of the input: the sums, and the wholes that may go on in another input.
+    pub(crate) fn finish(
+        &mut self,
+        clock: &Clock,
+        names: &mut Interner,
+        events: &mut Vec<Event>,
+    ) -> Vec<Open> {
         self.settle();
-        for joined in self.joiner.finish() {
+        self.account.clashes.extend(self.recogniser.clashes());
+        let (done, left) = self.joiner.end_of_input();
+        for joined in done {
             self.joined(joined, clock, names, events);
         }
         if self.joiner.evicted > 0 {
             let text =
                 format!("{} records in pieces were given up before they were complete", self.joiner.evicted);
             self.account.report.problems.push(text);
+        }
+        left
+    }
+
+    /// Wholes that inputs left unfinished: put together across them, else as far as they came. `clock_of` gives the
+    /// rules of the input in which a whole began.
+    pub(crate) fn unfinished(
+        &mut self,
+        left: Vec<Open>,
+        clock_of: &mut dyn FnMut(u32) -> Clock,
+        names: &mut Interner,
+        events: &mut Vec<Event>,
+    ) {
+        let mut wholes: Vec<Joined> = left.into_iter().filter_map(|open| self.joiner.go_on(open)).collect();
+        wholes.extend(self.joiner.finish());
+        let mut last: Option<(u32, Clock)> = None;
+        for whole in wholes {
+            let input = whole.at.input;
+            let clock = match last.take() {
+                Some((of, clock)) if of == input => clock,
+                _ => clock_of(input),
+            };
+            self.joined(whole, &clock, names, events);
+            last = Some((input, clock));
         }
     }
 }

@@ -8,9 +8,9 @@ use jiff::tz::TimeZone;
 use portreeve_model::intern::Interner;
 use portreeve_model::time::DAY_US;
 use portreeve_model::{Event, EventTime, SymbolTable};
-use portreeve_sources::Source;
 use portreeve_sources::decode::clock::Clock;
 use portreeve_sources::decode::reader::{Limits, RawRecord, read};
+use portreeve_sources::{Catalog, Source};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub struct ParseOptions {
     /// File, or `-`.
     pub path: PathBuf,
     pub source: Option<&'static Source>,
+    /// The log sources that are known.
+    pub catalog: &'static Catalog,
     pub zone: Option<TimeZone>,
     pub year: Option<i16>,
     /// Exactly one answer per line of the input.
@@ -64,19 +66,20 @@ pub fn parse(
             }
             number = number.saturating_add(1);
             // Each line stands for itself: pieces of a record are read as far as one piece goes.
-            let mut one = One::new(options.source);
+            let mut one = One::new(options.catalog, options.source);
             let at = portreeve_model::RawRef { line: number, ..Default::default() };
             one.record(
-                RawRecord { bytes: line.trim_ascii(), at, too_long: false },
+                RawRecord { bytes: line.trim_ascii(), shown: &line, at, too_long: false },
                 &clock,
                 &mut interner,
                 &mut events,
             );
-            one.finish(&clock, &mut interner, &mut events);
+            let left = one.finish(&clock, &mut interner, &mut events);
+            one.unfinished(left, &mut |_| clock.clone(), &mut interner, &mut events);
             if events.is_empty() && options.source.is_none() {
-                one = One::new(Some(&portreeve_sources::PLAIN));
+                one = One::new(options.catalog, Some(&portreeve_sources::PLAIN));
                 one.record(
-                    RawRecord { bytes: line.trim_ascii(), at, too_long: false },
+                    RawRecord { bytes: line.trim_ascii(), shown: &line, at, too_long: false },
                     &clock,
                     &mut interner,
                     &mut events,
@@ -88,7 +91,7 @@ pub fn parse(
             }
         }
     }
-    let mut one = One::new(options.source);
+    let mut one = One::new(options.catalog, options.source);
     let mut on = true;
     read(&mut *from, (!stdin).then_some(bytes), 0, &Limits::default(), &mut |record| {
         one.record(record, &clock, &mut interner, &mut events);
@@ -98,7 +101,8 @@ pub fn parse(
         on
     });
     if on {
-        one.finish(&clock, &mut interner, &mut events);
+        let left = one.finish(&clock, &mut interner, &mut events);
+        one.unfinished(left, &mut |_| clock.clone(), &mut interner, &mut events);
         for event in events.drain(..) {
             if !write(Some(&event)) {
                 break;

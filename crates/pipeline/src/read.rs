@@ -12,8 +12,10 @@ use portreeve_context::Tables;
 use portreeve_model::intern::Interner;
 use portreeve_model::time::Certainty;
 use portreeve_model::{Event, EventTime, SymbolTable};
+use portreeve_sources::Catalog;
 use portreeve_sources::Source;
 use portreeve_sources::decode::clock::Clock;
+use portreeve_sources::decode::join::Open;
 use portreeve_sources::decode::reader::{Limits, RawRecord, read};
 use std::fs::File;
 use std::io::{self, Read};
@@ -40,7 +42,7 @@ pub(crate) fn all(
 ) -> io::Result<Readings> {
     let near = dated_span(inputs, options, tables, names);
     let runs = Runs::default();
-    let done: Mutex<Vec<(usize, InputAccount)>> = Mutex::new(Vec::with_capacity(inputs.len()));
+    let done: Mutex<Vec<(usize, (InputAccount, Vec<Open>))>> = Mutex::new(Vec::with_capacity(inputs.len()));
     let next = AtomicUsize::new(0);
     let broken: Mutex<Option<io::Error>> = Mutex::new(None);
     let stop = AtomicBool::new(false);
@@ -85,14 +87,27 @@ pub(crate) fn all(
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(at, _)| *at);
     let mut days = Days::default();
-    let inputs = done
-        .into_iter()
-        .map(|(_, mut account)| {
-            days.add(std::mem::take(&mut account.days).without_strays());
-            account
-        })
-        .collect();
-    Ok(Readings { runs, inputs, days })
+    let (mut accounts, mut open) = (Vec::with_capacity(done.len()), Vec::new());
+    for (_, (mut account, left)) in done {
+        days.add(std::mem::take(&mut account.days).without_strays());
+        accounts.push(account);
+        open.extend(left);
+    }
+    if !open.is_empty() {
+        let mut clock_of = |input: u32| {
+            inputs.get(input as usize).map_or_else(Clock::utc, |input| clock(input, options, tables, near))
+        };
+        let mut worker = Worker::new(names, options, &runs);
+        let mut one = One::new(options.catalog, options.source);
+        one.unfinished(open, &mut clock_of, &mut worker.names, &mut worker.events);
+        worker.flush()?;
+        let mut rest = one.account;
+        days.add(std::mem::take(&mut rest.days));
+        if let Some(first) = accounts.first_mut() {
+            first.absorb(rest);
+        }
+    }
+    Ok(Readings { runs, inputs: accounts, days })
 }
 
 /// Zone and year rules of one file.
@@ -163,6 +178,7 @@ struct Worker<'w> {
     events: Vec<Event>,
     runs: &'w Runs,
     only: Option<&'static Source>,
+    catalog: &'static Catalog,
     limits: Limits,
     failed: Option<io::Error>,
     /// Where other threads wait for work, if there are others.
@@ -179,6 +195,7 @@ impl<'w> Worker<'w> {
             events: Vec::with_capacity(RUN + 64),
             runs,
             only: options.source,
+            catalog: options.catalog,
             limits: Limits::default(),
             failed: None,
             pool: None,
@@ -199,9 +216,10 @@ impl<'w> Worker<'w> {
     fn part(&mut self, batch: Batch) {
         // A part comes back even from a thread that dies over it, so that nobody waits for ever.
         let mut back = Back { slot: batch.slot.clone(), number: batch.number, part: Part::default() };
-        let mut one = One::part(self.only);
+        let mut one = One::part(self.catalog, self.only);
         for (bytes, at, too_long) in batch.records() {
-            one.record(RawRecord { bytes, at, too_long }, &batch.clock, &mut self.names, &mut self.events);
+            let raw = RawRecord { bytes, shown: bytes, at, too_long };
+            one.record(raw, &batch.clock, &mut self.names, &mut self.events);
             self.keep();
         }
         back.part = one.into_part();
@@ -261,8 +279,8 @@ impl<'w> Worker<'w> {
         self.runs.add(&mut self.events)
     }
 
-    fn input(&mut self, number: u32, input: &Input, clock: &Arc<Clock>) -> InputAccount {
-        let mut one = One::new(self.only);
+    fn input(&mut self, number: u32, input: &Input, clock: &Arc<Clock>) -> (InputAccount, Vec<Open>) {
+        let mut one = One::new(self.catalog, self.only);
         one.account.report.file = input.shown.clone().into();
         let problems = match self.pool.filter(|_| input.stdin || input.bytes >= SHARED) {
             Some(pool) => self.shared(pool, number, input, clock, &mut one),
@@ -272,9 +290,9 @@ impl<'w> Worker<'w> {
             Ok(problems) => one.account.report.problems.extend(problems),
             Err(error) => one.account.report.problems.push(error.to_string()),
         }
-        one.finish(clock, &mut self.names, &mut self.events);
+        let left = one.finish(clock, &mut self.names, &mut self.events);
         one.account.close();
-        one.account
+        (one.account, left)
     }
 
     fn alone(&mut self, number: u32, input: &Input, clock: &Clock, one: &mut One) -> io::Result<Vec<String>> {
@@ -291,7 +309,7 @@ impl<'w> Worker<'w> {
     }
 
     fn sample(&mut self, number: u32, input: &Input, clock: &Clock, most: usize) {
-        let mut one = One::new(self.only);
+        let mut one = One::new(self.catalog, self.only);
         let Ok(mut from) = open(input) else { return };
         let mut left = most;
         read(&mut *from, Some(input.bytes), number, &self.limits, &mut |record| {

@@ -15,8 +15,8 @@ use portreeve_model::case::{Case, RunReport};
 use portreeve_model::facts::Context;
 use portreeve_model::{EventTime, SymbolTable};
 use portreeve_playbook::triage;
-use portreeve_sources::Source;
-use std::collections::BTreeMap;
+use portreeve_sources::{Catalog, Source};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +38,10 @@ pub struct Options<'a> {
     pub threads: usize,
     /// Read everything as this source instead of recognising it.
     pub source: Option<&'static Source>,
+    /// The log sources that are known.
+    pub catalog: &'static Catalog,
+    /// Show samples of records that were not understood with their names and numbers masked.
+    pub mask: bool,
     pub state: Option<PathBuf>,
     pub progress: Option<&'a dyn Progress>,
 }
@@ -84,6 +88,9 @@ pub fn run(
     };
     report.warnings.extend(tables.warnings().iter().cloned());
     account(&mut readings, &mut report);
+    if options.mask {
+        crate::mask::samples(&mut report);
+    }
     let shown: Vec<String> = match state.as_mut() {
         Some(state) => state.take_inputs(&inputs),
         None => inputs.iter().map(|i| i.shown.clone()).collect(),
@@ -122,14 +129,30 @@ fn stage(options: &Options<'_>, what: &str) {
 /// Sums up what was read.
 fn account(readings: &mut Readings, report: &mut RunReport) {
     let mut by_source: BTreeMap<&'static str, SourceAccount> = BTreeMap::new();
+    let mut clashes = BTreeSet::new();
     for input in &readings.inputs {
         for (name, counts) in &input.sources {
             by_source.entry(name).or_default().add(counts);
         }
+        clashes.extend(input.clashes.iter().copied());
     }
     for (name, counts) in &by_source {
         report.totals.add(&counts.counts);
         report.sources.push(counts.report(name));
+        if let Some((since, was, is)) = counts.course.decline() {
+            let what = if name.is_empty() { "all records" } else { name };
+            let day = since.to_string();
+            report.warnings.push(format!(
+                "{what}: from {} on {is} % are understood, before it was {was} %; did a product change its format?",
+                day.get(..10).unwrap_or(&day)
+            ));
+        }
+    }
+    for clash in clashes {
+        report.warnings.push(format!(
+            "ambiguous: records that look like {} and like {}; read as the first, --source or log_sources.csv decides",
+            clash.read_by, clash.also
+        ));
     }
     report
         .sources
@@ -236,6 +259,7 @@ fn close(engine: &Engine<'_>, tables: &Tables, cases: &[Case], report: &mut RunR
     report.evicted =
         engine.evicted().into_iter().filter(|(_, n)| *n > 0).map(|(k, n)| (k.to_owned(), n)).collect();
     report.pressure = engine.pressure();
+    report.clocks = engine.clocks_off();
     for case in cases {
         match case.decision {
             Decision::Escalate => report.escalate += 1,

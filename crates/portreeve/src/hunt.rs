@@ -1,6 +1,6 @@
 //! `portreeve hunt`: logs in, decided cases out.
 
-use crate::{ContextArgs, Failure, NOT_UNDERSTOOD, internal, stamp, usage};
+use crate::{ContextArgs, Failure, NOT_UNDERSTOOD, SourceArgs, internal, stamp, usage};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use portreeve_content::Content;
@@ -27,6 +27,8 @@ pub(crate) struct Hunt {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     context: ContextArgs,
+    #[command(flatten)]
+    own: SourceArgs,
     /// Keep what was seen here, so that the next hunt knows it
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -57,6 +59,9 @@ pub(crate) struct Hunt {
     /// Read everything as this product instead of recognising it (see `portreeve sources`)
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
+    /// Mask names and numbers in the samples of records that were not understood
+    #[arg(long)]
+    mask: bool,
     /// Detections and scoring from here instead of the built-in ones
     #[arg(long, value_name = "DIR")]
     content: Option<PathBuf>,
@@ -101,12 +106,8 @@ pub(crate) fn content(dir: Option<&Path>) -> Result<Content, Failure> {
 
 impl Hunt {
     pub(crate) fn run(self) -> Result<u8, Failure> {
-        let source = match &self.source {
-            Some(name) => Some(portreeve_sources::by_name(name).ok_or_else(|| {
-                usage(format!("no source is called `{name}`; `portreeve sources` lists them"))
-            })?),
-            None => None,
-        };
+        let catalog = self.own.catalog(self.context.context.as_deref())?;
+        let source = self.source.as_deref().map(|name| crate::named(catalog, name)).transpose()?;
         let zone = self.tz.as_deref().map(stamp::zone).transpose().map_err(usage)?;
         let content = content(self.content.as_deref())?;
         let names = SymbolTable::new();
@@ -121,6 +122,8 @@ impl Hunt {
             year: self.year,
             threads: self.threads.unwrap_or(cores).max(1),
             source,
+            catalog,
+            mask: self.mask,
             state: self.state.clone(),
             progress: Some(&bar),
         };

@@ -11,6 +11,7 @@ mod sources;
 mod stamp;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use portreeve_sources::Catalog;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -40,8 +41,11 @@ enum Command {
     Doctor(doctor::Doctor),
     Simulate(simulate::Simulate),
     Evaluate(evaluate::Evaluate),
-    /// Print the JSON Schema of cases.json.
-    Schema,
+    /// Print the JSON Schema of cases.json, or of the files that describe a log source.
+    Schema {
+        #[arg(long, value_enum, default_value = "cases")]
+        of: Schema,
+    },
     /// Print shell completions.
     #[command(hide = true)]
     Completions {
@@ -50,6 +54,13 @@ enum Command {
     /// Print the manual page.
     #[command(hide = true)]
     Man,
+}
+
+/// What a schema is asked for.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Schema {
+    Cases,
+    Source,
 }
 
 /// Where the context is; the same for hunt and doctor.
@@ -78,6 +89,35 @@ impl ContextArgs {
             intel: self.intel.clone(),
         }
     }
+}
+
+/// Log sources that a site describes itself; the same wherever logs are read.
+#[derive(Args, Clone)]
+pub(crate) struct SourceArgs {
+    /// Folder of your own log sources, *.yml (default: sources.d in the context folder; see docs/own-sources.md)
+    #[arg(long, value_name = "DIR", env = "PORTREEVE_SOURCES")]
+    pub(crate) sources: Option<std::path::PathBuf>,
+}
+
+impl SourceArgs {
+    /// The sources that are known: the built-in ones, and the site's own.
+    pub(crate) fn catalog(&self, context: Option<&std::path::Path>) -> Result<&'static Catalog, Failure> {
+        let beside = context.map(|c| c.join("sources.d")).filter(|d| d.is_dir());
+        match self.sources.clone().or(beside) {
+            Some(dir) => portreeve_sources::own::catalog(&dir).map_err(usage),
+            None => Ok(Catalog::built_in()),
+        }
+    }
+}
+
+/// The source of this name.
+pub(crate) fn named(
+    catalog: &'static Catalog,
+    name: &str,
+) -> Result<&'static portreeve_sources::Source, Failure> {
+    catalog
+        .by_name(name)
+        .ok_or_else(|| usage(format!("no source is called `{name}`; `portreeve sources` lists them")))
 }
 
 /// An error at the edge: what to say and how to leave.
@@ -124,7 +164,8 @@ fn main() -> ExitCode {
         Command::Doctor(c) => c.run(),
         Command::Simulate(c) => c.run(),
         Command::Evaluate(c) => c.run(),
-        Command::Schema => say(&portreeve_report::json::schema()),
+        Command::Schema { of: Schema::Cases } => say(&portreeve_report::json::schema()),
+        Command::Schema { of: Schema::Source } => say(&portreeve_sources::mapping::schema()),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "portreeve", &mut io::stdout());
             Ok(0)

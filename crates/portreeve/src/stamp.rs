@@ -16,6 +16,11 @@ pub(crate) fn time(text: &str) -> Result<EventTime, String> {
     Err(format!("`{text}` is no time: write 2026-11-02 or 2026-11-02T10:00:00Z"))
 }
 
+/// The clock of the machine: for what a person typed just now.
+pub(crate) fn now() -> EventTime {
+    EventTime(jiff::Timestamp::now().as_microsecond())
+}
+
 /// `Europe/Berlin`, `UTC`, `+02:00`.
 pub(crate) fn zone(text: &str) -> Result<TimeZone, String> {
     if let Ok(zone) = TimeZone::get(text) {

@@ -64,7 +64,42 @@ pub fn table(cases: &[Case], report: &RunReport, style: Style, to: &mut dyn Writ
         writeln!(to, "\n{} cases closed by themselves, each with its reason in cases.json.", report.close)?;
     }
     pressure(report, width, to)?;
-    missing(report, width, to)
+    missing(report, width, to)?;
+    silences(report, width, to)
+}
+
+/// When products were silent, and gateways whose clock was off.
+fn silences(report: &RunReport, width: usize, to: &mut dyn Write) -> io::Result<()> {
+    let silent: Vec<_> = report.sources.iter().filter(|s| !s.gaps.is_empty()).collect();
+    if silent.is_empty() && report.clocks.is_empty() {
+        return Ok(());
+    }
+    writeln!(to, "\nLogs:")?;
+    for s in silent.iter().take(8) {
+        let gaps: Vec<String> = s
+            .gaps
+            .iter()
+            .take(3)
+            .map(|(from, until)| format!("{} to {}", minute(&from.to_string()), minute(&until.to_string())))
+            .collect();
+        wrapped(&format!("- {}: silent {}", s.source, gaps.join(", ")), "  ", width, to)?;
+    }
+    for c in report.clocks.iter().take(8) {
+        let (by, how) = (c.fast_by_s.abs() / 60, if c.fast_by_s > 0 { "fast" } else { "slow" });
+        let text = format!(
+            "- the clock of {} was {by} minutes {how} from {} to {}",
+            clean(c.gateway.raw()),
+            minute(&c.first.to_string()),
+            minute(&c.last.to_string())
+        );
+        wrapped(&text, "  ", width, to)?;
+    }
+    Ok(())
+}
+
+/// `2026-03-06 09:12` of a full stamp.
+fn minute(stamp: &str) -> String {
+    stamp.get(..16).unwrap_or(stamp).replace('T', " ")
 }
 
 fn summary(report: &RunReport, style: Style, width: usize, to: &mut dyn Write) -> io::Result<()> {

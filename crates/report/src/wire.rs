@@ -241,6 +241,7 @@ pub struct Run {
     pub sources: Vec<SourceRead>,
     pub inputs: Vec<InputRead>,
     pub pressure: Vec<Pressure>,
+    pub clocks: Vec<ClockOff>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -268,6 +269,25 @@ pub struct SourceRead {
     pub first: Option<String>,
     pub last: Option<String>,
     pub reasons: Vec<Count>,
+    /// When it was silent although it speaks at other times.
+    pub gaps: Vec<Gap>,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub struct Gap {
+    pub from: String,
+    pub to: String,
+}
+
+/// A gateway whose clock was off, as the approvals of its users at an identity provider tell.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub struct ClockOff {
+    pub gateway: String,
+    /// Fast by so many seconds; negative where it was slow.
+    pub fast_by_s: i64,
+    pub sessions: u64,
+    pub first: String,
+    pub last: String,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -280,6 +300,7 @@ pub struct InputRead {
     pub last: Option<String>,
     pub problems: Vec<String>,
     pub samples: Vec<Sample>,
+    pub gaps: Vec<Gap>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -530,6 +551,10 @@ impl From<&m::ReadCounts> for Counts {
     }
 }
 
+fn gaps(all: &[(portreeve_model::EventTime, portreeve_model::EventTime)]) -> Vec<Gap> {
+    all.iter().map(|(from, to)| Gap { from: time(*from), to: time(*to) }).collect()
+}
+
 fn counts(all: &[(String, u64)]) -> Vec<Count> {
     all.iter().map(|(what, count)| Count { what: what.clone(), count: *count }).collect()
 }
@@ -564,6 +589,7 @@ impl From<&m::RunReport> for Run {
                     first: s.first.map(time),
                     last: s.last.map(time),
                     reasons: counts(&s.reasons),
+                    gaps: gaps(&s.gaps),
                 })
                 .collect(),
             inputs: r
@@ -582,6 +608,18 @@ impl From<&m::RunReport> for Run {
                         .iter()
                         .map(|(line, text)| Sample { line: *line, text: text.raw().to_owned() })
                         .collect(),
+                    gaps: gaps(&i.gaps),
+                })
+                .collect(),
+            clocks: r
+                .clocks
+                .iter()
+                .map(|c| ClockOff {
+                    gateway: c.gateway.raw().to_owned(),
+                    fast_by_s: c.fast_by_s,
+                    sessions: c.sessions,
+                    first: time(c.first),
+                    last: time(c.last),
                 })
                 .collect(),
             pressure: r

@@ -297,6 +297,15 @@ impl EventBuilder<'_> {
         self
     }
 
+    /// The product's own id of what happened: records that carry the same id, of whatever shape, count once. Empty
+    /// ids are none.
+    pub fn identity(mut self, id: &[u8]) -> Self {
+        if !says_nothing(id) {
+            self.event.key = content_key(id.trim_ascii());
+        }
+        self
+    }
+
     pub fn flag(mut self, flag: Flags) -> Self {
         self.event.flags.set(flag);
         self
@@ -332,6 +341,16 @@ impl EventBuilder<'_> {
         self
     }
 
+    pub fn bytes_in(mut self, from_client: u64) -> Self {
+        self.event.bytes_in = from_client;
+        self
+    }
+
+    pub fn bytes_out(mut self, to_client: u64) -> Self {
+        self.event.bytes_out = to_client;
+        self
+    }
+
     /// Country, an ISO code, as the product's own geolocation says.
     pub fn country(mut self, bytes: &[u8]) -> Self {
         self.event.country = std::str::from_utf8(bytes).map_or(Country::NONE, Country::parse);
@@ -355,5 +374,29 @@ impl EventBuilder<'_> {
         }
         self.events.push(self.event);
         Parsed::Events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_with_one_id_have_one_key() {
+        let clock = Clock::utc();
+        let mut names = Interner::new(portreeve_model::SymbolTable::new());
+        let mut events = Vec::new();
+        for (raw, id) in [(&b"one"[..], &b"ab-1"[..]), (b"two", b" ab-1 "), (b"three", b""), (b"four", b"-")]
+        {
+            let record = Record::bare(raw, &clock);
+            Emit::new(&mut names, &mut events, &crate::plain::PLAIN, &record)
+                .event(Act::Auth, Outcome::Success)
+                .at(Some((EventTime::from_unix(1), Certainty::Exact)))
+                .identity(id)
+                .done();
+        }
+        let keys: Vec<u64> = events.iter().map(|e| e.key).collect();
+        assert_eq!(keys[0], keys[1]);
+        assert_eq!(keys[2..], [content_key(b"three"), content_key(b"four")]);
     }
 }

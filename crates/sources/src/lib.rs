@@ -11,9 +11,15 @@ pub mod cloud;
 pub mod decode;
 mod emit;
 pub mod endpoint;
+pub mod explain;
 pub mod firewall;
+mod flows;
+mod ios;
 pub mod kubernetes;
 pub mod mapping;
+pub mod notation;
+pub mod own;
+pub mod page;
 mod pan;
 mod plain;
 mod recognise;
@@ -44,12 +50,16 @@ pub static SOURCES: &[&[&Source]] = &[
     endpoint::SOURCES,
 ];
 
-/// Products that a text file describes, row by row.
-pub static MAPPINGS: &[&[&str]] = &[];
+mod mappings {
+    include!(concat!(env!("OUT_DIR"), "/mappings.rs"));
+}
 
-/// All sources that Portreeve knows by itself.
+/// Products that a text file describes: where it lies in `content/sources`, and its text.
+pub use mappings::MAPPINGS;
+
+/// All sources that Portreeve knows by itself, row by row of the playbook.
 pub fn all() -> impl Iterator<Item = &'static Source> {
-    Catalog::built_in().all()
+    Catalog::built_in().listed().into_iter()
 }
 
 pub fn by_name(name: &str) -> Option<&'static Source> {

@@ -269,6 +269,14 @@ fn told(text: &[u8]) -> Outcome {
 
 /// `name/192.0.2.1:4711 …`, as OpenVPN names its peers.
 fn peer(text: &[u8], found: &mut Found) {
+    // `192.0.2.1:4711 -> 10.0.0.5:443`: the left end began it.
+    if let Some(arrow) = find(text, b" -> ") {
+        let left = text[..arrow].rsplit(|b| matches!(b, b' ' | b',' | b'(')).next().unwrap_or_default();
+        let (ip, _) = Ip::parse_with_port(left);
+        if ip.is_some() {
+            found.address = found.address.or(Some((90, ip)));
+        }
+    }
     for at in memchr::memchr_iter(b'/', text).take(4) {
         let address = text[at + 1..].split(|b| *b == b' ').next().unwrap_or_default();
         let (ip, port) = Ip::parse_with_port(address);
@@ -458,6 +466,10 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             }
             if !date.is_empty() || time.len() >= 19 {
                 found.take("time", format!("{date} {time}{zone}").trim());
+            }
+            // `[action:"Accept"; src:"192.0.2.1"; …]`, which looks like structured data.
+            for (key, value) in kv::colon_pairs(r.raw) {
+                found.take(&String::from_utf8_lossy(key), &String::from_utf8_lossy(value));
             }
             let body = r.body.strip_prefix(b"\"").unwrap_or(r.body);
             let mut text = body;

@@ -57,6 +57,8 @@ pub struct Record<'a> {
     pub clock: &'a Clock,
     /// Put together from fragments.
     pub joined: bool,
+    /// How many envelopes were taken off.
+    pub depth: u8,
 }
 
 impl<'a> Record<'a> {
@@ -73,6 +75,7 @@ impl<'a> Record<'a> {
             at: RawRef::default(),
             clock,
             joined: false,
+            depth: 0,
         }
     }
 

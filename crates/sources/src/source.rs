@@ -21,6 +21,23 @@ pub enum Row {
 }
 
 impl Row {
+    pub const ALL: [Row; 9] = [
+        Row::Vpn,
+        Row::Citrix,
+        Row::Remote,
+        Row::Firewall,
+        Row::Authentication,
+        Row::Cloud,
+        Row::Kubernetes,
+        Row::Vlan,
+        Row::Endpoint,
+    ];
+
+    /// The row of this folder.
+    pub fn named(folder: &str) -> Option<Row> {
+        Row::ALL.into_iter().find(|r| r.folder() == folder)
+    }
+
     pub fn folder(self) -> &'static str {
         match self {
             Row::Vpn => "vpn",
@@ -53,6 +70,20 @@ pub enum Field {
 }
 
 impl Field {
+    pub const ALL: [Field; 11] = [
+        Field::User,
+        Field::SourceIp,
+        Field::TunnelIp,
+        Field::Device,
+        Field::Mfa,
+        Field::SessionId,
+        Field::SessionEnd,
+        Field::Bytes,
+        Field::Host,
+        Field::Year,
+        Field::Zone,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Field::User => "user",
@@ -96,6 +127,24 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// As a source's file writes them.
+    pub const WORDS: [(&'static str, Kind); 10] = [
+        ("housekeeping", Kind::Housekeeping),
+        ("transport", Kind::Transport),
+        ("pending", Kind::Pending),
+        ("repeats", Kind::Repeats),
+        ("outbound_traffic", Kind::OutboundTraffic),
+        ("traffic", Kind::Traffic),
+        ("machine", Kind::Machine),
+        ("routine_use", Kind::RoutineUse),
+        ("format", Kind::Format),
+        ("other_message", Kind::OtherMessage),
+    ];
+
+    pub fn named(word: &str) -> Option<Kind> {
+        Kind::WORDS.iter().find(|(w, _)| *w == word).map(|(_, k)| *k)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Kind::Housekeeping => "housekeeping",
@@ -146,7 +195,7 @@ pub struct Fragment {
     pub key: u64,
     /// Position of this piece, from 0.
     pub part: u32,
-    /// How many there are; 0 where the product does not say, then the last one is recognised by `last`.
+    /// How many there are; 0 where the product does not say: then piece 0 is the first, and `last` marks the last.
     pub parts: u32,
     pub last: bool,
 }

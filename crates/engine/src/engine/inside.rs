@@ -134,6 +134,17 @@ impl Engine<'_> {
     }
 
     pub(super) fn flow(&mut self, event: &Event, account: Option<&Account>) {
+        // A broker of zero-trust access tells who reached what, whatever address the person came from.
+        if event.service == Service::Ztna
+            && let Some(account) = account
+        {
+            let open = self.dossiers.get(&account.name).and_then(|d| d.open_at(event.time));
+            if let Some(session) = open {
+                let link = Link { principal: account.name, session, depth: 1 };
+                self.touch(event, link, Sym::NONE, !event.is_failure());
+            }
+            return;
+        }
         if event.src_ip.is_public() {
             if event.is_failure() {
                 self.infrastructure.source(event.src_ip, event.time).denied += u64::from(event.times());

@@ -214,6 +214,10 @@ fn belongs(session: &Session, event: &Event) -> bool {
         || session.gateway.is_none()
         || event.observer == session.gateway;
     match family(event.service) {
+        // A broker that numbers no sessions logs each connection: together they are one stay.
+        Service::Ztna if event.sid.is_none() && session.sid.is_none() => {
+            event.src_ip.is_some() && same_ip && same_gateway && gap <= 4 * HOUR_US
+        }
         Service::Vpn
         | Service::Ica
         | Service::RdGateway

@@ -25,26 +25,52 @@ fn generated_documents_are_current() {
     generated("docs/detections.md", &content.detections_markdown());
     generated("docs/playbook.md", &content.playbook_markdown());
     generated("docs/cases.v1.json", &portreeve_report::json::schema());
+    generated("docs/source.v1.json", &portreeve_sources::mapping::schema());
     generated("docs/sources.md", &sources());
+    for s in portreeve_sources::all() {
+        generated(&format!("docs/sources/{}.md", s.name), &s.markdown());
+    }
+}
+
+/// No page is left of a source that is gone.
+#[test]
+fn every_page_has_its_source() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sources");
+    let mut pages: Vec<String> = fs::read_dir(dir)
+        .expect("docs/sources")
+        .map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    pages.sort();
+    let mut wanted: Vec<String> = portreeve_sources::all().map(|s| format!("{}.md", s.name)).collect();
+    wanted.sort();
+    assert_eq!(pages, wanted);
 }
 
 fn sources() -> String {
-    let mut text = String::from("# Log sources\n\nGenerated from the declarations in `crates/sources`.\n");
+    let all: Vec<_> = portreeve_sources::all().collect();
+    let mut text = format!(
+        "# Log sources\n\nGenerated from the declarations of {} sources. `IP`, `tunnel`, `end`, `MFA` and `device` say whether a source tells\nwhere somebody came from, which tunnel address the session got, when it ended, whether a second factor was passed and\nwhich device was used. A format of your own: [own-sources.md](own-sources.md).\n",
+        all.len()
+    );
     let mut row = "";
-    for s in portreeve_sources::all() {
+    for s in all {
         if s.row.folder() != row {
             row = s.row.folder();
-            text.push_str(&format!("\n## {row}\n\n| source | product | tells | never tells | how to turn it on |\n|---|---|---|---|---|\n"));
+            text.push_str(&format!("\n## {row}\n\n| source | product | events | IP | tunnel | end | MFA | device |\n|---|---|---|---|---|---|---|---|\n"));
         }
         let gives: Vec<&str> = s.gives.iter().map(|a| a.name()).collect();
-        let lacks: Vec<&str> = s.lacks.iter().map(|f| f.name()).collect();
+        let t = s.tells();
+        let mark = |told: bool| if told { "yes" } else { "" };
         text.push_str(&format!(
-            "| `{}` | {} | {} | {} | {} |\n",
+            "| [`{0}`](sources/{0}.md) | {1} | {2} | {3} | {4} | {5} | {6} | {7} |\n",
             s.name,
-            s.title,
+            s.title.replace('|', "\\|"),
             gives.join(", "),
-            lacks.join(", "),
-            s.enable.replace('|', "\\|")
+            mark(t.source_ip),
+            mark(t.tunnel_ip),
+            mark(t.session_end),
+            mark(t.mfa),
+            mark(t.device)
         ));
     }
     text
@@ -70,4 +96,19 @@ fn every_command_of_the_readme_exists() {
         checked += 1;
     }
     assert!(checked >= 5, "{checked}");
+}
+
+/// The example of docs/own-sources.md is a source that passes its own tests.
+#[test]
+fn the_example_of_own_sources_works() {
+    let page = read("docs/own-sources.md");
+    let text = page.split("```yaml\n").nth(1).and_then(|t| t.split("```").next()).expect("a YAML block");
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("gate.yml"), text).expect("written");
+    let dir = dir.path().to_str().expect("a path");
+    portreeve().args(["sources", "--sources", dir, "--test"]).assert().success();
+    let line = "<38>Mar  6 09:12:09 gw1 gate: x from 192.0.2.9 entered from 192.0.2.1 with card and pin";
+    let out = portreeve().args(["parse", "--sources", dir, "--explain", line]).output().expect("runs");
+    let out = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.contains("source_ip              192.0.2.1"), "{out}");
 }

@@ -3,6 +3,7 @@
 mod cli;
 mod company;
 mod docs;
+mod exports;
 mod hostile;
 mod limits;
 mod order;

@@ -2,6 +2,7 @@
 
 use crate::source::Source;
 
+pub mod adfs;
 pub mod cisco_ise;
 pub mod entra;
 pub mod nps;
@@ -13,6 +14,7 @@ pub mod radius;
 pub mod windows_security;
 
 pub static SOURCES: &[&Source] = &[
+    &adfs::SOURCE,
     &cisco_ise::SOURCE,
     &entra::SOURCE,
     &nps::SOURCE,

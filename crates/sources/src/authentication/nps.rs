@@ -21,7 +21,7 @@ pub static SOURCE: Source = Source {
     manual: "Microsoft: Network Policy Server events 6272 to 6280",
     enable: "auditpol /set /subcategory:\"Network Policy Server\" /success:enable /failure:enable",
     general: false,
-    marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],
+    marks: crate::windows::MARKS,
     reader: Reader::Code {
         claim: |r| {
             is_event(r)

@@ -16,11 +16,18 @@ pub static SOURCE: Source = Source {
     row: Row::Authentication,
     gives: &[Act::Logon, Act::Logoff, Act::Auth, Act::Account, Act::Exec],
     lacks: &[Field::Mfa, Field::TunnelIp],
-    traps: &["failure_codes", "machine_accounts", "mapped_addresses", "nxlog_local_time"],
+    traps: &[
+        "failure_codes",
+        "machine_accounts",
+        "mapped_addresses",
+        "nxlog_local_time",
+        "name_with_labels",
+        "other_languages",
+    ],
     manual: "Microsoft: Advanced security audit policy settings, event by event",
     enable: "advanced audit policy: Logon, Kerberos, Credential Validation, Account Management, Process Creation (with command line)",
     general: false,
-    marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],
+    marks: crate::windows::MARKS,
     reader: Reader::Code {
         claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| wanted(&e)),
         parse,
@@ -33,7 +40,9 @@ fn wanted(e: &WinEvent<'_>) -> bool {
     let by_provider = e.provider.starts_with(b"Microsoft-Windows-Security-Auditing")
         || e.provider.starts_with(b"Microsoft-Windows-Eventlog")
         || e.provider.starts_with(b"Service Control Manager");
-    (by_channel || by_provider) && !matches!(e.id, 20249..=20300 | 6272..=6280 | 4778 | 4779)
+    (by_channel || by_provider)
+        && !e.provider.starts_with(b"AD FS")
+        && !matches!(e.id, 20249..=20300 | 6272..=6280 | 4778 | 4779)
 }
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
@@ -45,7 +54,11 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     match e.id {
         4624 => {
             let kind = u8::try_from(e.number("LogonType")).unwrap_or(0);
-            if machine || matches!(kind, 0 | 4 | 5) || service_name(&target) {
+            if machine
+                || matches!(kind, 0 | 4 | 5)
+                || service_name(&target)
+                || service_sid(&e.get("TargetUserSid"))
+            {
                 return Parsed::Irrelevant(Kind::Machine);
             }
             let package = e.get("AuthenticationPackageName");
@@ -122,7 +135,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         }
         4672 => {
             let user = e.get("SubjectUserName");
-            if user.ends_with(b"$") || service_name(&user) {
+            if user.ends_with(b"$") || service_name(&user) || service_sid(&e.get("SubjectUserSid")) {
                 return Parsed::Irrelevant(Kind::Machine);
             }
             out.event(Act::Account, Outcome::Success)
@@ -185,11 +198,20 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         4697 | 7045 => {
             let name = e.get("ServiceName");
             let path = if e.id == 7045 { e.get("ImagePath") } else { e.get("ServiceFileName") };
+            // 7045 has no subject; NXLog puts who wrote the event beside it, under the name that the event itself uses
+            // for the account that the service will run as.
+            let subject = e.get("SubjectUserName");
+            let nxlog = subject.is_empty() && !e.get("AccountType").is_empty();
+            let (domain, user) = if nxlog {
+                (e.get("Domain"), e.get("AccountName"))
+            } else {
+                (e.get("SubjectDomainName"), subject)
+            };
             out.event(Act::Account, Outcome::Success)
                 .at(at)
                 .service(Service::Host)
                 .change(Change::ServiceInstalled)
-                .domain_user(&e.get("SubjectDomainName"), &e.get("SubjectUserName"))
+                .domain_user(&domain, &user)
                 .target(&name)
                 .detail(&path)
                 .host(host)
@@ -203,6 +225,17 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             .change(Change::TaskCreated)
             .domain_user(&e.get("SubjectDomainName"), &e.get("SubjectUserName"))
             .target(&e.get("TaskName"))
+            .host(host)
+            .observer(host)
+            .done(),
+        // Success or failure is no longer audited.
+        4719 if removes_audit(&e.get("AuditPolicyChanges")) => out
+            .event(Act::Account, Outcome::Success)
+            .at(at)
+            .service(Service::Host)
+            .change(Change::LoggingStopped)
+            .domain_user(&e.get("SubjectDomainName"), &e.get("SubjectUserName"))
+            .target(&e.get("SubcategoryGuid"))
             .host(host)
             .observer(host)
             .done(),
@@ -235,7 +268,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         }
         4688 => {
             let user = e.get("SubjectUserName");
-            if user.ends_with(b"$") || service_name(&user) {
+            if user.ends_with(b"$") || service_name(&user) || service_sid(&e.get("SubjectUserSid")) {
                 return Parsed::Irrelevant(Kind::Machine);
             }
             let line = e.get("CommandLine");
@@ -307,6 +340,18 @@ fn service_name(user: &[u8]) -> bool {
         || user.starts_with(b"UMFD-")
 }
 
+/// As [`service_name`], in any language of Windows.
+fn service_sid(sid: &[u8]) -> bool {
+    matches!(sid, b"S-1-5-18" | b"S-1-5-19" | b"S-1-5-20" | b"S-1-5-7")
+        || sid.starts_with(b"S-1-5-90-")
+        || sid.starts_with(b"S-1-5-96-")
+}
+
+/// `%%8448, %%8450`: success removed, failure removed.
+fn removes_audit(changes: &[u8]) -> bool {
+    [&b"%%8448"[..], b"%%8450", b"removed"].iter().any(|c| crate::decode::find::find(changes, c).is_some())
+}
+
 /// Why a logon failed; `None` for codes that are no failed logon of a person (clock, domain, wrong type).
 fn failure(code: &[u8]) -> Option<Reason> {
     let code = code.to_ascii_lowercase();
@@ -331,12 +376,19 @@ fn kerberos(r: &Record<'_>, e: &WinEvent<'_>, out: &mut Emit<'_>) -> Parsed {
     let status = if e.id == 4771 { e.get("FailureCode") } else { e.get("Status") };
     let ok = (&*status == b"0x0" || status.is_empty()) && e.id != 4771;
     let reason = match &*status {
-        b"0x6" | b"0xc0000064" => Reason::NoUser,
-        b"0x12" | b"0xc0000072" | b"0xc0000234" => Reason::Locked,
-        b"0x17" => Reason::Expired,
-        b"0x18" | b"0xc000006a" | b"0xC000006A" => Reason::BadPassword,
         _ if ok => Reason::None,
-        _ => Reason::Other,
+        b"0x6" => Reason::NoUser,
+        // Disabled, expired, locked out, or out of hours: Kerberos has one code for all of them.
+        b"0x12" => Reason::Locked,
+        b"0x17" => Reason::Expired,
+        b"0x18" => Reason::BadPassword,
+        // Another clock, or the wrong kind of key: nobody's password was wrong.
+        b"0x25" | b"0xe" | b"0xE" => return Parsed::Irrelevant(Kind::OtherMessage),
+        // NTLM names the reasons as a logon does.
+        code => match failure(code) {
+            Some(reason) => reason,
+            None => return Parsed::Irrelevant(Kind::OtherMessage),
+        },
     };
     let method = if e.id == 4776 { Method::Ntlm } else { Method::Kerberos };
     out.event(Act::Auth, if ok { Outcome::Success } else { Outcome::Failure })
@@ -372,6 +424,8 @@ fn account(r: &Record<'_>, e: &WinEvent<'_>, out: &mut Emit<'_>) -> Parsed {
         .change(change)
         .domain_user(&e.get("SubjectDomainName"), &e.get("SubjectUserName"))
         .target(&target)
+        // Where the wrong passwords came from, in the place of the domain.
+        .device(&if e.id == 4740 { e.get("TargetDomainName") } else { Default::default() })
         .observer(&e.computer)
         .done()
 }

@@ -1,43 +1,69 @@
-//! AWS CloudTrail: console logins, API calls, changes of identities and of what is exposed.
+//! AWS CloudTrail: console and Identity Center sign-ins, API calls, changes of identities and of what is exposed.
 //!
-//! Read from: CloudTrail record contents, IAM and sign-in event references. Traps: `MFAUsed` is No for SAML, SSO and
-//! assumed roles, where another system asked; the user name is HIDDEN_DUE_TO_SECURITY_REASONS where the user does not
-//! exist; `sourceIPAddress` may be the name of a service; `mfaAuthenticated` is text.
+//! Read from: CloudTrail record contents, IAM and sign-in event references, Identity Center sign-in events, CloudTrail
+//! Lake and Athena table definitions. Traps: `MFAUsed` is No for SAML, SSO and assumed roles, where another system asked;
+//! the user name is HIDDEN_DUE_TO_SECURITY_REASONS where the user does not exist; `sourceIPAddress` may be the name of a
+//! service; `mfaAuthenticated` is text; a sign-in with Identity Center is several records, of which one is the login;
+//! query results have lower-case names and structures as text.
 
-use crate::decode::clock::{self, Stamp};
-use crate::decode::json::{Paths, Value};
+mod change;
+mod lake;
+mod signin;
+
+use super::utc;
+use crate::decode::find::find;
+use crate::decode::json::{Paths, Value, unescape};
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
-use portreeve_model::Ip;
 use portreeve_model::event::{Act, Change, Flags, Method, Mfa, Outcome, Reason, Service};
 use portreeve_model::time::Certainty;
+use portreeve_model::{EventTime, Ip};
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 pub static SOURCE: Source = Source {
     name: "cloudtrail",
     title: "AWS CloudTrail",
     row: Row::Cloud,
-    gives: &[Act::Auth, Act::Api, Act::Account, Act::Config],
-    lacks: &[Field::TunnelIp, Field::Device, Field::SessionEnd],
-    traps: &["mfa_used_no_under_saml", "hidden_user", "service_as_source"],
-    manual: "AWS CloudTrail record contents; AWS Management Console sign-in events",
-    enable: "a trail for all regions with management events; sign-in events are in us-east-1 and the regional endpoints",
+    gives: &[Act::Auth, Act::Mfa, Act::SessionEnd, Act::Api, Act::Account, Act::Config],
+    lacks: &[Field::TunnelIp, Field::Device],
+    traps: &[
+        "mfa_used_no_under_saml",
+        "hidden_user",
+        "service_as_source",
+        "identity_center",
+        "query_results",
+        "digests_and_insights",
+    ],
+    manual: "AWS CloudTrail record contents; AWS Management Console sign-in events; IAM Identity Center sign-in events",
+    enable: "a trail for all regions with management events; sign-in events are in us-east-1 and the regional endpoints, \
+             those of Identity Center in the region where it lives",
     general: false,
-    marks: &["\"awsRegion\""],
+    marks: &["\"eventSource\"", "\"eventsource\"", "\"CloudTrailEvent\"", "\"digestS3Object\""],
     reader: Reader::Code {
         claim: |r| {
-            r.shape == Shape::Json
-                && crate::decode::find::find(&r.body[..r.body.len().min(4_000)], b"\"eventSource\"").is_some()
-                && crate::decode::find::find(r.body, b"\"eventName\"").is_some()
-                && crate::decode::find::find(r.body, b"\"awsRegion\"").is_some()
+            if r.shape != Shape::Json {
+                return false;
+            }
+            let head = &r.body[..r.body.len().min(4_000)];
+            let has = |needle: &[u8]| find(r.body, needle).is_some();
+            has(b"\"eventSource\"")
+                && has(b"\"eventName\"")
+                && (has(b"\"awsRegion\"") || has(b"\"userIdentity\""))
+                || has(b"\"eventsource\"") && has(b"\"eventname\"") && has(b"\"useridentity\"")
+                || find(head, b"\"CloudTrailEvent\"").is_some()
+                || find(head, b"\"digestS3Object\"").is_some()
         },
         parse,
         join: None,
     },
 };
 
-const N: usize = 30;
+/// When something happened.
+type At = Option<(EventTime, Certainty)>;
+
+const N: usize = 38;
 static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
         "eventTime",
@@ -47,9 +73,9 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
         "userAgent",
         "errorCode",
         "errorMessage",
-        "readOnly",
+        "userIdentity",
         "recipientAccountId",
-        "awsRegion",
+        "eventType",
         "userIdentity.type",
         "userIdentity.userName",
         "userIdentity.arn",
@@ -67,64 +93,88 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
         "requestParameters.groupName",
         "requestParameters",
         "requestParameters.accessKeyId",
-        "eventType",
-        "responseElements.accessKey.accessKeyId",
         "eventCategory",
+        "additionalEventData.UserName",
+        "additionalEventData.CredentialType",
+        "serviceEventDetails",
+        "additionalEventData.MFAIdentifier",
+        "additionalEventData.MfaType",
+        "userIdentity.credentialId",
+        "userIdentity.accountId",
+        "resources",
+        "additionalEventData",
+        "CloudTrailEvent",
     ])
 });
 
+type Values<'a> = [Value<'a>; N];
+
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Ok(v) = PATHS.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
-    let at = match clock::iso(v[0].bytes()) {
-        Some((Stamp::Absolute(t), _)) => Some((t, Certainty::Exact)),
-        _ => r.header_time(),
-    };
-    let (name, kind) = (v[1].bytes(), v[10].bytes());
-    if v[27].is(b"AwsCloudTrailInsight") || v[29].is(b"Insight") {
+    if let Value::Text(inner) = v[37] {
+        // LookupEvents: the record stands as text inside its own summary.
+        let inner = unescape(inner);
+        return match PATHS.pick(&inner) {
+            Ok(v) => read(r, &v, out),
+            Err(_) => Parsed::Broken(Why::Malformed("CloudTrailEvent")),
+        };
+    }
+    if v[9].is(b"AwsCloudTrailInsight") || v[27].is(b"Insight") {
+        return Parsed::Irrelevant(Kind::OtherMessage);
+    }
+    if v[1].is_missing() || matches!(v[7], Value::Text(_)) {
+        if find(&r.body[..r.body.len().min(4_000)], b"\"digestS3Object\"").is_some() {
+            return Parsed::Irrelevant(Kind::Housekeeping);
+        }
+        let row = lake::record(r.body);
+        return match PATHS.pick(&row) {
+            Ok(v) if !v[1].is_missing() => read(r, &v, out),
+            _ => Parsed::Broken(Why::Missing("eventName")),
+        };
+    }
+    read(r, &v, out)
+}
+
+fn read(r: &Record<'_>, v: &Values<'_>, out: &mut Emit<'_>) -> Parsed {
+    let (name, service, kind) = (v[1].bytes(), v[2].bytes(), v[10].bytes());
+    // Notifications of S3 have the same field names.
+    if service.starts_with(b"aws:") {
         return Parsed::Irrelevant(Kind::OtherMessage);
     }
     let source = v[3].bytes();
-    if matches!(kind, b"AWSService") || !v[17].is_missing() && Ip::parse(source).is_none() {
+    let by_service = !v[17].bytes().is_empty() && !v[17].is(b"null") && Ip::parse(source).is_none();
+    if kind == b"AWSService" || by_service {
         return Parsed::Irrelevant(Kind::Machine);
     }
-    let user = user(&v);
-    let failed = !v[5].bytes().is_empty();
+    let at = utc(v[0].bytes()).or_else(|| r.header_time());
+    let user = user(v);
+    if let Some(parsed) = signin::read(v, at, &user, out) {
+        return parsed;
+    }
+    call(v, at, &user, name, service, out)
+}
+
+fn call(v: &Values<'_>, at: At, user: &[u8], name: &[u8], service: &[u8], out: &mut Emit<'_>) -> Parsed {
+    let kind = v[10].bytes();
+    let failed = !matches!(v[5].bytes(), b"" | b"null");
+    let root = kind == b"Root";
+    let change = change::of(name, service, v);
+    let shell = change::is_shell(name, service);
+    let act = match change {
+        Change::None | Change::CredentialAccess => Act::Api,
+        Change::Exposed | Change::LoggingStopped | Change::PolicyChanged | Change::ConfigExported => {
+            Act::Config
+        }
+        _ => Act::Account,
+    };
+    let target = change::target(name, v, shell);
+    let right = if v[23].is_missing() { Value::Text(name) } else { v[23] };
+    let outcome = if failed { Outcome::Failure } else { Outcome::Success };
     let method = match v[13].bytes() {
         k if k.starts_with(b"AKIA") => Method::AccessKey,
         k if k.starts_with(b"ASIA") => Method::AssumedRole,
         _ => Method::Unknown,
     };
-    let root = kind == b"Root";
-    if name == b"ConsoleLogin" {
-        return console(&v, at, &user, out);
-    }
-    let change = change_of(name, &v);
-    let act = match change {
-        Change::None => Act::Api,
-        Change::Exposed | Change::LoggingStopped | Change::PolicyChanged => Act::Config,
-        Change::CredentialAccess => Act::Api,
-        _ => Act::Account,
-    };
-    let shell = matches!(
-        name,
-        b"StartSession"
-            | b"SendCommand"
-            | b"SendSSHPublicKey"
-            | b"SendSerialConsoleSSHPublicKey"
-            | b"ExecuteCommand"
-            | b"ResumeSession"
-    );
-    let target = [v[21], v[22], v[24], v[26]].into_iter().find(|x| !x.is_missing()).unwrap_or_default();
-    let right = if v[23].is_missing() { Value::Text(name) } else { v[23] };
-    let outcome = if failed { Outcome::Failure } else { Outcome::Success };
-    let reason =
-        if v[5].bytes().starts_with(b"AccessDenied") || v[5].bytes().ends_with(b"UnauthorizedOperation") {
-            Reason::NotAllowed
-        } else if failed {
-            Reason::Other
-        } else {
-            Reason::None
-        };
     let mfa = match v[16].truth() {
         Some(true) => Mfa::Yes,
         // A long-term key never passes one; a role's session was asked for by whoever assumed it.
@@ -135,30 +185,48 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     out.event(act, outcome)
         .at(at)
         .service(Service::CloudApi)
-        .user(&user)
-        .source(source)
+        .user(user)
+        .source(v[3].bytes())
         .sid(v[13].bytes())
         .client(&v[4].text())
         .group(v[8].bytes())
         .detail(if act == Act::Account { right.bytes() } else { name })
-        .target(&target.text())
+        .target(&target)
         .change(change)
         .method(method)
         .mfa(mfa)
-        .reason(reason)
+        .reason(why(v[5].bytes()))
         .flag_if(root, Flags::PRIVILEGED)
         .flag_if(shell, Flags::REMOTE_SHELL)
         .done()
 }
 
-/// IAM user, root, or the session name of a role.
-fn user<'a>(v: &[Value<'a>; N]) -> Vec<u8> {
+/// What an error code says about a call.
+fn why(code: &[u8]) -> Reason {
+    if matches!(code, b"" | b"null") {
+        Reason::None
+    } else if code.starts_with(b"AccessDenied")
+        || code.ends_with(b"UnauthorizedOperation")
+        || code.ends_with(b"AccessDeniedException")
+        || code == b"VpceAccessDenied"
+    {
+        Reason::NotAllowed
+    } else if code.starts_with(b"ExpiredToken") {
+        Reason::Expired
+    } else {
+        Reason::Other
+    }
+}
+
+/// IAM user, root, the session name of a role, or whom Identity Center names.
+fn user<'a>(v: &Values<'a>) -> Cow<'a, [u8]> {
     let kind = v[10].bytes();
     if kind == b"Root" {
-        return b"root".to_vec();
+        return Cow::Borrowed(b"root");
     }
-    if !v[11].is_missing() && !matches!(kind, b"AssumedRole") {
-        return v[11].text().into_owned();
+    let named = v[11].bytes();
+    if !matches!(named, b"" | b"null") && kind != b"AssumedRole" {
+        return v[11].text();
     }
     // `arn:aws:sts::1:assumed-role/Role/session`: the session name is the person where a person assumed it.
     let arn = v[12].bytes();
@@ -167,93 +235,12 @@ fn user<'a>(v: &[Value<'a>; N]) -> Vec<u8> {
             || session.iter().all(|b| b.is_ascii_digit())
             || session.starts_with(b"botocore-session")
             || session.starts_with(b"aws-sdk")
+            || session.starts_with(b"aws-go-sdk")
             || session.starts_with(b"GitHubActions");
-        if !machine {
-            return session.to_vec();
-        }
-        return v[15].text().into_owned();
+        return if machine { v[15].text() } else { Cow::Borrowed(session) };
     }
-    v[14].text().into_owned()
-}
-
-fn console(
-    v: &[Value<'_>; N],
-    at: Option<(portreeve_model::EventTime, Certainty)>,
-    user: &[u8],
-    out: &mut Emit<'_>,
-) -> Parsed {
-    let kind = v[10].bytes();
-    let ok = v[20].is(b"Success");
-    let federated = !v[19].is_missing()
-        || kind == b"AssumedRole"
-        || crate::decode::find::find(v[12].bytes(), b"AWSReservedSSO_").is_some();
-    let mfa = match (v[18].bytes().eq_ignore_ascii_case(b"yes"), federated) {
-        (true, _) => Mfa::Yes,
-        (false, true) => Mfa::Delegated,
-        (false, false) => Mfa::No,
-    };
-    let hidden = user == b"HIDDEN_DUE_TO_SECURITY_REASONS"
-        || crate::decode::find::find(v[6].bytes(), b"No username found").is_some();
-    let reason = match (ok, hidden) {
-        (true, _) => Reason::None,
-        (false, true) => Reason::NoUser,
-        (false, false) => Reason::BadPassword,
-    };
-    out.event(Act::Auth, if ok { Outcome::Success } else { Outcome::Failure })
-        .at(at)
-        .service(Service::CloudConsole)
-        .user(user)
-        .source(v[3].bytes())
-        .client(&v[4].text())
-        .group(v[8].bytes())
-        .detail(b"ConsoleLogin")
-        .mfa(mfa)
-        .method(if federated { Method::Saml } else { Method::Password })
-        .reason(reason)
-        .flag_if(kind == b"Root", Flags::PRIVILEGED)
-        .done()
-}
-
-fn change_of(name: &[u8], v: &[Value<'_>; N]) -> Change {
-    match name {
-        b"CreateUser" => Change::AccountCreated,
-        b"DeleteUser" => Change::AccountDeleted,
-        b"CreateAccessKey"
-        | b"CreateLoginProfile"
-        | b"UploadSSHPublicKey"
-        | b"CreateServiceSpecificCredential"
-        | b"ImportKeyPair" => Change::KeyCreated,
-        b"UpdateLoginProfile" => Change::PasswordReset,
-        b"AddUserToGroup" => Change::GroupAdded,
-        b"AttachUserPolicy"
-        | b"PutUserPolicy"
-        | b"AttachRolePolicy"
-        | b"PutRolePolicy"
-        | b"AttachGroupPolicy"
-        | b"PutGroupPolicy"
-        | b"CreatePolicyVersion"
-        | b"SetDefaultPolicyVersion" => Change::RoleGranted,
-        b"UpdateAssumeRolePolicy"
-        | b"CreateSAMLProvider"
-        | b"UpdateSAMLProvider"
-        | b"CreateOpenIDConnectProvider"
-        | b"UpdateAccountPasswordPolicy" => Change::PolicyChanged,
-        b"DeactivateMFADevice" | b"DeleteVirtualMFADevice" => Change::FactorRemoved,
-        b"EnableMFADevice" => Change::FactorEnrolled,
-        b"StopLogging"
-        | b"DeleteTrail"
-        | b"PutEventSelectors"
-        | b"DeleteFlowLogs"
-        | b"DisableGuardDuty"
-        | b"DeleteDetector"
-        | b"StopConfigurationRecorder" => Change::LoggingStopped,
-        b"AuthorizeSecurityGroupIngress" | b"CreateNetworkAclEntry" => {
-            let open = crate::decode::find::find(v[25].nested(), b"0.0.0.0/0")
-                .or_else(|| crate::decode::find::find(v[25].nested(), b"\"::/0\""))
-                .is_some();
-            if open { Change::Exposed } else { Change::None }
-        }
-        b"GetSecretValue" | b"GetPasswordData" | b"BatchGetSecretValue" => Change::CredentialAccess,
-        _ => Change::None,
+    if !v[28].bytes().is_empty() {
+        return v[28].text();
     }
+    v[14].text()
 }

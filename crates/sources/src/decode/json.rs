@@ -69,6 +69,11 @@ impl<'a> Value<'a> {
 /// A set of dotted paths, made once: `static P: LazyLock<Paths<3>> = LazyLock::new(|| Paths::new([…]))`.
 /// A dot in a key itself (`authorization.k8s.io/decision`) is written `\.`.
 pub struct Paths<const N: usize> {
+    set: PathSet,
+}
+
+/// As [`Paths`], of a number that is known only when it runs.
+pub struct PathSet {
     nodes: Vec<Node>,
 }
 
@@ -86,8 +91,21 @@ pub struct Malformed;
 
 impl<const N: usize> Paths<N> {
     pub fn new(paths: [&str; N]) -> Self {
+        Paths { set: PathSet::new(paths) }
+    }
+
+    /// Reads one object. An object that is cut off is malformed.
+    pub fn pick<'a>(&self, text: &'a [u8]) -> Result<[Value<'a>; N], Malformed> {
+        let mut found = [Value::Missing; N];
+        self.set.pick(text, &mut found)?;
+        Ok(found)
+    }
+}
+
+impl PathSet {
+    pub fn new<'p>(paths: impl IntoIterator<Item = &'p str>) -> Self {
         let mut nodes = vec![Node::default()];
-        for (pick, path) in paths.iter().enumerate() {
+        for (pick, path) in paths.into_iter().enumerate() {
             let mut at = 0;
             for key in split_path(path) {
                 at = match nodes[at].children.iter().find(|(k, _)| *k == key) {
@@ -102,28 +120,21 @@ impl<const N: usize> Paths<N> {
             }
             nodes[at].pick = Some(pick);
         }
-        Paths { nodes }
+        PathSet { nodes }
     }
 
-    /// Reads one object. An object that is cut off is malformed.
-    pub fn pick<'a>(&self, text: &'a [u8]) -> Result<[Value<'a>; N], Malformed> {
-        let mut found = [Value::Missing; N];
+    /// Reads one object into `found`, which has a place for every path.
+    pub fn pick<'a>(&self, text: &'a [u8], found: &mut [Value<'a>]) -> Result<(), Malformed> {
         let mut scan = Scan { text, at: 0 };
         scan.blanks();
         if scan.peek() != Some(b'{') {
             return Err(Malformed);
         }
-        self.object(0, &mut scan, &mut found)?;
-        Ok(found)
+        self.object(0, &mut scan, found)
     }
 
     /// Recursion follows the trie of wanted paths, never the input.
-    fn object<'a>(
-        &self,
-        node: usize,
-        scan: &mut Scan<'a>,
-        found: &mut [Value<'a>; N],
-    ) -> Result<(), Malformed> {
+    fn object<'a>(&self, node: usize, scan: &mut Scan<'a>, found: &mut [Value<'a>]) -> Result<(), Malformed> {
         scan.at += 1;
         loop {
             scan.blanks();
@@ -153,13 +164,13 @@ impl<const N: usize> Paths<N> {
                     let next = &self.nodes[*child];
                     if scan.peek() == Some(b'{') && !next.children.is_empty() {
                         self.object(*child, scan, found)?;
-                        if let Some(pick) = next.pick {
-                            found[pick] = Value::Nested(&scan.text[from..scan.at]);
+                        if let Some(place) = next.pick.and_then(|pick| found.get_mut(pick)) {
+                            *place = Value::Nested(&scan.text[from..scan.at]);
                         }
                     } else {
                         let value = scan.value()?;
-                        if let Some(pick) = next.pick {
-                            found[pick] = value;
+                        if let Some(place) = next.pick.and_then(|pick| found.get_mut(pick)) {
+                            *place = value;
                         }
                     }
                 }
@@ -311,6 +322,51 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
+/// The members of a JSON object, as they stand; ends early where the object is broken or cut off.
+pub fn members(object: &[u8]) -> Members<'_> {
+    let inner = object.trim_ascii();
+    let open = inner.first() == Some(&b'{');
+    Members { scan: Scan { text: inner, at: usize::from(open) }, open }
+}
+
+pub struct Members<'a> {
+    scan: Scan<'a>,
+    open: bool,
+}
+
+impl Members<'_> {
+    /// Bytes passed so far, from the opening bracket.
+    pub(super) fn at(&self) -> usize {
+        self.scan.at
+    }
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (&'a [u8], Value<'a>);
+
+    fn next(&mut self) -> Option<(&'a [u8], Value<'a>)> {
+        if !self.open {
+            return None;
+        }
+        loop {
+            self.scan.blanks();
+            match self.scan.peek()? {
+                b',' => self.scan.at += 1,
+                b'"' => break,
+                _ => return None,
+            }
+        }
+        let key = self.scan.string().ok()?;
+        self.scan.blanks();
+        if self.scan.peek() != Some(b':') {
+            return None;
+        }
+        self.scan.at += 1;
+        self.scan.blanks();
+        Some((key, self.scan.value().ok()?))
+    }
+}
+
 /// Undoes JSON escapes; borrows where there are none. A lone surrogate becomes U+FFFD.
 pub fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'\\', text).is_none() {
@@ -419,6 +475,16 @@ mod tests {
             ]
         );
         assert_eq!(elements(b"{}").count(), 0);
+    }
+
+    #[test]
+    fn object_members() {
+        let all: Vec<_> = members(br#" {"a" : "x", "b":[1], "c":2} "#).collect();
+        let want: [(&[u8], Value<'_>); 3] =
+            [(b"a", Value::Text(b"x")), (b"b", Value::Nested(b"[1]")), (b"c", Value::Bare(b"2"))];
+        assert_eq!(all, want);
+        assert_eq!(members(br#"{"a":1,"b":"#).count(), 1);
+        assert_eq!(members(b"[1]").count(), 0);
     }
 
     #[test]

@@ -74,6 +74,27 @@ fn quoted(text: &[u8], quote: u8) -> (&[u8], usize) {
     (text.get(1..).unwrap_or_default(), text.len())
 }
 
+/// `key:"value"; other:"value"`: fields with a colon and quotes; `\"` inside does not end them. A doubled colon is one.
+pub struct ColonPairs<'a> {
+    rest: &'a [u8],
+}
+
+pub fn colon_pairs(text: &[u8]) -> ColonPairs<'_> {
+    ColonPairs { rest: text }
+}
+
+impl<'a> Iterator for ColonPairs<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let at = find(self.rest, b":\"")?;
+        let key = self.rest[..at].rsplit(|b| matches!(b, b' ' | b';' | b'[')).next().unwrap_or_default();
+        let (value, used) = quoted(&self.rest[at + 1..], b'"');
+        self.rest = &self.rest[at + 1 + used..];
+        Some((key.strip_suffix(b":").unwrap_or(key), value))
+    }
+}
+
 /// The CEF extension: `key=value with blanks nextkey=…`; a value ends before the next ` word=`. `\=` and `\\`
 /// are escapes.
 pub struct CefPairs<'a> {
@@ -287,6 +308,15 @@ mod tests {
         assert_eq!(show(pairs(b"noise a=1")), "a=1");
         assert_eq!(show(pairs(b"\"\\")), "");
         assert_eq!(show(pairs(b"a=\"\\")), "a=\\");
+    }
+
+    #[test]
+    fn pairs_with_colons() {
+        assert_eq!(
+            show(colon_pairs(br#"x[a:"1"; b::"two \"words\"; c:"; d:"" ; e:"z"#)),
+            r#"a=1|b=two \"words\"; c:|d=|e=z"#
+        );
+        assert_eq!(show(colon_pairs(br#"a: "no" b:1"#)), "");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Files and streams to records. Knows formats of transport and framing, never a product.
 
+mod base64;
+mod block;
 pub mod clock;
 mod envelope;
 pub mod fetch;
@@ -9,6 +11,9 @@ pub mod join;
 pub mod json;
 pub mod kv;
 pub mod reader;
+mod rebuild;
 mod split;
 mod syslog;
+mod table;
 mod unpack;
+mod wrapped;

@@ -1,7 +1,9 @@
 //! Any file or stream to raw records: unpacked, decoded, split.
 
+use super::block;
 use super::split::{self, Piece};
 use super::unpack::{self, Bounded, Container};
+use super::{table, wrapped};
 use portreeve_model::RawRef;
 use std::io::{self, Read};
 
@@ -37,10 +39,15 @@ impl Default for Limits {
 /// One raw record as it stands in its file, without line end.
 pub struct RawRecord<'a> {
     pub bytes: &'a [u8],
+    /// As it stands in the file, where `bytes` were made of it: the row of a table, whose `bytes` name its columns.
+    pub shown: &'a [u8],
     pub at: RawRef,
     /// Longer than the limit for one record: only its beginning is given.
     pub too_long: bool,
 }
+
+/// Bytes at the beginning of a stream that tell what it is.
+const LOOKED_AT: usize = 1_024;
 
 /// What became of an input as a whole.
 #[derive(Debug, Default)]
@@ -101,7 +108,7 @@ impl Walk<'_> {
         depth: u32,
         outcome: &mut Outcome,
     ) -> io::Result<()> {
-        let (head, mut whole) = unpack::peek(from, 1_024)?;
+        let (head, mut whole) = unpack::peek(from, LOOKED_AT)?;
         let container = unpack::recognise(&head);
         if container != Container::Plain && container != Container::Evtx && depth >= self.limits.depth {
             return Err(io::Error::other(format!(
@@ -174,7 +181,7 @@ impl Walk<'_> {
         if let Some(little) = utf16(head) {
             let mut utf8 =
                 Utf16 { from: whole, little, odd: None, high: None, out: Vec::new(), used: 0, done: false };
-            let (head, mut whole) = unpack::peek(&mut utf8, 1_024)?;
+            let (head, mut whole) = unpack::peek(&mut utf8, LOOKED_AT)?;
             return self.split(&mut whole, &head, outcome);
         }
         if head.starts_with(b"\xef\xbb\xbf") {
@@ -192,14 +199,27 @@ impl Walk<'_> {
         let sink = &mut self.sink;
         let mut give = |piece: Piece<'_>| {
             let at = RawRef { input, line: piece.number, offset: entry | piece.offset };
-            let on = sink(RawRecord { bytes: piece.bytes, at, too_long: piece.too_long });
+            let on = sink(RawRecord { bytes: piece.bytes, shown: piece.shown, at, too_long: piece.too_long });
             *stopped |= !on;
             on
         };
-        match layout(head) {
-            Layout::Lines => split::lines(whole, limit, &mut give),
-            Layout::Json { wrapped } => split::json(whole, limit, wrapped, &mut give),
-            Layout::Xml => split::xml(whole, limit, &mut give),
+        // What stands before the records can be longer than what was looked at so far; only a text that may have such
+        // is waited for.
+        let (mut head, mut all) = (head.to_vec(), head.len() < LOOKED_AT - 3);
+        whole.read_exact(&mut head)?;
+        let layout = loop {
+            match layout(&head, all) {
+                Some(layout) => break layout,
+                None => all = unpack::more(whole, &mut head)? == 0,
+            }
+        };
+        let mut whole = io::Cursor::new(head).chain(whole);
+        match layout {
+            Layout::Lines => split::lines(&mut whole, limit, &mut give),
+            Layout::Json(place) => wrapped::read(&mut whole, place, limit, &mut give),
+            Layout::Xml => split::xml(&mut whole, limit, &mut give),
+            Layout::Table(kind) => table::read(&mut whole, kind, limit, &mut give),
+            Layout::Block(kind) => block::read(&mut whole, kind, limit, &mut give),
         }
     }
 
@@ -224,7 +244,8 @@ impl Walk<'_> {
                 line,
                 offset: entry | (record.event_record_id & 0xffff_ffff_ffff),
             };
-            if !(self.sink)(RawRecord { bytes: record.data.as_bytes(), at, too_long: false }) {
+            let bytes = record.data.as_bytes();
+            if !(self.sink)(RawRecord { bytes, shown: bytes, at, too_long: false }) {
                 outcome.stopped = true;
                 break;
             }
@@ -236,50 +257,76 @@ impl Walk<'_> {
     }
 }
 
+/// How records stand in a text.
 enum Layout {
     Lines,
-    Json { wrapped: bool },
+    Json(wrapped::Place),
     Xml,
+    Table(table::Kind),
+    Block(block::Kind),
 }
 
-/// How records stand in a text, from its beginning.
-fn layout(head: &[u8]) -> Layout {
+/// The layout, from the beginning of a text; nothing where that is too short to tell.
+fn layout(head: &[u8], all: bool) -> Option<Layout> {
     let text = head.trim_ascii_start();
     let line_end = memchr::memchr(b'\n', text);
     let first = line_end.map_or(text, |n| &text[..n]).trim_ascii_end();
+    let place = |object: &[u8]| match wrapped::recognise(object, all) {
+        wrapped::Verdict::At(place) => Some(Some(place)),
+        wrapped::Verdict::No => Some(None),
+        wrapped::Verdict::More => None,
+    };
     match text.first() {
-        Some(b'[') if first == b"[" || text[1..].trim_ascii_start().first() == Some(&b'{') => {
-            Layout::Json { wrapped: false }
+        Some(b'[') => {
+            let inner = text[1..].trim_ascii_start();
+            match inner.first() {
+                Some(b'{') => return Some(Layout::Json(place(inner)?.unwrap_or_default())),
+                Some(b'[') if inner[1..].trim_ascii_start().first() == Some(&b'{') => {
+                    return Some(Layout::Json(wrapped::Place::default()));
+                }
+                _ if first == b"[" => return Some(Layout::Json(wrapped::Place::default())),
+                _ => {}
+            }
         }
         Some(b'{') => {
-            if wraps_array(text) {
-                return Layout::Json { wrapped: true };
+            if let Some(place) = place(text)? {
+                return Some(Layout::Json(place));
             }
-            // An object that does not end with its line runs over several.
-            match line_end {
-                Some(_) if first == b"{" => Layout::Json { wrapped: false },
-                _ => Layout::Lines,
+            // An object that does not end with its line, and whose next line is no object, runs over several.
+            let next = line_end.and_then(|n| text.get(n + 1));
+            let open = first == b"{" || matches!(next, Some(b' ' | b'\t' | b'"' | b'}')) && !closes(first);
+            if open && line_end.is_some() {
+                return Some(Layout::Json(wrapped::Place::default()));
             }
+            return Some(Layout::Lines);
         }
-        Some(b'<') if text.starts_with(b"<?xml") || text.starts_with(b"<Events") => Layout::Xml,
+        Some(b'<') if text.starts_with(b"<?xml") || text.starts_with(b"<Events") => return Some(Layout::Xml),
         Some(b'<') if text.starts_with(b"<Event") && line_end.is_some() && !first.ends_with(b"</Event>") => {
-            Layout::Xml
+            return Some(Layout::Xml);
         }
-        _ => Layout::Lines,
+        _ => {}
+    }
+    match table::recognise(head, all) {
+        table::Verdict::Table(kind) => Some(Layout::Table(kind)),
+        table::Verdict::No => Some(block::recognise(head).map_or(Layout::Lines, Layout::Block)),
+        table::Verdict::More => None,
     }
 }
 
-/// `{"Records":[`, `{"records":[`, `{"value":[`: an object that only wraps the records.
-fn wraps_array(text: &[u8]) -> bool {
-    let Some(rest) = text.strip_prefix(b"{") else { return false };
-    let rest = rest.trim_ascii_start();
-    let names: [&[u8]; 6] =
-        [b"\"Records\"", b"\"records\"", b"\"value\"", b"\"logEvents\"", b"\"events\"", b"\"Events\""];
-    names.iter().any(|name| {
-        rest.strip_prefix(*name)
-            .and_then(|r| r.trim_ascii_start().strip_prefix(b":"))
-            .is_some_and(|r| r.trim_ascii_start().first() == Some(&b'['))
-    })
+/// Does the object that begins here end here?
+fn closes(line: &[u8]) -> bool {
+    let (mut depth, mut quoted, mut escaped) = (0u32, false, false);
+    for b in line {
+        match b {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => depth += 1,
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    depth == 0
 }
 
 /// Byte order of UTF-16 text: by its mark, or by zeros in every other place.
@@ -463,6 +510,36 @@ mod tests {
         assert_eq!(records(b"[{\"a\":1},\n{\"b\":2}]").0, [r#"{"a":1}"#, r#"{"b":2}"#]);
         assert_eq!(records(b"{\"a\":1}\n{\"b\":2}\n").0, [r#"{"a":1}"#, r#"{"b":2}"#]);
         assert_eq!(records(b"\xef\xbb\xbfone\n").0, ["one"]);
+        assert_eq!(
+            records(b"{ \"a\": 1,\n  \"b\": 2 }\n{ \"c\": 3 }\n").0,
+            ["{ \"a\": 1,\n  \"b\": 2 }", "{ \"c\": 3 }"]
+        );
+        assert_eq!(records(b"{\"a\":1,\n{\"b\":2}\n").0, ["{\"a\":1,", "{\"b\":2}"]);
         assert_eq!(records(b"[1] odd line\nnext\n").0, ["[1] odd line", "next"]);
+    }
+
+    #[test]
+    fn tables_and_blocks() {
+        let csv = "\u{feff}time,user,ip\n2026-01-01,anna,192.0.2.1\n";
+        let want = [r#"{"time":"2026-01-01","user":"anna","ip":"192.0.2.1"}"#];
+        assert_eq!(records(csv.as_bytes()).0, want);
+        let little: Vec<u8> = csv.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(records(&little).0, want);
+        assert_eq!(records(&gzip(csv.as_bytes())).0, want);
+        // A header longer than what is looked at first.
+        let names: Vec<String> = (0..400).map(|n| format!("name_{n}_x")).collect();
+        let wide = format!("{}\n{}\n", names.join(","), vec!["7"; 400].join(","));
+        let got = records(wide.as_bytes()).0;
+        assert!(got.len() == 1 && got[0].starts_with(r#"{"name_0_x":"7","name_1_x":"7""#), "{got:?}");
+        let detail = b"Fri Jan  2 03:04:05 2026\n\tUser-Name = \"anna\"\n\n";
+        assert_eq!(records(detail).0, ["Fri Jan  2 03:04:05 2026\n\tUser-Name = \"anna\""]);
+        assert_eq!(records(b"__CURSOR=1\nMESSAGE=x\n\n").0, [r#"{"__CURSOR":"1","MESSAGE":"x"}"#]);
+        // Evidence shows the row as it stands.
+        let mut shown = Vec::new();
+        read(&mut csv.as_bytes(), None, 0, &Limits::default(), &mut |r| {
+            shown.push((r.at.line, String::from_utf8_lossy(r.shown).into_owned()));
+            true
+        });
+        assert_eq!(shown, [(2, "2026-01-01,anna,192.0.2.1".to_owned())]);
     }
 }

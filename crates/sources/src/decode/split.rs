@@ -1,4 +1,4 @@
-//! A decoded byte stream to records: lines, elements of a JSON array, multi-line XML events. In blocks, with
+//! A decoded byte stream to records: lines, and multi-line XML events. In blocks, with
 //! memory bounded by the longest record that is kept.
 
 use std::io::{self, Read};
@@ -6,8 +6,11 @@ use std::io::{self, Read};
 const BLOCK: usize = 256 * 1_024;
 
 /// One record of a stream, before framing.
+#[derive(Clone, Copy)]
 pub(crate) struct Piece<'a> {
     pub(crate) bytes: &'a [u8],
+    /// As it stands in the file, where `bytes` were made of it: the row of a table.
+    pub(crate) shown: &'a [u8],
     /// Line or record number, from 1.
     pub(crate) number: u32,
     pub(crate) offset: u64,
@@ -30,7 +33,8 @@ pub(crate) fn lines(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Re
                 if !skipping {
                     skipping = true;
                     number = number.saturating_add(1);
-                    if !sink(Piece { bytes: &buffer[..limit.min(1_024)], number, offset, too_long: true }) {
+                    let bytes = &buffer[..limit.min(1_024)];
+                    if !sink(Piece { bytes, shown: bytes, number, offset, too_long: true }) {
                         return Ok(());
                     }
                 }
@@ -63,8 +67,8 @@ pub(crate) fn lines(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Re
                 let line = &buffer[start..nl];
                 let too_long = line.len() > limit;
                 let bytes = if too_long { &line[..limit.min(1_024)] } else { line };
-                if !is_blank(bytes) && !sink(Piece { bytes, number, offset: offset + start as u64, too_long })
-                {
+                let offset = offset + start as u64;
+                if !is_blank(bytes) && !sink(Piece { bytes, shown: bytes, number, offset, too_long }) {
                     return Ok(());
                 }
             }
@@ -78,149 +82,12 @@ pub(crate) fn lines(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Re
 
 fn finish(rest: &[u8], offset: u64, number: u32, skipping: bool, sink: Sink<'_>) {
     if !skipping && !is_blank(rest) {
-        sink(Piece { bytes: rest, number: number.saturating_add(1), offset, too_long: false });
+        sink(Piece { bytes: rest, shown: rest, number: number.saturating_add(1), offset, too_long: false });
     }
 }
 
 fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r' | 0))
-}
-
-/// Elements of `[…]`, of `{"Records":[…]}` and its like, or objects one after another over several lines.
-pub(crate) fn json(mut from: impl Read, limit: usize, wrapped: bool, sink: Sink<'_>) -> io::Result<()> {
-    // Depth at which elements begin: inside the array, and inside the object that wraps it.
-    let mut scan = JsonScan { element: if wrapped { 2 } else { 0 }, ..JsonScan::default() };
-    let mut block = vec![0u8; BLOCK];
-    loop {
-        let n = match from.read(&mut block) {
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(e),
-        };
-        if n == 0 {
-            // Cut off inside an element: one broken record, shown as it is.
-            if !scan.held.is_empty() {
-                scan.number = scan.number.saturating_add(1);
-                sink(Piece {
-                    bytes: &scan.held,
-                    number: scan.number,
-                    offset: scan.start,
-                    too_long: scan.too_long,
-                });
-            }
-            return Ok(());
-        }
-        if !scan.feed(&block[..n], limit, sink) {
-            return Ok(());
-        }
-    }
-}
-
-#[derive(Default)]
-struct JsonScan {
-    depth: u32,
-    element: u32,
-    in_string: bool,
-    escaped: bool,
-    /// Bytes of the element so far.
-    held: Vec<u8>,
-    holding: bool,
-    too_long: bool,
-    offset: u64,
-    start: u64,
-    number: u32,
-    begun: bool,
-}
-
-impl JsonScan {
-    fn feed(&mut self, block: &[u8], limit: usize, sink: Sink<'_>) -> bool {
-        let mut from = 0; // of what is held in this block
-        let mut i = 0;
-        while i < block.len() {
-            if self.in_string {
-                if self.escaped {
-                    self.escaped = false;
-                    i += 1;
-                    continue;
-                }
-                match memchr::memchr2(b'"', b'\\', &block[i..]) {
-                    None => {
-                        i = block.len();
-                        continue;
-                    }
-                    Some(n) => {
-                        i += n;
-                        if block[i] == b'\\' {
-                            self.escaped = true;
-                        } else {
-                            self.in_string = false;
-                        }
-                        i += 1;
-                        continue;
-                    }
-                }
-            }
-            match block[i] {
-                b'"' => self.in_string = true,
-                b'{' | b'[' => {
-                    if !self.begun {
-                        self.begun = true;
-                        if self.element == 0 && block[i] == b'[' {
-                            self.element = 1;
-                        }
-                    }
-                    if self.depth == self.element && !self.holding {
-                        self.holding = true;
-                        from = i;
-                        self.start = self.offset + i as u64;
-                    }
-                    self.depth += 1;
-                }
-                b'}' | b']' => {
-                    self.depth = self.depth.saturating_sub(1);
-                    if self.holding && self.depth == self.element {
-                        self.keep(&block[from..=i], limit);
-                        self.holding = false;
-                        self.number = self.number.saturating_add(1);
-                        let piece = Piece {
-                            bytes: &self.held,
-                            number: self.number,
-                            offset: self.start,
-                            too_long: self.too_long,
-                        };
-                        let on = sink(piece);
-                        self.held.clear();
-                        self.too_long = false;
-                        if !on {
-                            return false;
-                        }
-                    }
-                }
-                _ => {}
-            }
-            i += 1;
-        }
-        if self.holding {
-            self.keep(&block[from..], limit);
-        }
-        self.offset += block.len() as u64;
-        true
-    }
-
-    fn keep(&mut self, part: &[u8], limit: usize) {
-        let shown = limit.min(1_024);
-        if self.too_long {
-            return;
-        }
-        if self.held.len() + part.len() > limit {
-            self.too_long = true;
-            let room = shown.saturating_sub(self.held.len());
-            self.held.extend_from_slice(&part[..room.min(part.len())]);
-            self.held.truncate(shown);
-            return;
-        }
-        self.held.extend_from_slice(part);
-    }
 }
 
 /// `<Event>` elements that may run over several lines.
@@ -235,7 +102,8 @@ pub(crate) fn xml(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Resu
                 .or(crate::decode::find::find(&held, b"<Event>"))
                 .is_some()
             {
-                sink(Piece { bytes: &held, number: number.saturating_add(1), offset, too_long: false });
+                let number = number.saturating_add(1);
+                sink(Piece { bytes: &held, shown: &held, number, offset, too_long: false });
             }
             return Ok(());
         }
@@ -247,7 +115,8 @@ pub(crate) fn xml(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Resu
                 .unwrap_or(0);
             number = number.saturating_add(1);
             let bytes = &held[start + from..end];
-            if !sink(Piece { bytes, number, offset: offset + (start + from) as u64, too_long: false }) {
+            let offset = offset + (start + from) as u64;
+            if !sink(Piece { bytes, shown: bytes, number, offset, too_long: false }) {
                 return Ok(());
             }
             start = end;
@@ -256,7 +125,8 @@ pub(crate) fn xml(mut from: impl Read, limit: usize, sink: Sink<'_>) -> io::Resu
         offset += start as u64;
         if held.len() > limit {
             number = number.saturating_add(1);
-            if !sink(Piece { bytes: &held[..limit.min(1_024)], number, offset, too_long: true }) {
+            let bytes = &held[..limit.min(1_024)];
+            if !sink(Piece { bytes, shown: bytes, number, offset, too_long: true }) {
                 return Ok(());
             }
             offset += held.len() as u64;
@@ -321,26 +191,6 @@ mod tests {
     }
 
     #[test]
-    fn json_elements() {
-        let elements = |text: &str, wrapped| {
-            collect(text.as_bytes(), &[5], |f, s| json(f, 1_000, wrapped, s))
-                .into_iter()
-                .map(|g| String::from_utf8(g.3).expect("text"))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            elements(r#"{"Records":[{"a":"]}"},{"b":[1,{"c":2}]}]}"#, true),
-            [r#"{"a":"]}"}"#, r#"{"b":[1,{"c":2}]}"#]
-        );
-        assert_eq!(
-            elements("[\n {\"a\":1},\n {\"b\":\"\\\"\"}\n]", false),
-            ["{\"a\":1}", "{\"b\":\"\\\"\"}"]
-        );
-        assert_eq!(elements("{\n \"a\":1\n}\n{\n \"b\":2\n}", false), ["{\n \"a\":1\n}", "{\n \"b\":2\n}"]);
-        assert_eq!(elements(r#"[{"a":1},{"b":"#, false), [r#"{"a":1}"#, r#"{"b":"#]);
-    }
-
-    #[test]
     fn xml_events_over_lines() {
         let text =
             "<?xml version=\"1.0\"?>\n<Events>\n<Event xmlns='x'>\n<a/>\n</Event>\n<Event>b</Event></Events>";
@@ -353,7 +203,6 @@ mod tests {
         #[test]
         fn chunking_changes_nothing(bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'{'), Just(b'}'), Just(b'['), Just(b']'), Just(b'"'), Just(b'\\'), any::<u8>()], 0..300), sizes in proptest::collection::vec(1usize..20, 1..5)) {
             prop_assert_eq!(collect(&bytes, &sizes, |f, s| lines(f, 64, s)), collect(&bytes, &[1_000], |f, s| lines(f, 64, s)));
-            prop_assert_eq!(collect(&bytes, &sizes, |f, s| json(f, 64, false, s)), collect(&bytes, &[1_000], |f, s| json(f, 64, false, s)));
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::clock::{self, Stamp};
 use crate::record::{Header, HeaderTime};
+use portreeve_model::EventTime;
 
 /// Cuts the header; the rest is the body. A line without one comes back whole.
 pub(crate) fn split(line: &[u8]) -> (Header<'_>, &[u8]) {
@@ -38,6 +39,39 @@ pub(crate) fn split(line: &[u8]) -> (Header<'_>, &[u8]) {
     header.host = cisco_host;
     rest = &ahead[used..];
     after_time(header, rest)
+}
+
+/// A record behind the stamp of who collected it: a container runtime (`… stdout F `), an archive of CloudWatch or
+/// Loki. Such a stamp names its zone.
+pub(crate) fn collected(line: &[u8]) -> Option<(EventTime, &[u8])> {
+    if line.get(10) != Some(&b'T') {
+        return None;
+    }
+    let (stamp, rest) = word(line);
+    let rest = match rest.first()? {
+        b's' => {
+            let after = rest.strip_prefix(b"stdout ").or_else(|| rest.strip_prefix(b"stderr "))?;
+            after.strip_prefix(b"F ").or_else(|| after.strip_prefix(b"P "))?
+        }
+        // Its labels: `{host="gw1", job="auth"} `; or a JSON object.
+        b'{' if crate::decode::find::find(rest.get(..64).unwrap_or(rest), b"=\"").is_some() => {
+            rest.get(crate::decode::find::find(rest, b"\"} ")? + 3..)?.trim_ascii_start()
+        }
+        b'<' if priority(rest).is_some() => rest,
+        b'A'..=b'S' if clock::bsd(rest).is_some() => rest,
+        _ => return None,
+    };
+    match clock::iso(stamp)? {
+        (Stamp::Absolute(time), used) if used == stamp.len() => Some((time, rest)),
+        _ => None,
+    }
+}
+
+/// A record that begins with its program, its stamp having been taken off: `sshd[77]: …`.
+pub(crate) fn tag(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (first, body) = word(text);
+    let (program, pid) = program(first).filter(|(_, pid)| !pid.is_empty())?;
+    Some((program, pid, body))
 }
 
 fn after_time<'a>(mut header: Header<'a>, rest: &'a [u8]) -> (Header<'a>, &'a [u8]) {
@@ -274,5 +308,28 @@ mod tests {
         check("83 <38>Oct 23 07:21:42 gw1 sshd[77]: x", "gw1", "sshd", "x", true);
         check("<999>x", "", "", "<999>x", false);
         check("", "", "", "", false);
+    }
+
+    #[test]
+    fn stamps_of_collectors() {
+        let inner = |line: &'static str| {
+            collected(line.as_bytes()).map(|(_, rest)| String::from_utf8_lossy(rest).into_owned())
+        };
+        for (line, want) in [
+            ("2026-10-23T07:21:42.123456789Z stdout F a b", Some("a b")),
+            ("2026-10-23T07:21:42.5+02:00 stderr P a", Some("a")),
+            (
+                "2026-10-23T07:21:42.5Z <38>Oct  3 07:21:42 gw1 sshd[77]: x",
+                Some("<38>Oct  3 07:21:42 gw1 sshd[77]: x"),
+            ),
+            ("2026-10-23T07:21:42Z Oct  3 07:21:42 gw1 sshd[77]: x", Some("Oct  3 07:21:42 gw1 sshd[77]: x")),
+            (r#"2026-10-23T07:21:42Z {host="a", job="b"} x"#, Some("x")),
+            ("2026-10-23T07:21:42Z gw1 sshd[77]: x", None),
+            ("2026-10-23T07:21:42 stdout F x", None),
+            ("2026-10-23T07:21:42Z Octavia x", None),
+            ("2026-10-23T07:21:42Z", None),
+        ] {
+            assert_eq!(inner(line).as_deref(), want, "{line}");
+        }
     }
 }

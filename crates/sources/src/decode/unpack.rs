@@ -39,6 +39,23 @@ pub(crate) fn peek<R: Read>(mut from: R, want: usize) -> io::Result<(Vec<u8>, Pe
     Ok((head.clone(), Cursor::new(head).chain(from)))
 }
 
+/// Reads on behind the first bytes; how many came.
+pub(crate) fn more(from: &mut dyn Read, head: &mut Vec<u8>) -> io::Result<usize> {
+    let mut block = [0u8; 4_096];
+    loop {
+        match from.read(&mut block) {
+            Ok(n) => {
+                head.extend_from_slice(&block[..n]);
+                return Ok(n);
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            // What came so far is still worth reading; the error comes again with the next read.
+            Err(e) if head.is_empty() => return Err(e),
+            Err(_) => return Ok(0),
+        }
+    }
+}
+
 /// Fails once more comes out than the limits allow for what went in.
 pub(crate) struct Bounded<'l, R> {
     inner: R,

@@ -5,6 +5,8 @@ use crate::source::Source;
 pub mod auditd;
 pub mod crowdstrike;
 pub mod defender;
+pub mod falco;
+pub mod osquery;
 pub mod powershell;
 pub mod sysmon;
 pub mod windows_other;
@@ -13,6 +15,8 @@ pub static SOURCES: &[&Source] = &[
     &auditd::SOURCE,
     &crowdstrike::SOURCE,
     &defender::SOURCE,
+    &falco::SOURCE,
+    &osquery::SOURCE,
     &powershell::SOURCE,
     &sysmon::SOURCE,
     &windows_other::SOURCE,

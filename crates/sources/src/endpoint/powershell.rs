@@ -21,7 +21,7 @@ pub static SOURCE: Source = Source {
     manual: "Microsoft: about_Logging_Windows",
     enable: "group policy: Turn on PowerShell Script Block Logging (and Module Logging)",
     general: false,
-    marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],
+    marks: crate::windows::MARKS,
     reader: Reader::Code {
         claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| is_powershell(&e)),
         parse,

@@ -22,7 +22,7 @@ pub static SOURCE: Source = Source {
     manual: "Microsoft Sysinternals: Sysmon events",
     enable: "install Sysmon with a configuration that keeps event 1 (process) and 3 (network)",
     general: false,
-    marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],
+    marks: crate::windows::MARKS,
     reader: Reader::Code {
         claim: |r| {
             is_event(r)

@@ -16,7 +16,7 @@ pub static SOURCE: Source = Source {
     manual: "Microsoft: event channels of Windows",
     enable: "nothing needs to be turned on",
     general: true,
-    marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],
+    marks: crate::windows::MARKS,
     reader: Reader::Code {
         claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| !e.channel.is_empty()),
         parse,

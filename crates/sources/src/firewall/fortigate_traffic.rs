@@ -1,6 +1,8 @@
 //! FortiGate connections: forward and local traffic.
 //!
-//! Read from: FortiOS Log Message Reference. Hot: the type is looked at before any field is.
+//! Read from: FortiOS Log Message Reference (traffic; ZTNA). Traps: `unauthuser` is who the firewall believes sits there,
+//! told by Kerberos or the client and never asked; a connection through the access proxy is an access to an application.
+//! Hot: the type is looked at before any field is.
 
 use super::asa_traffic::worth;
 use crate::decode::kv::number;
@@ -17,11 +19,11 @@ pub static SOURCE: Source = Source {
     row: Row::Firewall,
     gives: &[Act::Flow],
     lacks: &[Field::Mfa, Field::Device],
-    traps: &[],
+    traps: &["access_proxy"],
     manual: "FortiOS Log Message Reference (traffic)",
     enable: "set logtraffic all on the policies of remote access and of the VPN zone; local-in denies with set local-in-deny-broadcast",
     general: false,
-    marks: &["logid=", "ortigate|"],
+    marks: &["logid=", "logdesc=", "ortigate|", "\"logid\""],
     reader: Reader::Code { claim: |r| is_fortigate(r) && is_traffic(r), parse, join: None },
 };
 
@@ -30,12 +32,30 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let (src, dst) = (Ip::parse(f.srcip), Ip::parse(f.dstip));
     let dport = u16::try_from(number(f.dstport)).unwrap_or(0);
     let outcome = match f.action {
-        b"deny" | b"blocked" | b"block" | b"server-rst" => Outcome::Failure,
+        b"deny" | b"blocked" | b"block" | b"server-rst" | b"ip-conn" => Outcome::Failure,
         _ => Outcome::Success,
     };
+    let user = if f.user.is_empty() { f.unauthuser } else { f.user };
+    if !f.accessproxy.is_empty() || f.subtype == b"ztna" {
+        return out
+            .event(Act::Flow, outcome)
+            .at(f.when(r))
+            .service(Service::Ztna)
+            .source_ip(src)
+            .source_port(u16::try_from(number(f.srcport)).unwrap_or(0))
+            .destination_ip(dst)
+            .destination_port(dport)
+            .user(user)
+            .host(f.hostname)
+            .group(f.accessproxy)
+            .device(f.clientdeviceid)
+            .bytes(number(f.sent), number(f.received))
+            .observer(f.observer(r))
+            .done();
+    }
     if let Some(kind) = worth(src, dst, dport, outcome == Outcome::Success) {
         // A record that names a user tells where that user was.
-        if f.user.is_empty() || f.user == b"N/A" {
+        if f.user.is_empty() {
             return Parsed::Irrelevant(kind);
         }
     }
@@ -50,7 +70,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         .source_port(sport)
         .destination_ip(dst)
         .destination_port(dport)
-        .user(f.user)
+        .user(user)
         .bytes(number(f.sent), number(f.received))
         .observer(f.observer(r))
         .done()

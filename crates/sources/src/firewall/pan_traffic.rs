@@ -2,7 +2,8 @@
 //!
 //! Read from: PAN-OS "Traffic Log Fields", "Threat Log Fields", "System Log Fields", "Config Log Fields", "User-ID Log
 //! Fields", "Authentication Log Fields", "HIP Match Log Fields". Traps: the CSV times are the firewall's local ones; a
-//! drop row has no session; in a system message the address stands behind a name that the other side chose; before
+//! drop row has no session; a threat of severity informational is none; a user mapping that the VPN client brought is the
+//! tunnel address of that user; in a system message the address stands behind a name that the other side chose; before
 //! PAN-OS 9.1 GlobalProtect speaks in system messages, and a logout "succeeded" there too.
 
 use super::asa_traffic::worth;
@@ -13,7 +14,7 @@ use crate::pan::{Columns, kind};
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::Ip;
-use portreeve_model::event::{Act, Flags, Outcome, Reason, Service};
+use portreeve_model::event::{Act, Change, Flags, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
     name: "pan_traffic",
@@ -28,9 +29,10 @@ pub static SOURCE: Source = Source {
         Act::IpAssign,
         Act::SessionEnd,
         Act::Posture,
+        Act::Alert,
     ],
     lacks: &[Field::Mfa, Field::Device, Field::Zone],
-    traps: &["system_login", "name_with_an_address", "system_globalprotect"],
+    traps: &["system_login", "name_with_an_address", "system_globalprotect", "threats_and_pages"],
     manual: "PAN-OS Administrator's Guide: syslog field descriptions",
     enable: "log forwarding profiles on the security policies; system and configuration logs to syslog",
     general: false,
@@ -91,8 +93,22 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .source(c[7])
                 .client(c[11])
                 .detail(c[9])
+                .target(c[13])
+                .change(changed(c[9], c[13]))
                 .observer(observer)
                 .flag(Flags::PRIVILEGED)
+                .done()
+        }
+        b"USERID" if c[16] == b"vpn-client" => {
+            if c[4] != b"login" {
+                return Parsed::Irrelevant(Kind::Repeats);
+            }
+            out.event(Act::IpAssign, Outcome::Success)
+                .at(row.time(r))
+                .service(Service::Vpn)
+                .tunnel(c[8])
+                .user(&row.plain(c[9]))
+                .observer(observer)
                 .done()
         }
         // Who sits behind an address, from wherever the firewall learnt it, and how the firewall's own question for a
@@ -128,6 +144,38 @@ fn flow(r: &Record<'_>, row: &Columns<'_>, out: &mut Emit<'_>) -> Parsed {
     let failed = [&b"deny"[..], b"drop", b"reset", b"block", b"random-drop", b"sinkhole"]
         .iter()
         .any(|word| c[30].starts_with(word));
+    let severity = match c[34] {
+        s if s.eq_ignore_ascii_case(b"critical") => 5,
+        s if s.eq_ignore_ascii_case(b"high") => 4,
+        s if s.eq_ignore_ascii_case(b"medium") => 3,
+        s if s.eq_ignore_ascii_case(b"low") => 2,
+        _ => 0,
+    };
+    let attack = matches!(
+        c[4],
+        b"vulnerability"
+            | b"spyware"
+            | b"virus"
+            | b"wildfire-virus"
+            | b"ml-virus"
+            | b"scan"
+            | b"flood"
+            | b"packet"
+    ) || c[4] == b"wildfire" && matches!(c[33], b"malicious" | b"phishing" | b"grayware");
+    if c[3] == b"THREAT" && attack && severity > 0 && src.is_some() {
+        return out
+            .event(Act::Alert, if failed { Outcome::Failure } else { Outcome::Unknown })
+            .at(row.time(r))
+            .service(Service::Firewall)
+            .source_ip(src)
+            .destination_ip(dst)
+            .destination_port(dport)
+            .user(&row.plain(c[12]))
+            .detail(c[32])
+            .severity(severity)
+            .observer(row.observer().unwrap_or_else(|| r.host()))
+            .done();
+    }
     // Addresses of pages are traffic by another name.
     let traffic = c[3] == b"TRAFFIC" || c[4] == b"url";
     if traffic && c[4] == b"start" {
@@ -151,6 +199,32 @@ fn flow(r: &Record<'_>, row: &Columns<'_>, out: &mut Emit<'_>) -> Parsed {
         .user(&row.plain(c[12]))
         .observer(row.observer().unwrap_or_else(|| r.host()))
         .done()
+}
+
+/// What a command at a path of the configuration changed.
+fn changed(command: &[u8], path: &[u8]) -> Change {
+    let at = |part: &[u8]| find(path, part).is_some();
+    let gone = command == b"delete";
+    if at(b"mgt-config") && at(b"users") {
+        if gone { Change::AccountDeleted } else { Change::AdminCreated }
+    } else if at(b"local-user-database") {
+        if gone { Change::AccountDeleted } else { Change::LocalUserCreated }
+    } else if at(b"log-settings") && gone {
+        Change::LoggingStopped
+    } else if at(b"authentication-profile")
+        || at(b"mfa-server-profile")
+        || at(b"global-protect")
+        || at(b"authentication-sequence")
+        || at(b"rulebase")
+    {
+        Change::PolicyChanged
+    } else if matches!(command, b"export" | b"save-config") || command.starts_with(b"scp export") {
+        Change::ConfigExported
+    } else if matches!(command, b"set" | b"edit" | b"delete" | b"add" | b"rename" | b"move" | b"clone") {
+        Change::ConfigChanged
+    } else {
+        Change::None
+    }
 }
 
 fn system(r: &Record<'_>, row: &Columns<'_>, out: &mut Emit<'_>) -> Parsed {

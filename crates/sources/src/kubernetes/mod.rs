@@ -3,5 +3,7 @@
 use crate::source::Source;
 
 pub mod audit;
+pub mod docker;
+pub mod rancher;
 
-pub static SOURCES: &[&Source] = &[&audit::SOURCE];
+pub static SOURCES: &[&Source] = &[&audit::SOURCE, &docker::SOURCE, &rancher::SOURCE];

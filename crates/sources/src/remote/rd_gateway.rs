@@ -19,7 +19,7 @@ pub static SOURCE: Source = Source {
     manual: "Microsoft: Remote Desktop Gateway operational events",
     enable: "on by default: Microsoft-Windows-TerminalServices-Gateway/Operational",
     general: false,
-    marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],
+    marks: crate::windows::MARKS,
     reader: Reader::Code {
         claim: |r| {
             is_event(r)

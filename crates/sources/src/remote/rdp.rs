@@ -19,7 +19,7 @@ pub static SOURCE: Source = Source {
     manual: "Microsoft: Remote Desktop Services events (LocalSessionManager, RemoteConnectionManager)",
     enable: "on by default: TerminalServices-LocalSessionManager/Operational and -RemoteConnectionManager/Operational; audit Other Logon/Logoff Events for 4778",
     general: false,
-    marks: &["<Event", "\"winlog\"", "\"EventID\"", "\"Event\":{"],
+    marks: crate::windows::MARKS,
     reader: Reader::Code {
         claim: |r| {
             is_event(r)

@@ -2,10 +2,22 @@
 
 use crate::source::Source;
 
-pub mod ios_dot1x;
+pub mod cisco_ios;
+pub mod cisco_wlc;
+pub mod dnsmasq;
+pub mod infoblox;
 pub mod isc_dhcp;
 pub mod juniper_ex;
+pub mod kea_dhcp;
 pub mod windows_dhcp;
 
-pub static SOURCES: &[&Source] =
-    &[&ios_dot1x::SOURCE, &isc_dhcp::SOURCE, &juniper_ex::SOURCE, &windows_dhcp::SOURCE];
+pub static SOURCES: &[&Source] = &[
+    &cisco_ios::SOURCE,
+    &cisco_wlc::SOURCE,
+    &dnsmasq::SOURCE,
+    &infoblox::SOURCE,
+    &isc_dhcp::SOURCE,
+    &juniper_ex::SOURCE,
+    &kea_dhcp::SOURCE,
+    &windows_dhcp::SOURCE,
+];

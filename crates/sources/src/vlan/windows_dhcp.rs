@@ -1,34 +1,63 @@
-//! Windows DHCP server audit log.
+//! Windows DHCP server audit log, DHCPv4 and DHCPv6.
 //!
-//! Read from: "DHCP audit logging and analysis". Traps: times are local without a zone; the file begins with a text that
-//! explains its codes.
+//! Read from: Microsoft "Analyze DHCP server log files", "DHCP server events". Traps: times are local without a zone; the
+//! file begins with a text that explains its codes; DHCPv6 has other columns, and its leases are renewals and requests.
 
 use crate::decode::clock::Civil;
+use crate::decode::json::Paths;
 use crate::decode::kv::{csv_fields, number};
 use crate::emit::Emit;
-use crate::record::Record;
+use crate::record::{Record, Shape};
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
+use portreeve_model::Ip;
 use portreeve_model::event::{Act, Outcome, Service};
+use std::sync::LazyLock;
 
 pub static SOURCE: Source = Source {
     name: "windows_dhcp",
     title: "Windows DHCP server",
     row: Row::Vlan,
     gives: &[Act::Lease],
-    lacks: &[Field::User, Field::Mfa, Field::Zone],
-    traps: &["header_text"],
+    lacks: &[
+        Field::User,
+        Field::SourceIp,
+        Field::Mfa,
+        Field::SessionId,
+        Field::SessionEnd,
+        Field::Bytes,
+        Field::Host,
+        Field::Zone,
+    ],
+    traps: &["header_text", "ipv6"],
     manual: "Microsoft: Analyze DHCP server log files",
-    enable: "DHCP console: Enable DHCP audit logging (on by default); C:\\Windows\\System32\\dhcp\\DhcpSrvLog-*.log",
+    enable: "DHCP console: Enable DHCP audit logging (on by default); C:\\Windows\\System32\\dhcp\\DhcpSrvLog-*.log and DhcpV6SrvLog-*.log",
     general: false,
     marks: &[],
-    reader: Reader::Code { claim: |r| stamp(r.body).is_some() || header(r.body), parse, join: None },
+    reader: Reader::Code {
+        claim: |r| match r.shape {
+            Shape::Json => is_row(r),
+            Shape::Text => stamp(r.body).is_some() || header(r.body),
+            _ => false,
+        },
+        parse,
+        join: None,
+    },
 };
 
+/// A row to which the reader of tables gave the names of the columns.
+fn is_row(r: &Record<'_>) -> bool {
+    (r.contains(b"\"IP Address\"") || r.contains(b"\"IPv6 Address\""))
+        && r.contains(b"\"ID\"")
+        && r.contains(b"\"Host Name\"")
+}
+
 fn header(text: &[u8]) -> bool {
-    const LINES: [&[u8]; 8] = [
+    const LINES: [&[u8]; 10] = [
         b"Microsoft DHCP Service Activity Log",
+        b"Microsoft DHCPv6 Service Activity Log",
         b"Event ID  Meaning",
         b"ID,Date,Time,Description",
+        b"ID Date,Time,Description",
         b"QResult:",
         b"Event ID\tMeaning",
         b"Microsoft Windows DHCP",
@@ -51,39 +80,80 @@ fn stamp(body: &[u8]) -> Option<Civil> {
     if id.is_empty() || id.len() > 5 || !id.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let (date, time) = (fields.next()?, fields.next()?);
-    if date.len() != 8 || time.len() != 8 || date[2] != b'/' || time[2] != b':' {
+    civil(fields.next()?, fields.next()?)
+}
+
+/// `03/03/26` or `03/03/2026`, and `09:00:00`.
+fn civil(date: &[u8], time: &[u8]) -> Option<Civil> {
+    if !matches!(date.len(), 8 | 10) || time.len() != 8 {
         return None;
     }
-    let two = |t: &[u8], at: usize| u8::try_from(number(&t[at..at + 2])).ok();
-    let year = 2_000 + i16::from(two(date, 6)?);
+    let mut parts = date.split(|b| *b == b'/');
+    let [month, day, year] = std::array::from_fn(|_| parts.next().unwrap_or_default());
+    let mut parts = time.split(|b| *b == b':');
+    let [hour, minute, second] = std::array::from_fn(|_| parts.next().unwrap_or_default());
+    let two = |t: &[u8]| {
+        (t.len() == 2 && t.iter().all(u8::is_ascii_digit)).then(|| u8::try_from(number(t)).ok()).flatten()
+    };
+    let year = match year.len() {
+        2 => 2_000 + i16::from(two(year)?),
+        4 => i16::try_from(number(year)).ok()?,
+        _ => return None,
+    };
     Some(Civil {
         year,
-        month: two(date, 0)?,
-        day: two(date, 3)?,
-        hour: two(time, 0)?,
-        minute: two(time, 3)?,
-        second: two(time, 6)?,
+        month: two(month)?,
+        day: two(day)?,
+        hour: two(hour)?,
+        minute: two(minute)?,
+        second: two(second)?,
         micros: 0,
     })
 }
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
+    if r.shape == Shape::Json {
+        static PATHS: LazyLock<Paths<7>> = LazyLock::new(|| {
+            Paths::new(["ID", "Date", "Time", "IP Address", "IPv6 Address", "Host Name", "MAC Address"])
+        });
+        let Ok(v) = PATHS.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
+        let Some(civil) = civil(v[1].bytes(), v[2].bytes()) else {
+            return Parsed::Broken(Why::Missing("date or time"));
+        };
+        let ip = if v[3].is_missing() { v[4] } else { v[3] };
+        return lease(r, number(v[0].bytes()), civil, ip.bytes(), &v[5].text(), v[6].bytes(), out);
+    }
     let Some(civil) = stamp(r.body) else { return Parsed::Irrelevant(Kind::Format) };
     let mut fields = csv_fields(r.body);
     let id = number(fields.next().unwrap_or_default());
-    let rest: Vec<&[u8]> = fields.skip(2).take(4).collect();
-    let [_, ip, name, mac] = rest.as_slice() else { return Parsed::Broken(Why::Missing("columns")) };
+    let [_, _, _, ip, name] = std::array::from_fn(|_| fields.next().unwrap_or_default());
+    let Some(mac) = fields.next() else { return Parsed::Broken(Why::Missing("columns")) };
+    // DHCPv6 has an error code where DHCPv4 has the hardware address.
+    lease(r, id, civil, ip, name, if id >= 11_000 { b"" } else { mac }, out)
+}
+
+fn lease(
+    r: &Record<'_>,
+    id: u64,
+    civil: Civil,
+    ip: &[u8],
+    name: &[u8],
+    mac: &[u8],
+    out: &mut Emit<'_>,
+) -> Parsed {
+    let address = Ip::parse(ip);
     match id {
-        10 | 11 => out
+        // Assigned, renewed, given to a BOOTP client; requested, renewed, rebound.
+        10 | 11 | 20 | 21 | 11_002 | 11_004 | 11_005 if address.is_some() => out
             .event(Act::Lease, Outcome::Success)
             .at(r.clock.resolve(civil))
             .service(Service::Dhcp)
-            .tunnel(ip)
+            .tunnel_ip(address)
             .mac(mac)
             .device(name)
             .observer(r.host())
             .done(),
+        11_000 | 11_001 | 12 | 11_007 => Parsed::Irrelevant(Kind::Pending),
         _ => Parsed::Irrelevant(Kind::Housekeeping),
     }
 }

@@ -4,12 +4,13 @@
 //! connected; `0.0.0.0` is no address; `SourceRegion` may be a range; a quoted system name holds commas; the CSV times
 //! are the firewall's local ones and only HighResTime (the last stamp of the row) has a zone; `pre-logon` is a machine.
 
+use crate::decode::find::find;
 use crate::decode::kv::number;
 use crate::emit::Emit;
 use crate::pan::{Columns, kind};
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
-use portreeve_model::event::{Act, Flags, Outcome, Reason, Service};
+use portreeve_model::event::{Act, Flags, Method, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
     name: "globalprotect",
@@ -65,12 +66,14 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         (b"gateway-connected" | b"gateway-tunnel", b"connected" | b"tunnel") if ok => {
             (Act::IpAssign, Outcome::Success)
         }
-        (b"gateway-auth" | b"gw-auth" | b"gateway-register", _) => (
+        (b"gateway-auth" | b"gw-auth" | b"gateway-register" | b"clientlessvpn-login", _) => (
             if ok { Act::SessionStart } else { Act::Auth },
             if ok { Outcome::Success } else { Outcome::Failure },
         ),
         (b"portal-auth", _) => (Act::Auth, if ok { Outcome::Success } else { Outcome::Failure }),
-        (b"gateway-logout", _) | (_, b"logout") => (Act::SessionEnd, Outcome::Success),
+        (b"gateway-logout" | b"clientlessvpn-logout" | b"gateway-inactivity-timeout", _) | (_, b"logout") => {
+            (Act::SessionEnd, Outcome::Success)
+        }
         (b"gateway-prelogin" | b"portal-prelogin", _) => return Parsed::Irrelevant(Kind::Pending),
         (
             b"gateway-tunnel-latency"
@@ -99,6 +102,20 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if machine && act != Act::Posture && act != Act::Auth {
         return Parsed::Irrelevant(Kind::Machine);
     }
+    let method = match c[10] {
+        _ if act == Act::SessionEnd => Method::Unknown,
+        m if m.eq_ignore_ascii_case(b"saml") => Method::Saml,
+        m if m.eq_ignore_ascii_case(b"cert") || m.eq_ignore_ascii_case(b"certificate") => Method::Certificate,
+        m if m.eq_ignore_ascii_case(b"cookie") => Method::Token,
+        m if m.eq_ignore_ascii_case(b"kerberos") => Method::Kerberos,
+        m if [&b"ldap"[..], b"radius", b"local", b"tacacs"]
+            .iter()
+            .any(|n| m.get(..n.len()).is_some_and(|h| h.eq_ignore_ascii_case(n))) =>
+        {
+            Method::Password
+        }
+        _ => Method::Unknown,
+    };
     let said = if c[26].is_empty() { c[25] } else { c[26] };
     let mut e = out
         .event(act, outcome)
@@ -109,6 +126,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         .device(device)
         .client(c[21])
         .country(c[13])
+        .method(method)
         .observer(observer)
         .flag_if(machine, Flags::MACHINE)
         .flag_if(act == Act::Auth && ok, Flags::PRE_MFA);
@@ -118,7 +136,10 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if outcome == Outcome::Failure {
         e = e.reason(reason(said));
     } else if act == Act::SessionEnd {
-        e = e.reason(Reason::Logout).duration_s(u32::try_from(number(c[30])).unwrap_or(0));
+        let idle = event == b"gateway-inactivity-timeout" || find(said, b"nactivity").is_some();
+        e = e
+            .reason(if idle { Reason::Idle } else { Reason::Logout })
+            .duration_s(u32::try_from(number(c[30])).unwrap_or(0));
     }
     if n > 34 {
         e = e.group(c[33]);
@@ -127,7 +148,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
 }
 
 fn reason(text: &[u8]) -> Reason {
-    let has = |needle: &[u8]| crate::decode::find::find(text, needle).is_some();
+    let has = |needle: &[u8]| find(text, needle).is_some();
     if has(b"nvalid username") || has(b"nvalid user name") {
         Reason::BadPassword
     } else if has(b"locked") {

@@ -5,9 +5,12 @@ use crate::source::Source;
 pub mod aws_client_vpn;
 pub mod azure_vpn;
 pub mod barracuda;
+pub mod check_point;
 pub mod cisco_asa;
+pub mod f5_apm;
 pub mod fortigate;
 pub mod globalprotect;
+pub mod ivanti;
 pub mod juniper_srx;
 pub mod libreswan;
 pub mod mikrotik;
@@ -17,6 +20,8 @@ pub mod openvpn_as;
 pub mod openvpn_status;
 pub mod rras;
 pub mod softether;
+pub mod sonicwall;
+pub mod sonicwall_sma;
 pub mod stormshield;
 pub mod strongswan;
 pub mod wireguard;
@@ -26,9 +31,12 @@ pub static SOURCES: &[&Source] = &[
     &aws_client_vpn::SOURCE,
     &azure_vpn::SOURCE,
     &barracuda::SOURCE,
+    &check_point::SOURCE,
     &cisco_asa::SOURCE,
+    &f5_apm::SOURCE,
     &fortigate::SOURCE,
     &globalprotect::SOURCE,
+    &ivanti::SOURCE,
     &juniper_srx::SOURCE,
     &libreswan::SOURCE,
     &mikrotik::SOURCE,
@@ -38,6 +46,8 @@ pub static SOURCES: &[&Source] = &[
     &openvpn_status::SOURCE,
     &rras::SOURCE,
     &softether::SOURCE,
+    &sonicwall::SOURCE,
+    &sonicwall_sma::SOURCE,
     &stormshield::SOURCE,
     &strongswan::SOURCE,
     &wireguard::SOURCE,

@@ -1,49 +1,115 @@
-//! One Windows event: XML text, winlogbeat or Elastic agent JSON, nxlog JSON, the JSON of an EVTX reader, or the flat
-//! rows of a SIEM.
+//! One Windows event: XML text, Winlogbeat or Elastic agent JSON, NXLog JSON, the JSON of an EVTX reader, the flat rows
+//! of a SIEM, and the texts that agents send over syslog.
 //!
-//! Read from: Event Schema (Windows), Winlogbeat and nxlog reference manuals.
+//! Read from: Event Schema (Windows); Winlogbeat, NXLog, Wazuh and Snare reference manuals; Azure Monitor tables
+//! SecurityEvent, Event and WindowsEvent; Splunk Add-on for Microsoft Windows. Trap: `EventTime` is local time without a
+//! zone; where a shipper's own stamp stands beside it, the whole half hours between the two are the zone.
 
-use crate::decode::clock::{self, Stamp};
-use crate::decode::json::{Paths, Value};
+use super::text::{self, Said};
+use crate::decode::clock::{self, Clock, Stamp};
+use crate::decode::find::find;
+use crate::decode::json::{Paths, Value, unescape};
 use crate::record::{Record, Shape};
 use portreeve_model::EventTime;
 use portreeve_model::time::Certainty;
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-const HEADS: usize = 22;
-static HEAD: LazyLock<Paths<HEADS>> = LazyLock::new(|| {
-    Paths::new([
-        "winlog.event_id",
-        "winlog.channel",
-        "winlog.computer_name",
-        "@timestamp",
-        "winlog.event_data",
-        "winlog.user_data",
-        "winlog.provider_name",
-        "EventID",
-        "Channel",
-        "Hostname",
-        "EventTime",
-        "SourceName",
-        "Event.System.EventID",
-        "Event.System.Channel",
-        "Event.System.Computer",
-        "Event.System.TimeCreated_attributes.SystemTime",
-        "Event.EventData",
-        "Event.UserData",
-        "Computer",
-        "TimeGenerated",
-        "TimeCreated",
-        "Event.System.Provider_attributes.Name",
-    ])
-});
+/// Every record of Windows has one of these, in whatever shape.
+pub(crate) const MARKS: &[&str] = &[
+    "<Event",
+    "\"winlog\"",
+    "\"EventID\"",
+    "\"Event\":{",
+    "\"event_id\"",
+    "\"eventID\"",
+    "MSWinEventLog",
+    "EventCode=",
+    "WinEvtLog",
+    "EventIDCode=",
+    "EventID=",
+];
+
+/// Where each shape keeps a fact; the first that is there counts.
+const HEADS: [&str; 52] = [
+    // 0 number
+    "winlog.event_id",
+    "event_id",
+    "win.system.eventID",
+    "data.win.system.eventID",
+    "Event.System.EventID",
+    "EventID",
+    "winlog\\.event_id",
+    // 7 channel
+    "winlog.channel",
+    "log_name",
+    "win.system.channel",
+    "data.win.system.channel",
+    "Event.System.Channel",
+    "Channel",
+    "EventLog",
+    "LogName",
+    "winlog\\.channel",
+    // 16 provider
+    "winlog.provider_name",
+    "source_name",
+    "win.system.providerName",
+    "data.win.system.providerName",
+    "Event.System.Provider_attributes.Name",
+    "Event.System.Provider.#attributes.Name",
+    "Event.System.Provider.@Name",
+    "SourceName",
+    "EventSourceName",
+    "Provider",
+    "ProviderName",
+    "Source",
+    "winlog\\.provider_name",
+    // 29 computer
+    "winlog.computer_name",
+    "computer_name",
+    "win.system.computer",
+    "data.win.system.computer",
+    "Event.System.Computer",
+    "Hostname",
+    "Computer",
+    "winlog\\.computer_name",
+    // 37 time
+    "win.system.systemTime",
+    "data.win.system.systemTime",
+    "Event.System.TimeCreated_attributes.SystemTime",
+    "Event.System.TimeCreated.#attributes.SystemTime",
+    "Event.System.TimeCreated.@SystemTime",
+    "EventTime",
+    "TimeGenerated",
+    "TimeCreated",
+    // 45 data
+    "winlog.event_data",
+    "event_data",
+    "win.eventdata",
+    "data.win.eventdata",
+    "Event.EventData",
+    "EventData",
+    // 51
+    "@timestamp",
+];
+const CHANNEL: usize = 7;
+const PROVIDER: usize = 16;
+const COMPUTER: usize = 29;
+const TIME: usize = 37;
+const DATA: usize = 45;
+const SHIPPED: usize = 51;
+static HEAD: LazyLock<Paths<{ HEADS.len() }>> = LazyLock::new(|| Paths::new(HEADS));
 
 /// Which shape the event came in.
 enum Body<'a> {
     Xml(&'a [u8]),
     /// The object that holds the data fields.
     Json(&'a [u8]),
+    /// A flat row, and the data that one of its columns holds as text of its own.
+    Row(&'a [u8], Vec<u8>),
+    /// Names of fields begin in lower case, as Wazuh writes them.
+    Camel(&'a [u8]),
+    Text(Said<'a>),
 }
 
 pub(crate) struct WinEvent<'a> {
@@ -52,19 +118,25 @@ pub(crate) struct WinEvent<'a> {
     pub(crate) provider: Cow<'a, [u8]>,
     pub(crate) computer: Cow<'a, [u8]>,
     stamp: &'a [u8],
+    /// When the shipper says it happened or passed.
+    shipped: &'a [u8],
     body: Body<'a>,
 }
 
 /// Cheap: does this look like a Windows event at all?
 pub(crate) fn is_event(r: &Record<'_>) -> bool {
-    let head = &r.body[..r.body.len().min(3_000)];
+    let head = r.body.get(..r.body.len().min(3_000)).unwrap_or_default();
     match r.shape {
-        Shape::Xml => r.body.starts_with(b"<Event") && crate::decode::find::find(head, b"<EventID").is_some(),
+        Shape::Xml => r.body.starts_with(b"<Event") && find(head, b"<EventID").is_some(),
         Shape::Json => {
-            crate::decode::find::find(r.body, b"\"winlog\"").is_some()
-                || crate::decode::find::find(r.body, b"\"EventID\"").is_some()
-                || crate::decode::find::find(head, b"\"Event\":{").is_some()
+            find(r.body, b"\"winlog").is_some()
+                || find(r.body, b"\"EventID\"").is_some()
+                || find(head, b"\"Event\":{").is_some()
+                || find(r.body, b"\"event_id\"").is_some()
+                    && (find(r.body, b"\"log_name\"").is_some() || find(r.body, b"\"winlog\"").is_some())
+                || find(r.body, b"\"eventID\"").is_some() && find(r.body, b"\"win\"").is_some()
         }
+        Shape::Text => text::looks(r),
         _ => false,
     }
 }
@@ -74,7 +146,20 @@ impl<'a> WinEvent<'a> {
         match r.shape {
             Shape::Xml => Self::xml(r.body),
             Shape::Json => Self::json(r.body),
+            Shape::Text => text::read(r).map(Self::said),
             _ => None,
+        }
+    }
+
+    fn said(said: Said<'a>) -> WinEvent<'a> {
+        WinEvent {
+            id: said.id,
+            channel: Cow::Borrowed(said.channel),
+            provider: Cow::Borrowed(said.provider),
+            computer: Cow::Borrowed(said.computer),
+            stamp: b"",
+            shipped: b"",
+            body: Body::Text(said),
         }
     }
 
@@ -85,7 +170,7 @@ impl<'a> WinEvent<'a> {
             &inner[..memchr::memchr(b'<', inner).unwrap_or(inner.len())]
         };
         let attribute = |name: &[u8]| -> &'a [u8] {
-            let Some(at) = crate::decode::find::find(text, name) else { return b"" };
+            let Some(at) = find(text, name) else { return b"" };
             let rest = &text[at + name.len()..];
             let Some(quote @ (b'\'' | b'"')) = rest.first().copied() else { return b"" };
             &rest[1..memchr::memchr(quote, &rest[1..]).map_or(rest.len(), |n| n + 1)]
@@ -96,85 +181,141 @@ impl<'a> WinEvent<'a> {
             provider: unescape_xml(attribute(b"Provider Name=")),
             computer: unescape_xml(tag(b"Computer")),
             stamp: attribute(b"SystemTime="),
+            shipped: b"",
             body: Body::Xml(text),
         })
     }
 
     fn json(text: &'a [u8]) -> Option<WinEvent<'a>> {
         let v = HEAD.pick(text).ok()?;
-        let id_of = |v: Value<'_>| match v {
+        let id_of = |v: &Value<'_>| match v {
             Value::Nested(n) => {
                 // `"EventID":{"#text":4624,…}`
                 let digits = n.iter().position(u8::is_ascii_digit)?;
-                u32::try_from(crate::decode::kv::number(&n[digits..])).ok()
+                u32::try_from(crate::decode::kv::number(n.get(digits..)?)).ok()
             }
             v if v.is_missing() => None,
             v => u32::try_from(crate::decode::kv::number(v.bytes())).ok(),
         };
-        if let Some(id) = id_of(v[0]) {
-            let data = if v[4].nested().is_empty() { v[5].nested() } else { v[4].nested() };
-            return Some(WinEvent {
-                id,
-                channel: v[1].text(),
-                provider: v[6].text(),
-                computer: v[2].text(),
-                stamp: v[3].bytes(),
-                body: Body::Json(data),
-            });
-        }
-        if let Some(id) = id_of(v[12]) {
-            let data = if v[16].nested().is_empty() { v[17].nested() } else { v[16].nested() };
-            return Some(WinEvent {
-                id,
-                channel: v[13].text(),
-                provider: v[21].text(),
-                computer: v[14].text(),
-                stamp: v[15].bytes(),
-                body: Body::Json(data),
-            });
-        }
-        let id = id_of(v[7])?;
-        let computer = if v[9].is_missing() { v[18].text() } else { v[9].text() };
-        let stamp = [v[10], v[19], v[20], v[3]]
-            .into_iter()
-            .map(Value::bytes)
-            .find(|b| !b.is_empty())
-            .unwrap_or_default();
+        let (shape, id) = v.get(..CHANNEL)?.iter().enumerate().find_map(|(n, v)| Some((n, id_of(v)?)))?;
+        let first = |from: usize, to: usize| {
+            v.get(from..to)
+                .unwrap_or_default()
+                .iter()
+                .find(|v| !v.bytes().is_empty())
+                .copied()
+                .unwrap_or_default()
+        };
+        let shipped = v.get(SHIPPED).map_or(&b""[..], |v| v.bytes());
+        let data = v.get(DATA..SHIPPED).unwrap_or_default().iter().find(|v| !v.is_missing());
+        let nested = data.map_or(&b""[..], |d| d.nested());
+        let body = match (shape, data) {
+            (2 | 3, _) => Body::Camel(if nested.is_empty() { text } else { nested }),
+            // Columns of their own, and perhaps the rest as text: XML or JSON.
+            (5, Some(Value::Text(inner))) => Body::Row(text, unescape(inner).into_owned()),
+            // User data and the EVTX reader's own arrangement stand beside the data.
+            (5 | 6, _) => Body::Json(text),
+            _ if nested.len() > 2 && find(nested, b"\"").is_some() => Body::Json(nested),
+            _ => Body::Json(text),
+        };
+        // Winlogbeat's own stamp is the event's.
+        let stamp = if matches!(shape, 0 | 1 | 6) { shipped } else { first(TIME, DATA).bytes() };
         Some(WinEvent {
             id,
-            channel: v[8].text(),
-            provider: v[11].text(),
-            computer,
-            stamp,
-            body: Body::Json(text),
+            channel: first(CHANNEL, PROVIDER).text(),
+            provider: first(PROVIDER, COMPUTER).text(),
+            computer: first(COMPUTER, TIME).text(),
+            stamp: if stamp.is_empty() { shipped } else { stamp },
+            shipped,
+            body,
         })
     }
 
     pub(crate) fn time(&self, r: &Record<'_>) -> Option<(EventTime, Certainty)> {
+        if let Body::Text(said) = &self.body {
+            return said.time(r);
+        }
         match clock::iso(self.stamp) {
             Some((Stamp::Absolute(t), _)) => Some((t, Certainty::Exact)),
-            Some((Stamp::Local(civil), _)) => r.clock.resolve(civil),
-            None => clock::epoch(self.stamp).map(|t| (t, Certainty::Exact)).or_else(|| r.header_time()),
+            Some((Stamp::Local(civil), _)) => {
+                match (Clock::with_offset(civil, 0), clock::iso(self.shipped)) {
+                    (Some(local), Some((Stamp::Absolute(shipped), _))) => {
+                        match zone_between(local, shipped) {
+                            Some(zone) => Some((local.plus(zone), Certainty::Exact)),
+                            None => r.clock.resolve(civil),
+                        }
+                    }
+                    _ => r.clock.resolve(civil),
+                }
+            }
+            None => match text::american(self.stamp) {
+                Some(civil) => r.clock.resolve(civil),
+                None => clock::epoch(self.stamp).map(|t| (t, Certainty::Exact)).or_else(|| r.header_time()),
+            },
         }
     }
 
     /// A data field by its schema name; empty where it is missing.
     pub(crate) fn get(&self, name: &str) -> Cow<'a, [u8]> {
-        match self.body {
+        match &self.body {
             Body::Xml(text) => unescape_xml(xml_data(text, name.as_bytes())),
             Body::Json(object) => json_field(object, name.as_bytes()),
+            Body::Row(object, data) => {
+                let own = json_field(object, name.as_bytes());
+                if !own.is_empty() {
+                    return own;
+                }
+                let inner = if data.trim_ascii_start().first() == Some(&b'<') {
+                    unescape_xml(xml_data(data, name.as_bytes()))
+                } else {
+                    json_field(data, name.as_bytes())
+                };
+                Cow::Owned(inner.into_owned())
+            }
+            Body::Camel(object) => {
+                let mut own = name.as_bytes().to_vec();
+                if let Some(first) = own.first_mut() {
+                    first.make_ascii_lowercase();
+                }
+                json_field(object, &own)
+            }
+            Body::Text(said) => said.get(name),
         }
     }
 
     pub(crate) fn number(&self, name: &str) -> u64 {
         crate::decode::kv::number(&self.get(name))
     }
+
+    /// All that the event says beside its head, as it stands: for events whose data have no names.
+    pub(crate) fn all(&self) -> Cow<'a, [u8]> {
+        match &self.body {
+            Body::Xml(text) => match find(text, b"</System>") {
+                Some(at) => unescape_xml(text.get(at..).unwrap_or_default()),
+                None => unescape_xml(text),
+            },
+            Body::Json(text) | Body::Camel(text) => unescape(text),
+            Body::Row(text, data) => {
+                Cow::Owned([&unescape(text)[..], b" ", &unescape_xml(data)[..]].concat())
+            }
+            Body::Text(said) => Cow::Borrowed(said.message),
+        }
+    }
+}
+
+/// Microseconds from a local stamp to UTC, where the shipper's stamp lies whole half hours away and a little later.
+fn zone_between(local: EventTime, shipped: EventTime) -> Option<i64> {
+    const HALF: i64 = 1_800_000_000;
+    let apart = shipped.0.saturating_sub(local.0);
+    let zone = (apart + 2_000_000).div_euclid(HALF) * HALF;
+    let late = apart - zone;
+    ((-2_000_000..=30_000_000).contains(&late) && zone.abs() <= 28 * HALF).then_some(zone)
 }
 
 /// The text behind `<name …>`.
 fn find_tag(text: &[u8], name: &[u8]) -> Option<usize> {
     let mut from = 0;
-    while let Some(at) = crate::decode::find::find(&text[from..], name).map(|n| n + from) {
+    while let Some(at) = find(&text[from..], name).map(|n| n + from) {
         from = at + name.len();
         if at > 0 && text[at - 1] == b'<' && matches!(text.get(from), Some(b'>' | b' ')) {
             return memchr::memchr(b'>', &text[from..]).map(|n| from + n + 1);
@@ -186,7 +327,7 @@ fn find_tag(text: &[u8], name: &[u8]) -> Option<usize> {
 /// `<Data Name='X'>value</Data>`, or the element `<X>value</X>` of user data.
 fn xml_data<'a>(text: &'a [u8], name: &[u8]) -> &'a [u8] {
     let mut from = 0;
-    while let Some(at) = crate::decode::find::find(&text[from..], name).map(|n| n + from) {
+    while let Some(at) = find(&text[from..], name).map(|n| n + from) {
         let end = at + name.len();
         from = end;
         let quoted = at > 0 && matches!(text[at - 1], b'\'' | b'"') && text.get(end) == Some(&text[at - 1]);
@@ -204,24 +345,31 @@ fn xml_data<'a>(text: &'a [u8], name: &[u8]) -> &'a [u8] {
     b""
 }
 
-/// A field anywhere in the object (events nest at most one level of user data).
+/// A field anywhere in the object (events nest at most one level of user data): `"X":"value"`, `"winlog.event_data.X":
+/// "value"`, or the pair `{"@Name":"X","#text":"value"}`.
 fn json_field<'a>(object: &'a [u8], name: &[u8]) -> Cow<'a, [u8]> {
     let mut from = 0;
-    while let Some(at) = crate::decode::find::find(&object[from..], name).map(|n| n + from) {
+    while let Some(at) = object.get(from..).and_then(|o| find(o, name)).map(|n| n + from) {
         let end = at + name.len();
         from = end;
-        if at == 0 || object[at - 1] != b'"' || object.get(end) != Some(&b'"') {
+        if at == 0 || !matches!(object.get(at - 1), Some(b'"' | b'.')) || object.get(end) != Some(&b'"') {
             continue;
         }
-        let rest = object[end + 1..].trim_ascii_start();
-        let Some(rest) = rest.strip_prefix(b":") else { continue };
+        let rest = object.get(end + 1..).unwrap_or_default().trim_ascii_start();
+        let rest = match rest.strip_prefix(b":") {
+            Some(rest) => rest,
+            None => match named_value(rest) {
+                Some(rest) => rest,
+                None => continue,
+            },
+        };
         let rest = rest.trim_ascii_start();
         if let Some(quoted) = rest.strip_prefix(b"\"") {
             let mut i = 0;
             while let Some(n) = memchr::memchr2(b'"', b'\\', &quoted[i.min(quoted.len())..]) {
                 i += n;
                 if quoted[i] == b'"' {
-                    return crate::decode::json::unescape(&quoted[..i]);
+                    return unescape(&quoted[..i]);
                 }
                 i += 2;
             }
@@ -232,13 +380,22 @@ fn json_field<'a>(object: &'a [u8], name: &[u8]) -> Cow<'a, [u8]> {
         return Cow::Borrowed(if bare == b"null" || bare.starts_with(b"{") || bare.starts_with(b"[") {
             b""
         } else {
-            bare
+            bare.trim_ascii()
         });
     }
     Cow::Borrowed(b"")
 }
 
-fn unescape_xml(text: &[u8]) -> Cow<'_, [u8]> {
+/// Behind the name in `{"@Name":"X","#text":"value"}`: what follows the next key of the same object.
+fn named_value(rest: &[u8]) -> Option<&[u8]> {
+    let rest = rest.strip_prefix(b",")?.trim_ascii_start();
+    let key = [&b"\"#text\""[..], b"\"Value\"", b"\"value\"", b"\"content\"", b"\"_\"", b"\"$\""]
+        .into_iter()
+        .find_map(|k| rest.strip_prefix(k))?;
+    key.trim_ascii_start().strip_prefix(b":")
+}
+
+pub(crate) fn unescape_xml(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'&', text).is_none() {
         return Cow::Borrowed(text);
     }
@@ -279,20 +436,20 @@ fn unescape_xml(text: &[u8]) -> Cow<'_, [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::clock::Clock;
 
     fn check(text: &str) {
         let clock = Clock::utc();
-        let r = Record::bare(text.as_bytes(), &clock);
+        let mut scratch = Vec::new();
+        let r = crate::decode::frame::frame(text.as_bytes(), Default::default(), &clock, &mut scratch);
         assert!(is_event(&r), "{text}");
         let e = WinEvent::of(&r).expect("an event");
         assert_eq!(
-            (e.id, &*e.computer, &*e.get("TargetUserName"), e.number("LogonType")),
-            (4624, &b"WEB01"[..], &b"an&na"[..], 3),
+            (e.id, &*e.computer, &*e.get("TargetUserName"), e.number("LogonType"), &*e.channel),
+            (4624, &b"WEB01"[..], &b"an&na"[..], 3, &b"Security"[..]),
             "{text}"
         );
         assert!(e.get("Nothing").is_empty());
-        assert_eq!(e.time(&r).expect("a time").0.to_string(), "2026-03-04T05:06:07Z");
+        assert_eq!(e.time(&r).expect("a time").0.to_string(), "2026-03-04T05:06:07Z", "{text}");
     }
 
     #[test]
@@ -300,14 +457,47 @@ mod tests {
         check(
             "<Event xmlns='x'><System><Provider Name='P'/><EventID>4624</EventID><TimeCreated SystemTime='2026-03-04T05:06:07.000000000Z'/><Channel>Security</Channel><Computer>WEB01</Computer></System><EventData><Data Name='TargetUserName'>an&amp;na</Data><Data Name='LogonType'>3</Data></EventData></Event>",
         );
-        check(
+        for object in [
             r#"{"@timestamp":"2026-03-04T05:06:07.000Z","winlog":{"channel":"Security","computer_name":"WEB01","event_id":"4624","event_data":{"TargetUserName":"an\u0026na","LogonType":"3"}}}"#,
-        );
-        check(
+            r#"{"@timestamp":"2026-03-04T05:06:07.000Z","winlog.channel":"Security","winlog.computer_name":"WEB01","winlog.event_id":4624,"winlog.event_data.TargetUserName":"an&na","winlog.event_data.LogonType":"3"}"#,
+            r#"{"@timestamp":"2026-03-04T05:06:07.000Z","log_name":"Security","computer_name":"WEB01","event_id":4624,"event_data":{"TargetUserName":"an&na","LogonType":"3"},"message":"An account"}"#,
             r#"{"EventTime":"2026-03-04 05:06:07","Hostname":"WEB01","EventID":4624,"Channel":"Security","TargetUserName":"an&na","LogonType":"3"}"#,
+            r#"{"@timestamp":"2026-03-04T05:06:09.123Z","EventTime":"2026-03-04 06:06:07","Hostname":"WEB01","EventID":4624,"Channel":"Security","TargetUserName":"an&na","LogonType":"3"}"#,
+            r#"{"Event":{"System":{"EventID":4624,"Channel":"Security","Computer":"WEB01","TimeCreated_attributes":{"SystemTime":"2026-03-04T05:06:07Z"}},"EventData":{"TargetUserName":"an&na","LogonType":3}}}"#,
+            r##"{"Event":{"System":{"EventID":{"#text":4624},"Channel":"Security","Computer":"WEB01","TimeCreated":{"#attributes":{"SystemTime":"2026-03-04T05:06:07Z"}}},"EventData":{"TargetUserName":"an&na","LogonType":3}}}"##,
+            r##"{"Event":{"System":{"EventID":"4624","Channel":"Security","Computer":"WEB01","TimeCreated":{"@SystemTime":"2026-03-04T05:06:07Z"}},"EventData":{"Data":[{"@Name":"TargetUserName","#text":"an&na"},{"@Name":"LogonType","#text":"3"}]}}}"##,
+            r#"{"TimeGenerated":"2026-03-04T05:06:07Z","EventID":4624,"Channel":"Security","Computer":"WEB01","TargetUserName":"an&na","LogonType":3,"EventData":""}"#,
+            r#"{"TimeGenerated":"3/4/2026, 5:06:07.000 AM","EventID":"4624","EventLog":"Security","Computer":"WEB01","EventData":"<EventData xmlns=\"x\"><Data Name=\"TargetUserName\">an&amp;na</Data><Data Name=\"LogonType\">3</Data></EventData>"}"#,
+            r#"{"TimeGenerated":"2026-03-04T05:06:07Z","EventID":4624,"Channel":"Security","Computer":"WEB01","EventData":"{\"TargetUserName\":\"an&na\",\"LogonType\":\"3\"}"}"#,
+            r#"{"TimeGenerated":"2026-03-04T05:06:07Z","EventID":4624,"Channel":"Security","Computer":"WEB01","EventData":{"TargetUserName":"an&na","LogonType":"3"}}"#,
+            r#"{"win":{"system":{"eventID":"4624","channel":"Security","computer":"WEB01","systemTime":"2026-03-04T05:06:07.0000000Z"},"eventdata":{"targetUserName":"an&na","logonType":"3"}}}"#,
+        ] {
+            check(object);
+        }
+    }
+
+    #[test]
+    fn texts() {
+        const SAID: &str = "An account was successfully logged on.\n\nSubject:\n\tAccount Name:\t\tWEB01$\n\nLogon Type:\t\t\t3\n\nNew Logon:\n\tAccount Name:\t\tan&na\n\tAccount Domain:\t\tCORP\n";
+        let flat = SAID.replace('\n', "  ").replace('\t', "  ");
+        check(&format!(
+            "03/04/2026 05:06:07 AM\nLogName=Security\nSourceName=Microsoft Windows security auditing.\nEventCode=4624\nEventType=0\nComputerName=WEB01\nMessage={SAID}"
+        ));
+        check(&format!(
+            "<13>Mar 04 05:06:07 WEB01 MSWinEventLog\t1\tSecurity\t77\tWed Mar 04 05:06:07 2026\t4624\tMicrosoft-Windows-Security-Auditing\tCORP\\an&na\tN/A\tSuccess Audit\tWEB01\tLogon\t\t{flat}\t88"
+        ));
+        check(&format!("<13>Mar 04 05:06:07 WEB01 MSWinEventLog\t1\tSecurity\t77\tWed Mar 04 05:06:07 2026\t4624\tMicrosoft-Windows-Security-Auditing\tCORP\\an&na\tN/A\tSuccess Audit\tWEB01\tLogon\t\t{flat}\t88").replace('\t', "#011"));
+        check(&format!(
+            "2026 Mar 04 05:06:07 WinEvtLog: Security: AUDIT_SUCCESS(4624): Microsoft-Windows-Security-Auditing: (no user): no domain: WEB01: {flat}"
+        ));
+        check(&format!(
+            "<13>Mar 04 05:06:07 WEB01 AgentDevice=WindowsLog\tAgentLogFile=Security\tSource=Microsoft-Windows-Security-Auditing\tComputer=WEB01\tOriginatingComputer=10.0.0.5\tUser=\tDomain=\tEventID=4624\tEventIDCode=4624\tEventType=8\tTimeGenerated=1772600767\tTimeWritten=1772600767\tMessage={flat}"
+        ));
+        check(
+            "EventTime=\"2026-03-04 05:06:07\" Hostname=\"WEB01\" EventID=\"4624\" Channel=\"Security\" SourceName=\"Microsoft-Windows-Security-Auditing\" TargetUserName=\"an&na\" LogonType=\"3\"",
         );
         check(
-            r#"{"Event":{"System":{"EventID":4624,"Channel":"Security","Computer":"WEB01","TimeCreated_attributes":{"SystemTime":"2026-03-04T05:06:07Z"}},"EventData":{"TargetUserName":"an&na","LogonType":3}}}"#,
+            "<14>1 2026-03-04T05:06:07.0Z WEB01 Microsoft-Windows-Security-Auditing 700 - [NXLOG@14506 EventType=\"AUDIT_SUCCESS\" EventID=\"4624\" Channel=\"Security\" TargetUserName=\"an&na\" LogonType=\"3\"] An account",
         );
     }
 }
