@@ -27,12 +27,13 @@ pub static SOURCE: Source = Source {
     title: "AWS CloudTrail",
     row: Row::Cloud,
     gives: &[Act::Auth, Act::Mfa, Act::SessionEnd, Act::Api, Act::Account, Act::Config],
-    lacks: &[Field::TunnelIp, Field::Device],
+    lacks: &[Field::TunnelIp, Field::Device, Field::Host, Field::Bytes],
     traps: &[
         "mfa_used_no_under_saml",
         "hidden_user",
         "service_as_source",
         "identity_center",
+        "external_provider_is_not_root",
         "query_results",
         "digests_and_insights",
     ],
@@ -63,7 +64,7 @@ pub static SOURCE: Source = Source {
 /// When something happened.
 type At = Option<(EventTime, Certainty)>;
 
-const N: usize = 38;
+const N: usize = 39;
 static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
         "eventTime",
@@ -104,6 +105,7 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
         "resources",
         "additionalEventData",
         "CloudTrailEvent",
+        "responseElements",
     ])
 });
 
@@ -169,6 +171,12 @@ fn call(v: &Values<'_>, at: At, user: &[u8], name: &[u8], service: &[u8], out: &
     };
     let target = change::target(name, v, shell);
     let right = if v[23].is_missing() { Value::Text(name) } else { v[23] };
+    let opened = if change == Change::Exposed { change::opened(v) } else { Vec::new() };
+    let detail = match act {
+        Act::Account => right.bytes(),
+        Act::Config if !opened.is_empty() => &opened,
+        _ => name,
+    };
     let outcome = if failed { Outcome::Failure } else { Outcome::Success };
     let method = match v[13].bytes() {
         k if k.starts_with(b"AKIA") => Method::AccessKey,
@@ -190,7 +198,7 @@ fn call(v: &Values<'_>, at: At, user: &[u8], name: &[u8], service: &[u8], out: &
         .sid(v[13].bytes())
         .client(&v[4].text())
         .group(v[8].bytes())
-        .detail(if act == Act::Account { right.bytes() } else { name })
+        .detail(detail)
         .target(&target)
         .change(change)
         .method(method)

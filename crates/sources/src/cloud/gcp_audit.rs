@@ -184,7 +184,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if entry[6].truth() == Some(true) && entry[5].truth() != Some(true) && v[10].is_missing() {
         return Parsed::Irrelevant(Kind::Repeats);
     }
-    if find(entry[4].bytes(), b"system_event").is_some() {
+    if entry[4].bytes().ends_with(b"system_event") {
         return Parsed::Irrelevant(Kind::Machine);
     }
     let service = v[0].bytes();
@@ -192,7 +192,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let code = number(v[9].bytes());
     let denied = matches!(code, 7 | 16)
         || says(v[10].nested(), b"\"granted\"", b"false")
-        || find(entry[4].bytes(), b"policy").is_some();
+        || entry[4].bytes().ends_with(b"%2Fpolicy");
     let call = Call {
         at: utc(entry[0].bytes()).or_else(|| utc(entry[9].bytes())).or_else(|| r.header_time()),
         service,
@@ -252,7 +252,9 @@ fn api(call: &Call<'_>, out: &mut Emit<'_>) -> Parsed {
     };
     let account = call.user.ends_with(b".gserviceaccount.com");
     let target: &[u8] = if change.target.is_empty() { call.resource() } else { change.target };
-    let detail: &[u8] = if change.detail.is_empty() { call.method } else { change.detail };
+    let opened = super::opened(change.port, b"", false);
+    let detail =
+        [change.detail, &opened, call.method].into_iter().find(|d| !d.is_empty()).unwrap_or_default();
     call.event(out, act)
         .service(Service::CloudApi)
         .sid(v[20].bytes().rsplit(|b| *b == b'/').next().unwrap_or_default())

@@ -39,7 +39,7 @@ pub static SOURCE: Source = Source {
     },
 };
 
-const N: usize = 30;
+const N: usize = 32;
 /// The same in both spellings; keys that are not there cost nothing.
 static PATHS: LazyLock<[Paths<N>; 2]> = LazyLock::new(|| {
     const LOWER: [&str; N] = [
@@ -73,6 +73,8 @@ static PATHS: LazyLock<[Paths<N>; 2]> = LazyLock::new(|| {
         "service.additionalInfo.sample",
         "resource.instanceDetails.tags",
         "service.runtimeDetails.process.executablePath",
+        "service.action.kubernetesApiCallAction.sourceIPs",
+        "service.action.networkConnectionAction.remoteIpDetails.ipAddressV6",
     ];
     let capital: Vec<String> =
         LOWER.iter().map(|path| path.split('.').map(first_capital).collect::<Vec<_>>().join(".")).collect();
@@ -108,13 +110,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let name = tagged(v[28].nested());
     let host = if name.is_empty() { first([v[9], v[13], v[12]]).bytes() } else { name };
     let bucket = elements(v[16].nested())
-        .find_map(|b| {
-            b.nested()
-                .first()
-                .is_some()
-                .then(|| member(b.nested(), b"\"name\"").or_else(|| member(b.nested(), b"\"Name\"")))
-        })
-        .flatten()
+        .find_map(|b| member(b.nested(), b"\"name\"").or_else(|| member(b.nested(), b"\"Name\"")))
         .unwrap_or_default();
     let target = match first([v[11], v[15], v[29], v[22]]).bytes() {
         b"" => bucket,
@@ -122,6 +118,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     };
     let probe = elements(v[21].nested()).next().and_then(|one| PROBE.pick(one.nested()).ok());
     let probe = probe.map_or(Value::Missing, |p| first(p));
+    let caller = elements(v[30].nested()).next().unwrap_or_default();
     let kind = v[1].bytes();
     let has = |needle: &[u8]| find(kind, needle).is_some();
     let service = if has(b":IAMUser/") || has(b":S3/") || has(b"/IAMUser") {
@@ -138,7 +135,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         .user(&user.text())
         .host(host)
         .target(target)
-        .source(first([v[17], v[18], v[19], v[20], probe]).bytes())
+        .source(first([v[17], v[18], v[19], v[20], probe, v[31], caller]).bytes())
         .destination(v[23].bytes())
         .destination_port(if v[25].is(b"INBOUND") {
             u16::try_from(number(v[24].bytes())).unwrap_or(0)

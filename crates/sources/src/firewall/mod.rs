@@ -1,7 +1,5 @@
 //! Log sources of the playbook's row "firewall". Each is one file here and one folder of fixtures.
 
-use crate::source::Source;
-
 pub mod asa_traffic;
 pub mod aws_network_firewall;
 pub mod aws_vpc_flow;
@@ -17,6 +15,8 @@ pub mod suricata;
 pub mod windows_firewall;
 pub mod zeek;
 
+use crate::source::Source;
+
 pub static SOURCES: &[&Source] = &[
     &asa_traffic::SOURCE,
     &aws_network_firewall::SOURCE,
@@ -28,7 +28,6 @@ pub static SOURCES: &[&Source] = &[
     &gcp_vpc_flow::SOURCE,
     &netfilter::SOURCE,
     &pan_traffic::SOURCE,
-    &pfsense::SOURCE,
     &suricata::SOURCE,
     &windows_firewall::SOURCE,
     &zeek::SOURCE,

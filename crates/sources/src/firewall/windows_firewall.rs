@@ -28,6 +28,7 @@ pub static SOURCE: Source = Source {
         Field::SessionId,
         Field::SessionEnd,
         Field::Bytes,
+        Field::Host,
         Field::Zone,
     ],
     traps: &["rows_with_names"],

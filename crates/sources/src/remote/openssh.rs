@@ -58,12 +58,6 @@ pub static SOURCE: Source = Source {
     },
 };
 
-/// Junos has a message of its own for what sshd said: a tag in the header, or at the front.
-fn of_junos(r: &Record<'_>) -> bool {
-    let head = &r.raw[..r.raw.len().saturating_sub(r.body.len())];
-    r.body.starts_with(b"SSHD_LOGIN_") || crate::decode::find::find(head, b" SSHD_LOGIN_").is_some()
-}
-
 /// The message behind `host sshd[77]: `, where no stamp stands before.
 fn untagged(body: &[u8]) -> Option<&[u8]> {
     let head = body.get(..body.len().min(80)).unwrap_or_default();
@@ -75,6 +69,12 @@ fn untagged(body: &[u8]) -> Option<&[u8]> {
     let open = memchr::memchr(b'[', rest).filter(|n| *n <= 12)?;
     let close = find(rest.get(open..rest.len().min(open + 14))?, b"]: ")? + open;
     rest.get(close + 3..)
+}
+
+/// Junos has a message of its own for what sshd said: a tag in the header, or at the front.
+fn of_junos(r: &Record<'_>) -> bool {
+    let head = &r.raw[..r.raw.len().saturating_sub(r.body.len())];
+    r.body.starts_with(b"SSHD_LOGIN_") || crate::decode::find::find(head, b" SSHD_LOGIN_").is_some()
 }
 
 /// A line without syslog header.

@@ -2,6 +2,7 @@
 
 use crate::source::Source;
 
+pub mod aruba;
 pub mod cisco_ios;
 pub mod cisco_wlc;
 pub mod dnsmasq;
@@ -9,9 +10,13 @@ pub mod infoblox;
 pub mod isc_dhcp;
 pub mod juniper_ex;
 pub mod kea_dhcp;
+pub mod meraki;
 pub mod windows_dhcp;
 
+use crate::source::Source;
+
 pub static SOURCES: &[&Source] = &[
+    &aruba::SOURCE,
     &cisco_ios::SOURCE,
     &cisco_wlc::SOURCE,
     &dnsmasq::SOURCE,
@@ -19,5 +24,6 @@ pub static SOURCES: &[&Source] = &[
     &isc_dhcp::SOURCE,
     &juniper_ex::SOURCE,
     &kea_dhcp::SOURCE,
+    &meraki::SOURCE,
     &windows_dhcp::SOURCE,
 ];

@@ -39,7 +39,7 @@ pub static SOURCE: Source = Source {
     manual: "Check Point Log Exporter (sk122323); Log Fields Description (sk144192)",
     enable: "Log Exporter on the management or log server (cp_log_export add … format syslog, cef, leef or splunk), read-mode semi-unified; Remote Access and Mobile Access blades log by themselves, rules with Track: Log",
     general: false,
-    marks: &["ifdir", "loguid", "Check Point|", "originsicname", "|product="],
+    marks: &["ifdir", "loguid", " CheckPoint ", "Check Point|", "originsicname", "|product="],
     reader: Reader::Code { claim: |r| layout(r).is_some(), parse, join: None },
 };
 
@@ -65,7 +65,9 @@ fn layout(r: &Record<'_>) -> Option<Layout> {
         return Some(Layout::Cef);
     }
     let has = |mark: &[u8]| find(head, mark).is_some();
-    if has(b" ifdir:\"") && (has(b" origin:\"") || has(b" loguid:\"")) {
+    if has(b" CheckPoint ") && has(b"[action:\"")
+        || has(b" ifdir:\"") && (has(b" origin:\"") || has(b" loguid:\""))
+    {
         return Some(Layout::Colons);
     }
     if (has(b" ifdir=\"") && has(b" origin=\"")) || (has(b"2620 ") && has(b" service_id=\"")) {

@@ -16,7 +16,7 @@ pub static SOURCE: Source = Source {
     name: "globalprotect",
     title: "Palo Alto GlobalProtect",
     row: Row::Vpn,
-    gives: &[Act::Auth, Act::SessionStart, Act::IpAssign, Act::SessionEnd],
+    gives: &[Act::Auth, Act::Posture, Act::SessionStart, Act::IpAssign, Act::SessionEnd],
     lacks: &[Field::Mfa],
     traps: &[
         "local_times",

@@ -1,7 +1,5 @@
 //! Log sources of the playbook's row "vpn". Each is one file here and one folder of fixtures.
 
-use crate::source::Source;
-
 pub mod aws_client_vpn;
 pub mod azure_vpn;
 pub mod barracuda;
@@ -26,6 +24,11 @@ pub mod stormshield;
 pub mod strongswan;
 pub mod wireguard;
 pub mod zyxel;
+
+use crate::source::Source;
+pub mod sophos_firewall;
+pub mod sophos_utm;
+pub mod watchguard;
 
 pub static SOURCES: &[&Source] = &[
     &aws_client_vpn::SOURCE,
@@ -52,4 +55,7 @@ pub static SOURCES: &[&Source] = &[
     &strongswan::SOURCE,
     &wireguard::SOURCE,
     &zyxel::SOURCE,
+    &sophos_firewall::SOURCE,
+    &sophos_utm::SOURCE,
+    &watchguard::SOURCE,
 ];
