@@ -118,14 +118,7 @@ fn secret_server(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Some((act, result, change)) = meaning(entity, action) else {
         return Parsed::Irrelevant(Kind::RoutineUse);
     };
-    let (mut suser, mut duser, mut src, mut stamp, mut item, mut message): (
-        &[u8],
-        &[u8],
-        &[u8],
-        &[u8],
-        &[u8],
-        &[u8],
-    ) = Default::default();
+    let [mut suser, mut duser, mut src, mut stamp, mut item, mut message] = [&b""[..]; 6];
     for (key, value) in cef_pairs(extension) {
         match key {
             b"suser" => suser = value,
