@@ -21,7 +21,7 @@ pub static SOURCE: Source = Source {
     title: "Delinea Secret Server and Platform",
     row: Row::Remote,
     gives: &[Act::Auth, Act::Mfa, Act::SessionStart, Act::SessionEnd, Act::Account, Act::Config],
-    lacks: &[Field::TunnelIp, Field::Device, Field::Mfa, Field::Bytes],
+    lacks: &[Field::TunnelIp, Field::Device, Field::Bytes],
     traps: &["notes_hold_the_record", "launch_text"],
     manual: "Delinea: Secret Server Secure Syslog/CEF logging; Delinea Platform audit events",
     enable: "Admin > Configuration > Application: Enable Syslog/CEF Logging; for the Platform an audit role with Read Audit events",

@@ -16,7 +16,7 @@ pub static SOURCE: Source = Source {
     title: "MeshCentral",
     row: Row::Remote,
     gives: &[Act::Auth, Act::Mfa, Act::SessionEnd, Act::Account],
-    lacks: &[Field::TunnelIp, Field::Device, Field::Mfa, Field::SessionId, Field::Bytes, Field::Host],
+    lacks: &[Field::TunnelIp, Field::Device, Field::SessionId, Field::Bytes, Field::Host],
     traps: &["words_of_ssh"],
     manual: "MeshCentral: User guide; configuration schema (authLog)",
     enable: "\"authLog\": \"/var/log/meshcentral-auth.log\" in the settings of config.json",
