@@ -404,7 +404,9 @@ fn chrome(r: &Record<'_>, v: &[Value<'_>; 14], name: &[u8], list: &[u8], out: &m
         }
         b"CHROME_OS_CRD_CLIENT_CONNECTED" => (Act::SessionStart, Outcome::Success),
         b"CHROME_OS_CRD_HOST_ENDED" => (Act::SessionEnd, Outcome::Success),
-        b"CHROME_OS_ADD_USER" | b"CHROME_OS_REMOVE_USER" => return Parsed::Irrelevant(Kind::OtherMessage),
+        // The screen of a session that goes on.
+        _ if find(name, b"LOCK_SUCCESS").is_some() => (Act::Posture, Outcome::Success),
+        _ if find(name, b"LOCK_FAILURE").is_some() => (Act::Posture, Outcome::Failure),
         _ => return Parsed::Irrelevant(Kind::OtherMessage),
     };
     let device_user = parameter(list, b"DEVICE_USER");

@@ -101,9 +101,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         _ => why(&text[..client_at]),
     };
     if Mac::parse(station).is_some() {
-        if inner {
-            return Parsed::Irrelevant(Kind::Repeats);
-        }
+        // The tunnel's outer line counts; the inner one has the name that the outer one hides.
         return out
             .event(Act::Nac, outcome)
             .at(at)
@@ -113,6 +111,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             .observer(client)
             .method(Method::Dot1x)
             .reason(reason)
+            .flag_if(inner, Flags::REPEATS)
             .done();
     }
     if inner && Ip::parse(station).is_none() {
