@@ -32,8 +32,8 @@ pub static SOURCE: Source = Source {
     name: "entra",
     title: "Microsoft Entra ID",
     row: Row::Authentication,
-    gives: &[Act::Auth, Act::Mfa, Act::Account, Act::Config, Act::Alert],
-    lacks: &[Field::TunnelIp, Field::SessionEnd],
+    gives: &[Act::Auth, Act::Mfa, Act::Config, Act::Account, Act::Alert],
+    lacks: &[Field::TunnelIp, Field::SessionEnd, Field::Bytes, Field::Host],
     traps: &[
         "interrupts_are_no_failures",
         "blocked_after_password",

@@ -21,7 +21,7 @@ pub static SOURCE: Source = Source {
     title: "FreeRADIUS",
     row: Row::Authentication,
     gives: &[Act::Auth, Act::Nac, Act::SessionStart, Act::SessionEnd],
-    lacks: &[Field::Mfa, Field::Device],
+    lacks: &[Field::Mfa, Field::Host],
     traps: &["inner_and_outer", "detail", "json", "names_with_brackets"],
     manual: "FreeRADIUS: radiusd.conf(5), rlm_detail, rlm_linelog",
     enable: "log { auth = yes } in radiusd.conf, msg_goodpass with %{Calling-Station-Id}; module detail in the accounting section",
