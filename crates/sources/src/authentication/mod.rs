@@ -9,6 +9,7 @@ pub mod adfs;
 pub mod cisco_ise;
 pub mod clearpass;
 pub mod duo;
+pub mod ecs;
 pub mod entra;
 pub mod google_workspace;
 pub mod jumpcloud;
@@ -16,6 +17,9 @@ pub mod keycloak;
 pub mod linux_logins;
 pub mod m365;
 pub mod nps;
+pub mod nps_extension;
+pub mod nps_file;
+pub mod ocsf;
 pub mod okta;
 pub mod onelogin;
 pub mod pam;
@@ -23,11 +27,13 @@ pub mod pingfederate;
 pub mod pingone;
 pub mod radius;
 pub mod rsa_securid;
+pub mod udm;
 pub mod windows_security;
 
 pub static SOURCES: &[&Source] = &[
     &adfs::SOURCE,
     &cisco_ise::SOURCE,
+    &ecs::SOURCE,
     &clearpass::SOURCE,
     &duo::SOURCE,
     &entra::SOURCE,
@@ -37,12 +43,16 @@ pub static SOURCES: &[&Source] = &[
     &linux_logins::SOURCE,
     &m365::SOURCE,
     &nps::SOURCE,
+    &ocsf::SOURCE,
+    &nps_extension::SOURCE,
+    &nps_file::SOURCE,
     &okta::SOURCE,
     &onelogin::SOURCE,
     &pam::SOURCE,
     &pingfederate::SOURCE,
     &pingone::SOURCE,
     &radius::SOURCE,
+    &udm::SOURCE,
     &rsa_securid::SOURCE,
     &windows_security::SOURCE,
 ];

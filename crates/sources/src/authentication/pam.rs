@@ -50,7 +50,8 @@ pub static SOURCE: Source = Source {
 };
 
 fn claim(r: &Record<'_>) -> bool {
-    if r.shape != Shape::Text {
+    // The login of Junos has messages of its own.
+    if r.shape != Shape::Text || r.body.starts_with(b"LOGIN_") {
         return false;
     }
     let program = r.header.program;

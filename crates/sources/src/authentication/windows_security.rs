@@ -103,7 +103,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .done()
         }
         4634 | 4647 => {
-            if machine {
+            if machine || service_name(&target) || service_sid(&e.get("TargetUserSid")) {
                 return Parsed::Irrelevant(Kind::Machine);
             }
             out.event(Act::Logoff, Outcome::Success)

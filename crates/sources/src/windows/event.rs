@@ -3,7 +3,7 @@
 //!
 //! Read from: Event Schema (Windows); Winlogbeat, NXLog, Wazuh and Snare reference manuals; Azure Monitor tables
 //! SecurityEvent, Event and WindowsEvent; Splunk Add-on for Microsoft Windows. Trap: `EventTime` is local time without a
-//! zone; where a shipper's own stamp stands beside it, the whole half hours between the two are the zone.
+//! zone; unless one is declared, the whole half hours to the shipper's own stamp beside it are the zone.
 
 use super::text::{self, Said};
 use crate::decode::clock::{self, Clock, Stamp};
@@ -23,6 +23,7 @@ pub(crate) const MARKS: &[&str] = &[
     "\"Event\":{",
     "\"event_id\"",
     "\"eventID\"",
+    "\"RawXml\"",
     "MSWinEventLog",
     "EventCode=",
     "WinEvtLog",
@@ -31,7 +32,7 @@ pub(crate) const MARKS: &[&str] = &[
 ];
 
 /// Where each shape keeps a fact; the first that is there counts.
-const HEADS: [&str; 52] = [
+const HEADS: [&str; 57] = [
     // 0 number
     "winlog.event_id",
     "event_id",
@@ -91,6 +92,12 @@ const HEADS: [&str; 52] = [
     "EventData",
     // 51
     "@timestamp",
+    // 52 Azure diagnostics: the event as XML inside its row
+    "properties.EventId",
+    "properties.Channel",
+    "properties.ProviderName",
+    "properties.RawXml",
+    "time",
 ];
 const CHANNEL: usize = 7;
 const PROVIDER: usize = 16;
@@ -98,7 +105,30 @@ const COMPUTER: usize = 29;
 const TIME: usize = 37;
 const DATA: usize = 45;
 const SHIPPED: usize = 51;
+const DIAGNOSTICS: usize = 52;
 static HEAD: LazyLock<Paths<{ HEADS.len() }>> = LazyLock::new(|| Paths::new(HEADS));
+
+/// The two shapes that come by the million are asked for what they have and nothing else.
+static WINLOG: LazyLock<Paths<6>> = LazyLock::new(|| {
+    Paths::new([
+        "winlog.event_id",
+        "winlog.channel",
+        "winlog.provider_name",
+        "winlog.computer_name",
+        "winlog.event_data",
+        "@timestamp",
+    ])
+});
+static EVTX: LazyLock<Paths<6>> = LazyLock::new(|| {
+    Paths::new([
+        "Event.System.EventID",
+        "Event.System.Channel",
+        "Event.System.Provider_attributes.Name",
+        "Event.System.Computer",
+        "Event.EventData",
+        "Event.System.TimeCreated_attributes.SystemTime",
+    ])
+});
 
 /// Which shape the event came in.
 enum Body<'a> {
@@ -135,6 +165,7 @@ pub(crate) fn is_event(r: &Record<'_>) -> bool {
                 || find(r.body, b"\"event_id\"").is_some()
                     && (find(r.body, b"\"log_name\"").is_some() || find(r.body, b"\"winlog\"").is_some())
                 || find(r.body, b"\"eventID\"").is_some() && find(r.body, b"\"win\"").is_some()
+                || find(r.body, b"\"RawXml\"").is_some() && find(r.body, b"\"EventId\"").is_some()
         }
         Shape::Text => text::looks(r),
         _ => false,
@@ -187,16 +218,45 @@ impl<'a> WinEvent<'a> {
     }
 
     fn json(text: &'a [u8]) -> Option<WinEvent<'a>> {
-        let v = HEAD.pick(text).ok()?;
-        let id_of = |v: &Value<'_>| match v {
-            Value::Nested(n) => {
-                // `"EventID":{"#text":4624,…}`
-                let digits = n.iter().position(u8::is_ascii_digit)?;
-                u32::try_from(crate::decode::kv::number(n.get(digits..)?)).ok()
-            }
-            v if v.is_missing() => None,
-            v => u32::try_from(crate::decode::kv::number(v.bytes())).ok(),
+        let head = text.get(..text.len().min(40)).unwrap_or_default();
+        let usual = if find(text, b"\"winlog\":").is_some() {
+            WINLOG.pick(text).ok()
+        } else if find(head, b"\"Event\":{").is_some() {
+            EVTX.pick(text).ok()
+        } else {
+            None
         };
+        if let Some([id, channel, provider, computer, data, stamp]) = usual
+            && let (Some(id), false) = (id_of(&id), stamp.is_missing())
+        {
+            let data = data.nested();
+            return Some(WinEvent {
+                id,
+                channel: channel.text(),
+                provider: provider.text(),
+                computer: computer.text(),
+                stamp: stamp.bytes(),
+                shipped: b"",
+                body: Body::Json(if data.len() > 2 { data } else { text }),
+            });
+        }
+        let v = HEAD.pick(text).ok()?;
+        if let [id, channel, provider, raw, time] = v.get(DIAGNOSTICS..)?
+            && let (Some(id), false) = (id_of(id), raw.bytes().is_empty())
+        {
+            let xml = raw.text().into_owned();
+            let computer =
+                find_tag(&xml, b"Computer").and_then(|at| xml.get(at..)?.split(|b| *b == b'<').next());
+            return Some(WinEvent {
+                id,
+                channel: channel.text(),
+                provider: provider.text(),
+                computer: Cow::Owned(computer.unwrap_or_default().to_vec()),
+                stamp: time.bytes(),
+                shipped: b"",
+                body: Body::Row(b"{}", xml),
+            });
+        }
         let (shape, id) = v.get(..CHANNEL)?.iter().enumerate().find_map(|(n, v)| Some((n, id_of(v)?)))?;
         let first = |from: usize, to: usize| {
             v.get(from..to)
@@ -238,14 +298,15 @@ impl<'a> WinEvent<'a> {
         match clock::iso(self.stamp) {
             Some((Stamp::Absolute(t), _)) => Some((t, Certainty::Exact)),
             Some((Stamp::Local(civil), _)) => {
+                let declared = r.clock.resolve(civil);
+                if declared.is_some_and(|(_, c)| c == Certainty::Exact) {
+                    return declared;
+                }
                 match (Clock::with_offset(civil, 0), clock::iso(self.shipped)) {
                     (Some(local), Some((Stamp::Absolute(shipped), _))) => {
-                        match zone_between(local, shipped) {
-                            Some(zone) => Some((local.plus(zone), Certainty::Exact)),
-                            None => r.clock.resolve(civil),
-                        }
+                        zone_between(local, shipped).map(|(zone, c)| (local.plus(zone), c)).or(declared)
                     }
-                    _ => r.clock.resolve(civil),
+                    _ => declared,
                 }
             }
             None => match text::american(self.stamp) {
@@ -277,7 +338,7 @@ impl<'a> WinEvent<'a> {
                 if let Some(first) = own.first_mut() {
                     first.make_ascii_lowercase();
                 }
-                json_field(object, &own)
+                undouble(json_field(object, &own))
             }
             Body::Text(said) => said.get(name),
         }
@@ -303,13 +364,29 @@ impl<'a> WinEvent<'a> {
     }
 }
 
+/// The number of an event: `4624`, `"4624"`, `{"#text":4624,…}`.
+fn id_of(v: &Value<'_>) -> Option<u32> {
+    let digits = match v {
+        Value::Nested(n) => n.get(n.iter().position(u8::is_ascii_digit)?..)?,
+        v if v.is_missing() => return None,
+        v => v.bytes(),
+    };
+    u32::try_from(crate::decode::kv::number(digits)).ok()
+}
+
 /// Microseconds from a local stamp to UTC, where the shipper's stamp lies whole half hours away and a little later.
-fn zone_between(local: EventTime, shipped: EventTime) -> Option<i64> {
-    const HALF: i64 = 1_800_000_000;
+/// The longer the record was under way, the less sure it is.
+fn zone_between(local: EventTime, shipped: EventTime) -> Option<(i64, Certainty)> {
+    const SECOND: i64 = 1_000_000;
+    const HALF: i64 = 1_800 * SECOND;
     let apart = shipped.0.saturating_sub(local.0);
-    let zone = (apart + 2_000_000).div_euclid(HALF) * HALF;
-    let late = apart - zone;
-    ((-2_000_000..=30_000_000).contains(&late) && zone.abs() <= 28 * HALF).then_some(zone)
+    let halves = apart.saturating_add(2 * SECOND).div_euclid(HALF);
+    let late = apart.saturating_sub(halves.saturating_mul(HALF));
+    // Zones lie from 14 hours east to 12 hours west of UTC; few of them not at whole hours.
+    let exists = (-28..=24).contains(&halves)
+        && (halves % 2 == 0 || matches!(halves, -21 | -19 | -13 | -11 | -9 | -7 | 5 | 7 | 19));
+    let sure = if late <= 30 * SECOND { Certainty::Exact } else { Certainty::ZoneAssumed };
+    (exists && late <= 1_200 * SECOND).then_some((halves * HALF, sure))
 }
 
 /// The text behind `<name …>`.
@@ -384,6 +461,25 @@ fn json_field<'a>(object: &'a [u8], name: &[u8]) -> Cow<'a, [u8]> {
         });
     }
     Cow::Borrowed(b"")
+}
+
+/// Wazuh's agent escapes values twice: what is left after once are `CORP\\anna` and `\"C:\\x\"`.
+fn undouble(value: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    if find(&value, b"\\\\").is_none() && find(&value, b"\\\"").is_none() {
+        return value;
+    }
+    let mut out = Vec::with_capacity(value.len());
+    let mut bytes = value.iter().copied().peekable();
+    while let Some(b) = bytes.next() {
+        match (b, bytes.peek()) {
+            (b'\\', Some(next @ (b'\\' | b'"'))) => {
+                out.push(*next);
+                bytes.next();
+            }
+            _ => out.push(b),
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// Behind the name in `{"@Name":"X","#text":"value"}`: what follows the next key of the same object.
@@ -470,6 +566,7 @@ mod tests {
             r#"{"TimeGenerated":"3/4/2026, 5:06:07.000 AM","EventID":"4624","EventLog":"Security","Computer":"WEB01","EventData":"<EventData xmlns=\"x\"><Data Name=\"TargetUserName\">an&amp;na</Data><Data Name=\"LogonType\">3</Data></EventData>"}"#,
             r#"{"TimeGenerated":"2026-03-04T05:06:07Z","EventID":4624,"Channel":"Security","Computer":"WEB01","EventData":"{\"TargetUserName\":\"an&na\",\"LogonType\":\"3\"}"}"#,
             r#"{"TimeGenerated":"2026-03-04T05:06:07Z","EventID":4624,"Channel":"Security","Computer":"WEB01","EventData":{"TargetUserName":"an&na","LogonType":"3"}}"#,
+            r#"{"time":"2026-03-04T05:06:07Z","category":"WindowsEventLogsTable","properties":{"ProviderName":"Microsoft-Windows-Security-Auditing","EventId":4624,"Channel":"Security","Description":"An account","RawXml":"<Event xmlns='x'><System><EventID>4624</EventID><Computer>WEB01</Computer></System><EventData><Data Name='TargetUserName'>an&amp;na</Data><Data Name='LogonType'>3</Data></EventData></Event>"}}"#,
             r#"{"win":{"system":{"eventID":"4624","channel":"Security","computer":"WEB01","systemTime":"2026-03-04T05:06:07.0000000Z"},"eventdata":{"targetUserName":"an&na","logonType":"3"}}}"#,
         ] {
             check(object);
@@ -477,9 +574,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_escaped_twice() {
+        let plain =
+            |text: &'static [u8]| String::from_utf8_lossy(&undouble(Cow::Borrowed(text))).into_owned();
+        assert_eq!(plain(br"CORP\\anna"), r"CORP\anna");
+        assert_eq!(plain(br#"\"C:\\x.exe\" -q"#), r#""C:\x.exe" -q"#);
+        assert_eq!(plain(br"CORP\anna"), r"CORP\anna");
+    }
+
+    #[test]
+    fn the_zone_between_two_stamps() {
+        let at = |h: u32, m: u32, s: u32| EventTime::from_civil(2026, 3, 4, h, m, s, 0);
+        let hours = |a, b| zone_between(a, b).map(|(z, c)| (z / 1_800_000_000, c));
+        assert_eq!(hours(at(8, 0, 0), at(12, 0, 3)), Some((8, Certainty::Exact)));
+        assert_eq!(hours(at(8, 0, 0), at(12, 9, 0)), Some((8, Certainty::ZoneAssumed)));
+        assert_eq!(hours(at(8, 0, 0), at(2, 30, 1)), Some((-11, Certainty::Exact)));
+        assert_eq!(hours(at(8, 0, 0), at(7, 59, 59)), Some((0, Certainty::Exact)));
+        // No zone lies half an hour west, and 25 minutes under way may be anything.
+        assert_eq!(hours(at(8, 0, 0), at(8, 31, 0)), None);
+        assert_eq!(hours(at(8, 0, 0), at(8, 25, 0)), None);
+    }
+
+    #[test]
     fn texts() {
         const SAID: &str = "An account was successfully logged on.\n\nSubject:\n\tAccount Name:\t\tWEB01$\n\nLogon Type:\t\t\t3\n\nNew Logon:\n\tAccount Name:\t\tan&na\n\tAccount Domain:\t\tCORP\n";
-        let flat = SAID.replace('\n', "  ").replace('\t', "  ");
+        let flat = SAID.replace(['\n', '\t'], "  ");
         check(&format!(
             "03/04/2026 05:06:07 AM\nLogName=Security\nSourceName=Microsoft Windows security auditing.\nEventCode=4624\nEventType=0\nComputerName=WEB01\nMessage={SAID}"
         ));
