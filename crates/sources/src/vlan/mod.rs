@@ -13,8 +13,6 @@ pub mod kea_dhcp;
 pub mod meraki;
 pub mod windows_dhcp;
 
-use crate::source::Source;
-
 pub static SOURCES: &[&Source] = &[
     &aruba::SOURCE,
     &cisco_ios::SOURCE,
