@@ -480,6 +480,19 @@ mod tests {
     }
 
     #[test]
+    fn stamps_of_other_forms_are_none() {
+        check(
+            r#"{"Date":"2026-01-01","Time":"00:00:01","message":"x"}"#,
+            "x",
+            "",
+            "",
+            "2026-01-01T00:00:01Z",
+        );
+        check(r#"{"time":"10/23/2026 07:21:42","message":"x"}"#, "x", "", "", "");
+        check(r#"{"Start Time":"Apr 1, 2026, 12:00:00 AM","message":"x"}"#, "x", "", "", "");
+    }
+
+    #[test]
     fn shippers() {
         check(
             r#"{"__CURSOR":"a","__REALTIME_TIMESTAMP":"1767225600000000","_HOSTNAME":"gw1","SYSLOG_IDENTIFIER":"sshd","_PID":"7","MESSAGE":"x"}"#,

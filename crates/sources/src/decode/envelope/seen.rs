@@ -77,8 +77,8 @@ impl<'a> Seen<'a> {
             let time = match key {
                 b"@timestamp" | b"__REALTIME_TIMESTAMP" => 0,
                 b"TimeGenerated" | b"_time" | b"timereported" => 1,
-                b"timestamp" | b"time" | b"isodate" | b"ISODATE" | b"Timestamp" => 2,
-                b"EventTime" | b"DATE" | b"date" | b"Date" | b"ts" | b"devicetime" | b"Time" => 3,
+                b"timestamp" | b"time" | b"isodate" | b"ISODATE" | b"Timestamp" | b"Time" => 2,
+                b"EventTime" | b"DATE" | b"date" | b"Date" | b"ts" | b"devicetime" => 3,
                 b"starttime" | b"startTime" | b"Start Time" | b"_SOURCE_REALTIME_TIMESTAMP" => 4,
                 _ => 5,
             };
@@ -171,7 +171,11 @@ impl<'a> Seen<'a> {
 
     /// What the envelope says about a record that was found in it.
     pub(super) fn around(&self, raw: Cow<'a, [u8]>) -> Inner<'a> {
-        let time = self.times.iter().find_map(|t| stamp(t.bytes()));
+        let time = self.times.iter().find_map(|t| stamp(t.bytes())).or_else(|| {
+            // A day and a time of day, in columns of their own.
+            let (day, time) = (self.times[3].bytes(), self.times[2].bytes());
+            if day.is_empty() || time.is_empty() { None } else { stamp(&[day, b" ", time].concat()) }
+        });
         let mut host = self.hosts.iter().map(|h| name_in(*h)).find(|h| !h.is_empty()).unwrap_or_default();
         if host.is_empty() && !self.has(SOURCETYPE) {
             // Graylog's name for the host; a path or a type elsewhere.
@@ -204,7 +208,9 @@ pub(super) fn stamp(text: &[u8]) -> Option<EventTime> {
     match clock::iso(text) {
         Some((Stamp::Absolute(t), _)) => Some(t),
         Some((Stamp::Local(civil), _)) => Clock::with_offset(civil, 0),
-        None => clock::epoch(text),
+        // A date of another form begins with few digits, and is no number of seconds.
+        None if text.iter().take(9).all(u8::is_ascii_digit) => clock::epoch(text),
+        None => None,
     }
 }
 
