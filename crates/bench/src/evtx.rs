@@ -14,10 +14,8 @@ pub(crate) fn run(files: &[String]) -> anyhow::Result<()> {
     if files.is_empty() {
         bail!("evtx needs files");
     }
-    let all: Vec<Vec<u8>> = files
-        .iter()
-        .map(|f| std::fs::read(f).with_context(|| f.clone()))
-        .collect::<anyhow::Result<_>>()?;
+    let all: Vec<Vec<u8>> =
+        files.iter().map(|f| std::fs::read(f).with_context(|| f.clone())).collect::<anyhow::Result<_>>()?;
     let clock = Clock::utc().near(EventTime(0), EventTime(1));
     let once = |parse: bool| -> anyhow::Result<(f64, u64)> {
         let mut interner = Interner::new(SymbolTable::new());

@@ -22,10 +22,8 @@ pub(crate) struct Lines {
 }
 
 fn clock() -> Clock {
-    Clock::utc().near(
-        EventTime::from_civil(2026, 1, 1, 0, 0, 0, 0),
-        EventTime::from_civil(2026, 12, 31, 0, 0, 0, 0),
-    )
+    Clock::utc()
+        .near(EventTime::from_civil(2026, 1, 1, 0, 0, 0, 0), EventTime::from_civil(2026, 12, 31, 0, 0, 0, 0))
 }
 
 /// The fixtures of every source.
@@ -127,7 +125,10 @@ pub(crate) fn run(names: &[String]) -> anyhow::Result<()> {
         sources.extend(more.take(known.saturating_sub(sources.len())));
         let count = sources.len();
         let catalog: &'static Catalog = Box::leak(Box::new(Catalog::of(sources)));
-        println!("the same ten products with {count} known: {:.0} k/CPU s", rate(catalog, of_ten(), RECORDS * 2)?);
+        println!(
+            "the same ten products with {count} known: {:.0} k/CPU s",
+            rate(catalog, of_ten(), RECORDS * 2)?
+        );
     }
     Ok(())
 }

@@ -7,9 +7,9 @@ use portreeve_model::time::{Certainty, EventTime};
 
 pub mod adfs;
 pub mod cisco_ise;
-pub mod ecs;
 pub mod clearpass;
 pub mod duo;
+pub mod ecs;
 pub mod entra;
 pub mod google_workspace;
 pub mod jumpcloud;
@@ -17,17 +17,17 @@ pub mod keycloak;
 pub mod linux_logins;
 pub mod m365;
 pub mod nps;
-pub mod ocsf;
 pub mod nps_extension;
 pub mod nps_file;
+pub mod ocsf;
 pub mod okta;
 pub mod onelogin;
 pub mod pam;
 pub mod pingfederate;
 pub mod pingone;
 pub mod radius;
-pub mod udm;
 pub mod rsa_securid;
+pub mod udm;
 pub mod windows_security;
 
 pub static SOURCES: &[&Source] = &[

@@ -1,9 +1,9 @@
 //! Azure Activity log and Key Vault: calls to the management plane, rights, commands run on machines.
 //!
 //! Read from: Azure Monitor "Azure Activity Log event schema" (REST API; storage account and Event Hubs), table AzureActivity
-//! of Log Analytics, "Azure Key Vault logging". Traps: an operation is told when it starts, is
-//! accepted and ends; names are in capitals in one form and not in the others; the caller may be an object id; Key Vault
-//! answers the first call of every client with 401.
+//! of Log Analytics, "Azure Key Vault logging". Traps: an operation is told when it starts, is accepted and ends; names are
+//! in capitals in one form and not in the others; the caller may be an object id; Key Vault answers the first call of
+//! every client with 401.
 
 use super::utc;
 use crate::decode::find::find;
@@ -22,8 +22,8 @@ pub static SOURCE: Source = Source {
     name: "azure_activity",
     title: "Azure Activity log and Key Vault",
     row: Row::Cloud,
-    gives: &[Act::Auth, Act::Account, Act::Config, Act::Api, Act::Alert],
-    lacks: &[Field::TunnelIp, Field::Device, Field::Bytes],
+    gives: &[Act::Account, Act::Config, Act::Api, Act::Alert],
+    lacks: &[Field::TunnelIp, Field::Device, Field::SessionId, Field::SessionEnd, Field::Bytes],
     traps: &["started_and_ended", "key_vault_handshake", "log_analytics_rows"],
     manual: "Azure Monitor: Azure Activity Log event schema; table AzureActivity; Azure Key Vault logging",
     enable: "a diagnostic setting of each subscription with Administrative and Security; of each key vault with AuditEvent",
@@ -73,7 +73,7 @@ fn category(body: &[u8]) -> Option<&[u8]> {
     (vault || ours.contains(&name)).then_some(name)
 }
 
-const N: usize = 58;
+const N: usize = 60;
 static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
         "time",
@@ -135,6 +135,8 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
         "id_s",
         "clientInfo_s",
         "identity_claim_unique_name_s",
+        "eventDataId",
+        "EventDataId",
     ])
 });
 
@@ -234,6 +236,7 @@ fn administrative(v: &Values<'_>, at: At, out: &mut Emit<'_>) -> Parsed {
     }
     out.event(act, if failed { Outcome::Failure } else { Outcome::Success })
         .at(at)
+        .identity(first(v, &[58, 59]).bytes())
         .service(Service::CloudApi)
         .user(&user.text())
         .source(first(v, &[12, 13, 14]).bytes())

@@ -64,7 +64,7 @@ pub static SOURCE: Source = Source {
 /// When something happened.
 type At = Option<(EventTime, Certainty)>;
 
-const N: usize = 39;
+const N: usize = 40;
 static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
         "eventTime",
@@ -106,6 +106,7 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
         "additionalEventData",
         "CloudTrailEvent",
         "responseElements",
+        "eventID",
     ])
 });
 
@@ -192,6 +193,7 @@ fn call(v: &Values<'_>, at: At, user: &[u8], name: &[u8], service: &[u8], out: &
     };
     out.event(act, outcome)
         .at(at)
+        .identity(v[39].bytes())
         .service(Service::CloudApi)
         .user(user)
         .source(v[3].bytes())
@@ -251,4 +253,28 @@ fn user<'a>(v: &Values<'a>) -> Cow<'a, [u8]> {
         return v[28].text();
     }
     v[14].text()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::clock::Clock;
+    use portreeve_model::SymbolTable;
+    use portreeve_model::intern::Interner;
+
+    #[test]
+    fn a_record_and_a_row_of_it_are_one_event() {
+        let record = r#"{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","userName":"anna","accessKeyId":"AKIAEXAMPLE"},"eventTime":"2026-03-03T08:00:00Z","eventSource":"iam.amazonaws.com","eventName":"CreateUser","awsRegion":"us-east-1","sourceIPAddress":"198.51.100.20","requestParameters":{"userName":"bruno"},"eventID":"e-1"}"#;
+        let row = r#"{"eventversion":"1.11","useridentity":"{type=IAMUser, username=anna, accesskeyid=AKIAEXAMPLE}","eventtime":"2026-03-03T08:00:00Z","eventsource":"iam.amazonaws.com","eventname":"CreateUser","awsregion":"us-east-1","sourceipaddress":"198.51.100.20","requestparameters":"{\"userName\":\"bruno\"}","eventid":"e-1"}"#;
+        let clock = Clock::utc();
+        let (mut names, mut events) = (Interner::new(SymbolTable::new()), Vec::new());
+        for body in [record, row] {
+            let record = Record::bare(body.as_bytes(), &clock);
+            assert!(SOURCE.claims(&record));
+            let mut out = Emit::new(&mut names, &mut events, &SOURCE, &record);
+            assert_eq!(SOURCE.read(&record, &mut out), Parsed::Events);
+        }
+        assert_eq!(events.first(), events.last());
+        assert_eq!(events.len(), 2);
+    }
 }

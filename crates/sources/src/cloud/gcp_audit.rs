@@ -90,7 +90,7 @@ static ENTRY: LazyLock<Paths<11>> = LazyLock::new(|| {
         "resource.labels.instance_id",
         "resource.labels.project_id",
         "receiveTimestamp",
-        "data",
+        "insertId",
     ])
 });
 
@@ -137,6 +137,7 @@ struct Call<'a> {
     /// Instance of the entry's resource.
     instance: &'a [u8],
     project: &'a [u8],
+    id: &'a [u8],
     denied: bool,
     outcome: Outcome,
 }
@@ -145,6 +146,7 @@ impl Call<'_> {
     fn event<'e>(&self, out: &'e mut Emit<'_>, act: Act) -> EventBuilder<'e> {
         out.event(act, self.outcome)
             .at(self.at)
+            .identity(self.id)
             .user(&self.user)
             .source(self.source)
             .client(&self.v[6].text())
@@ -201,6 +203,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         source,
         instance: entry[7].bytes(),
         project: entry[8].bytes(),
+        id: entry[10].bytes(),
         denied,
         outcome: if denied || code != 0 { Outcome::Failure } else { Outcome::Success },
         v,

@@ -33,6 +33,7 @@ pub static SOURCE: Source = Source {
                 && find(&r.body[..r.body.len().min(2_000)], b":guardduty:").is_some()
                 && (has(b"\"schemaVersion\"") || has(b"\"SchemaVersion\""))
                 && (has(b"\"detectorId\"") || has(b"\"DetectorId\""))
+                && !has(b"\"ProductArn\"")
         },
         parse,
         join: None,
@@ -95,11 +96,29 @@ static PROBE: LazyLock<Paths<2>> =
     LazyLock::new(|| Paths::new(["remoteIpDetails.ipAddressV4", "RemoteIpDetails.IpAddressV4"]));
 static TAG: LazyLock<Paths<4>> = LazyLock::new(|| Paths::new(["key", "value", "Key", "Value"]));
 
+static LIST: LazyLock<Paths<2>> = LazyLock::new(|| Paths::new(["Findings", "findings"]));
+
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
+    // The answer of GetFindings is a list.
+    let Ok(list) = LIST.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
+    let Some(list) = list.iter().map(|l| l.nested()).find(|l| !l.is_empty()) else {
+        return finding(r, r.body, out);
+    };
+    let mut result = Parsed::Irrelevant(Kind::OtherMessage);
+    for one in elements(list) {
+        let told = finding(r, one.nested(), out);
+        if result != Parsed::Events {
+            result = told;
+        }
+    }
+    result
+}
+
+fn finding(r: &Record<'_>, object: &[u8], out: &mut Emit<'_>) -> Parsed {
     let [lower, upper] = &*PATHS;
-    let Ok(mut v) = lower.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
+    let Ok(mut v) = lower.pick(object) else { return Parsed::Broken(Why::Malformed("JSON")) };
     if v[1].is_missing() {
-        match upper.pick(r.body) {
+        match upper.pick(object) {
             Ok(capital) if !capital[1].is_missing() => v = capital,
             _ => return Parsed::Irrelevant(Kind::OtherMessage),
         }
@@ -130,6 +149,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     };
     out.event(Act::Alert, Outcome::Unknown)
         .at(at)
+        .identity(v[0].bytes())
         .service(service)
         .sid(v[0].bytes())
         .user(&user.text())

@@ -28,6 +28,7 @@ pub static SOURCES: &[&Source] = &[
     &gcp_vpc_flow::SOURCE,
     &netfilter::SOURCE,
     &pan_traffic::SOURCE,
+    &pfsense::SOURCE,
     &suricata::SOURCE,
     &windows_firewall::SOURCE,
     &zeek::SOURCE,

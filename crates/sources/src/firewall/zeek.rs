@@ -196,7 +196,7 @@ fn unset(text: &[u8]) -> bool {
 }
 
 /// The text of a value, empty where Zeek had none.
-fn text<'a>(value: Value<'a>) -> Cow<'a, [u8]> {
+fn text(value: Value<'_>) -> Cow<'_, [u8]> {
     if unset(value.bytes()) { Cow::Borrowed(b"") } else { value.text() }
 }
 

@@ -180,7 +180,7 @@ fn native(r: &Record<'_>, v: &[Value<'_>; N], cluster: &[u8], out: &mut Emit<'_>
         groups: v[16].nested(),
         extra: v[17].nested(),
         cluster,
-        id: if lasting { v[19].bytes() } else { b"" },
+        id: v[19].bytes(),
     };
     judge(&request, out)
 }

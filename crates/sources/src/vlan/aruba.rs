@@ -232,8 +232,9 @@ fn of_controller(r: &Record<'_>, number: u32, text: &[u8], out: &mut Emit<'_>) -
         // `MAC=… Station authenticate: method=…`, `Authentication failed for station …`.
         132_207 | 132_219 | 132_197 | 132_202 => {
             let mac = any_mac(text);
-            let user =
-                between(text, b"name ", b" ").or_else(|| between(text, b"user ", b" ")).unwrap_or_default();
+            // `RADIUS reject for station bruno 02:00:… from server ham-nps-01`
+            let user = word(after(text, b"for station ", b"").unwrap_or_default()).0;
+            let user = if user == mac { b"" } else { user };
             failed(r, out, user, mac, b"802.1x")
         }
         // `Authentication Succeeded for User anna, Logged in from 10.0.0.5 port 51234, Connecting to … connection type SSH`
@@ -248,6 +249,14 @@ fn of_controller(r: &Record<'_>, number: u32, text: &[u8], out: &mut Emit<'_>) -
         // The local database of the controller.
         133_005 => admin(r, out, true, value(text, b"User ", &[b" Success"]), b""),
         133_006 => admin(r, out, false, value(text, b"User ", &[b" Failed"]), b""),
+        133_019 => out
+            .event(Act::Admin, Outcome::Failure)
+            .at(r.header_time())
+            .service(Service::Management)
+            .user(value(text, b"User ", &[b" was not found"]))
+            .reason(Reason::NoUser)
+            .observer(r.host())
+            .done(),
         _ => commands(r, text, out),
     }
 }

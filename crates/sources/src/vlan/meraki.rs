@@ -91,7 +91,7 @@ struct Line<'a> {
 }
 
 fn line(raw: &[u8]) -> Option<Line<'_>> {
-    let mut rest = &raw[..];
+    let mut rest = raw;
     // The stamp is among the first words.
     for _ in 0..8 {
         let (first, after) = word(rest);

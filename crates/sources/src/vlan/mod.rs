@@ -1,7 +1,5 @@
 //! Log sources of the playbook's row "vlan". Each is one file here and one folder of fixtures.
 
-use crate::source::Source;
-
 pub mod aruba;
 pub mod cisco_ios;
 pub mod cisco_wlc;
@@ -11,6 +9,7 @@ pub mod isc_dhcp;
 pub mod juniper_ex;
 pub mod kea_dhcp;
 pub mod meraki;
+pub mod unifi;
 pub mod windows_dhcp;
 
 pub static SOURCES: &[&Source] = &[
@@ -23,5 +22,6 @@ pub static SOURCES: &[&Source] = &[
     &juniper_ex::SOURCE,
     &kea_dhcp::SOURCE,
     &meraki::SOURCE,
+    &unifi::SOURCE,
     &windows_dhcp::SOURCE,
 ];

@@ -20,8 +20,7 @@ fn events(source: &'static Source) -> Vec<Event> {
     let (mut found, mut scratch, mut wholes) = (Vec::new(), Vec::new(), Vec::new());
     let mut joiner = Joiner::default();
     let mut recogniser = Recogniser::only(source);
-    let mut files: Vec<Vec<u8>> =
-        mapping::test_lines(source).iter().map(|l| l.as_bytes().to_vec()).collect();
+    let mut files: Vec<Vec<u8>> = mapping::test_lines(source).iter().map(|l| l.as_bytes().to_vec()).collect();
     let folder = root().join(source.row.folder()).join(source.name);
     if folder.is_dir() {
         let logs = entries(&folder).into_iter().filter(|p| p.extension().is_some_and(|e| e != "snap"));
@@ -78,7 +77,8 @@ fn declarations_are_what_fixtures_show() {
     for source in all() {
         let events = events(source);
         let acts: BTreeSet<Act> = events.iter().map(|e| e.act).collect();
-        let names = |acts: &BTreeSet<Act>| acts.iter().map(|a| format!("{a:?}")).collect::<Vec<_>>().join(",");
+        let names =
+            |acts: &BTreeSet<Act>| acts.iter().map(|a| format!("{a:?}")).collect::<Vec<_>>().join(",");
         if acts != source.gives.iter().copied().collect() {
             wrong.push(format!("{} gives {}", source.name, names(&acts)));
         }

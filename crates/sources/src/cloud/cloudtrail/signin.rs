@@ -149,6 +149,7 @@ fn event<'e>(
     let account = if v[8].bytes().is_empty() { v[34].bytes() } else { v[8].bytes() };
     out.event(act, outcome)
         .at(at)
+        .identity(v[39].bytes())
         .user(user)
         .source(v[3].bytes())
         .client(&v[4].text())
