@@ -12,6 +12,8 @@ pub mod meraki;
 pub mod unifi;
 pub mod windows_dhcp;
 
+use crate::source::Source;
+
 pub static SOURCES: &[&Source] = &[
     &aruba::SOURCE,
     &cisco_ios::SOURCE,
