@@ -122,6 +122,8 @@ enum Body<'a> {
     Xml(&'a [u8]),
     /// The object that holds the data fields.
     Json(&'a [u8]),
+    /// Winlogbeat's data, and the whole record: its modules move fields to where Elastic's schema has them.
+    Winlog(&'a [u8], &'a [u8]),
     /// A flat row, and the data that one of its columns holds as text of its own.
     Row(&'a [u8], Vec<u8>),
     Text(Said<'a>),
@@ -221,7 +223,11 @@ impl<'a> WinEvent<'a> {
                 computer: computer.text(),
                 stamp: stamp.bytes(),
                 shipped: b"",
-                body: Body::Json(if data.len() > 2 { data } else { text }),
+                body: match data.len() {
+                    0..=2 => Body::Json(text),
+                    _ if find(head, b"\"Event\":{").is_some() => Body::Json(data),
+                    _ => Body::Winlog(data, text),
+                },
             });
         }
         let v = HEAD.pick(text).ok()?;
@@ -304,6 +310,10 @@ impl<'a> WinEvent<'a> {
         match &self.body {
             Body::Xml(text) => unescape_xml(xml_data(text, name.as_bytes())),
             Body::Json(object) => json_field(object, name.as_bytes()),
+            Body::Winlog(data, whole) => {
+                let own = json_field(data, name.as_bytes());
+                if own.is_empty() { moved(whole, name) } else { own }
+            }
             Body::Row(object, data) => {
                 let own = json_field(object, name.as_bytes());
                 if !own.is_empty() {
@@ -331,12 +341,46 @@ impl<'a> WinEvent<'a> {
                 Some(at) => unescape_xml(text.get(at..).unwrap_or_default()),
                 None => unescape_xml(text),
             },
-            Body::Json(text) => unescape(text),
+            Body::Json(text) | Body::Winlog(text, _) => unescape(text),
             Body::Row(text, data) => {
                 Cow::Owned([&unescape(text)[..], b" ", &unescape_xml(data)[..]].concat())
             }
             Body::Text(said) => Cow::Borrowed(said.message),
         }
+    }
+}
+
+/// A field of Sysmon's that Winlogbeat's module moved to its place in Elastic's schema.
+fn moved<'a>(whole: &'a [u8], name: &str) -> Cow<'a, [u8]> {
+    static PATHS: LazyLock<Paths<8>> = LazyLock::new(|| {
+        Paths::new([
+            "user.domain",
+            "user.name",
+            "process.command_line",
+            "process.executable",
+            "source.ip",
+            "destination.ip",
+            "source.port",
+            "destination.port",
+        ])
+    });
+    let at = match name {
+        "User" => 1,
+        "CommandLine" => 2,
+        "Image" => 3,
+        "SourceIp" => 4,
+        "DestinationIp" => 5,
+        "SourcePort" => 6,
+        "DestinationPort" => 7,
+        _ => return Cow::Borrowed(b""),
+    };
+    let Ok(v) = PATHS.pick(whole) else { return Cow::Borrowed(b"") };
+    let value = v.get(at).map_or(Cow::Borrowed(&b""[..]), |v| v.text());
+    match v.first() {
+        Some(domain) if at == 1 && !domain.is_missing() && !value.is_empty() => {
+            Cow::Owned([&domain.text()[..], b"\\", &value[..]].concat())
+        }
+        _ => value,
     }
 }
 
