@@ -492,8 +492,11 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         }
         _ => {
             let (mut date, mut time, mut zone) = (String::new(), String::new(), String::new());
-            for (key, value) in kv::pairs(r.body) {
-                let key = whole_key(r.body, key);
+            // A relay's way to write the tabs between fields.
+            let tabs = find(r.body, b"#011").map(|_| String::from_utf8_lossy(r.body).replace("#011", "\t"));
+            let body = tabs.as_ref().map_or(r.body, |t| t.as_bytes());
+            for (key, value) in kv::pairs(body) {
+                let key = whole_key(body, key);
                 let (key, value) = (String::from_utf8_lossy(key), String::from_utf8_lossy(value));
                 match &*key {
                     "date" => date = value.into_owned(),

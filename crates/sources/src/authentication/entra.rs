@@ -12,6 +12,9 @@ mod audit;
 mod risk;
 mod signin;
 
+pub(super) use audit::meaning as audit_meaning;
+pub(super) use signin::meaning as sign_in_meaning;
+
 use crate::decode::clock::{self, Civil, Stamp};
 use crate::decode::find::find;
 use crate::decode::json::{Paths, Value};
@@ -138,6 +141,10 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             Parsed::Irrelevant(Kind::RoutineUse)
         }
         _ if !v[7].is_missing() || !v[8].is_missing() || !v[11].is_missing() => {
+            audit::parse(r, spelling, out)
+        }
+        // Some pipelines put the audit record's own category (`Policy`, `RoleManagement`) outside.
+        _ if spelling == Spelling::Diagnostic && find(r.body, b"\"initiatedBy\"").is_some() => {
             audit::parse(r, spelling, out)
         }
         _ if spelling == Spelling::Diagnostic => Parsed::Irrelevant(Kind::OtherMessage),

@@ -285,7 +285,7 @@ fn factor(named: &[u8], target: &[u8], credential: &[u8]) -> Factor {
 }
 
 /// Okta writes English names; only those that people travel to most are known, others stay empty.
-fn country(name: &[u8]) -> &'static [u8] {
+pub(super) fn country(name: &[u8]) -> &'static [u8] {
     match name {
         b"Germany" => b"DE",
         b"United States" => b"US",

@@ -115,10 +115,11 @@ const PREVIEW: u32 = 1 << 5;
 const SOURCETYPE: u32 = 1 << 6;
 const VENDOR: u32 = 1 << 7;
 const PRODUCT: u32 = 1 << 8;
-const SIGN_IN: u32 = 1 << 9;
-const DELIVERY: u32 = 1 << 10;
-const CHANNEL: u32 = 1 << 11;
-const PROTO_PAYLOAD: u32 = 1 << 12;
+const DELIVERY: u32 = 1 << 9;
+const CHANNEL: u32 = 1 << 10;
+const PROTO_PAYLOAD: u32 = 1 << 11;
+const VIEWER: u32 = 1 << 12;
+const VIEWED: u32 = 1 << 13;
 
 impl<'a> Seen<'a> {
     fn of(object: &'a [u8]) -> Seen<'a> {
@@ -203,12 +204,13 @@ impl<'a> Seen<'a> {
                 b"sourcetype" => s.has |= SOURCETYPE,
                 b"DeviceVendor" => s.has |= VENDOR,
                 b"DeviceProduct" => s.has |= PRODUCT,
-                b"AppDisplayName" | b"ResultType" | b"AADOperationType" => s.has |= SIGN_IN,
                 b"recordId" | b"approximateArrivalTimestamp" | b"messageId" | b"subscription" => {
                     s.has |= DELIVERY
                 }
                 b"Channel" | b"EventLog" => s.has |= CHANNEL,
                 b"protoPayload" => s.has |= PROTO_PAYLOAD,
+                b"Event ID" | b"ProviderName" => s.has |= VIEWER,
+                b"Date and Time" | b"TimeCreated" => s.has |= VIEWED,
                 _ => {}
             }
         }
@@ -258,6 +260,10 @@ pub(crate) fn open(object: &[u8]) -> Option<Inner<'_>> {
     if !s.source.nested().is_empty() {
         return s.nested(s.source);
     }
+    // Duo's authentication proxy: what it said is one field of its record.
+    if !s.raws[6].is_missing() && find(object, b"\"server_section\"").is_some() {
+        return None;
+    }
     if s.has(INDEX)
         && let Some(raw) = picked_fields(s.fields)
     {
@@ -295,9 +301,10 @@ pub(crate) fn open(object: &[u8]) -> Option<Inner<'_>> {
     if s.has(EVENT_ID | CHANNEL) && !(s.event_data.bytes().is_empty() && s.event_data.nested().is_empty()) {
         return rebuild::windows(object).map(|row| s.around(Cow::Owned(row)));
     }
-    // Rows of Entra's tables are read by its own source.
-    if s.has(SIGN_IN) {
-        return None;
+    if s.has(VIEWER | VIEWED) && matches!(s.raws[3], Value::Text(_)) {
+        let (text, time) = rebuild::viewer(object);
+        let inner = s.around(Cow::Owned(text));
+        return Some(Inner { time: time.or(inner.time), ..inner });
     }
     let win = if s.win.is_missing() { member(s.data, b"win") } else { s.win };
     if !win.nested().is_empty() {
@@ -619,6 +626,10 @@ mod tests {
             Some(r#"{"TimeGenerated":"t","EventID":"4624","Channel":"Security","a":"b"}"#)
         );
         assert_eq!(raw(r#"{"TimeGenerated":"t","EventID":"4624","Account":"a\\b"}"#), None);
+        assert!(
+            raw(r#"{"Date and Time":"3/4/2026 5:06:07 AM","Event ID":"4624","Source":"a","Message":"b"}"#)
+                .is_some_and(|r| r.contains("EventCode=4624"))
+        );
         // Entra's own source reads the rows of its tables.
         assert_eq!(raw(r#"{"TimeGenerated":"t","ResultType":"0","Type":"SigninLogs"}"#), None);
         assert_eq!(raw(r#"{"TimeGenerated":"t","RawData":"x"}"#).as_deref(), Some("x"));
@@ -757,5 +768,6 @@ mod tests {
             "",
             "2026-01-01T00:00:00Z",
         );
+        assert_eq!(raw(r#"{"msg":"Success.","server_section":"radius_server_auto"}"#), None);
     }
 }

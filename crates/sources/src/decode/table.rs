@@ -54,6 +54,9 @@ const RAW: [&[u8]; 12] = [
     b"raw_log",
 ];
 
+/// What the Event Viewer writes over its exports.
+const VIEWER: [&[u8]; 5] = [b"Level", b"Date and Time", b"Source", b"Event ID", b"Task Category"];
+
 /// Is a text that begins so a table? `all` says that there is no more of it.
 pub(crate) fn recognise(head: &[u8], all: bool) -> Verdict {
     match head.first() {
@@ -150,6 +153,10 @@ fn names(line: &[u8], by: u8) -> Option<Vec<Vec<u8>>> {
     }
     if open || cells.is_empty() || cells.len() > COLUMNS || !cells.iter().all(|c| is_name(c)) {
         return None;
+    }
+    // The Event Viewer does not name its last column.
+    if cells.iter().map(Vec::as_slice).eq(VIEWER) {
+        cells.push(b"Message".to_vec());
     }
     let raw = || cells.iter().any(|c| RAW.iter().any(|r| c.eq_ignore_ascii_case(r)));
     if cells.len() < 3 && !raw() {
@@ -869,6 +876,17 @@ mod tests {
             [r#"{"_time":"2026-01-01","_raw":"x, y"}"#]
         );
         assert_eq!(objects("_raw\n\"<38>x\"\n"), [r#"{"_raw":"<38>x"}"#]);
+    }
+
+    #[test]
+    fn the_event_viewer_does_not_name_its_last_column() {
+        let text = "Level,Date and Time,Source,Event ID,Task Category\r\nInformation,3/4/2026 5:06:07 AM,Microsoft-Windows-Security-Auditing,4624,Logon,\"An account.\r\n\r\nSubject:\"\r\n";
+        assert_eq!(
+            objects(text),
+            [
+                r#"{"Level":"Information","Date and Time":"3/4/2026 5:06:07 AM","Source":"Microsoft-Windows-Security-Auditing","Event ID":"4624","Task Category":"Logon","Message":"An account.\n\nSubject:"}"#
+            ]
+        );
     }
 
     #[test]

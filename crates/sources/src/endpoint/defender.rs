@@ -29,7 +29,9 @@ pub static SOURCE: Source = Source {
                 let head = &r.body[..r.body.len().min(1_200)];
                 crate::decode::find::find(head, b"AdvancedHunting-").is_some()
                     || (crate::decode::find::find(head, b"lertId").is_some()
-                        && crate::decode::find::find(head, b"everity").is_some())
+                        && crate::decode::find::find(head, b"everity").is_some()
+                        // Alerts of the unified audit log are read by `m365`.
+                        && crate::decode::find::find(head, b"\"Workload\"").is_none())
                     || crate::decode::find::find(head, b"\"providerAlertId\"").is_some()
             }
         },

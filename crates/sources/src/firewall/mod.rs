@@ -10,6 +10,8 @@ pub mod fortigate_traffic;
 pub mod gcp_vpc_flow;
 pub mod netfilter;
 pub mod pan_traffic;
+pub mod pfsense;
+pub mod pfsense;
 pub mod suricata;
 pub mod windows_firewall;
 pub mod zeek;
@@ -27,6 +29,7 @@ pub static SOURCES: &[&Source] = &[
     &gcp_vpc_flow::SOURCE,
     &netfilter::SOURCE,
     &pan_traffic::SOURCE,
+    &pfsense::SOURCE,
     &suricata::SOURCE,
     &windows_firewall::SOURCE,
     &zeek::SOURCE,

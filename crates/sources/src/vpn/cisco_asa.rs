@@ -34,7 +34,7 @@ pub static SOURCE: Source = Source {
         Act::Account,
         Act::Flow,
     ],
-    lacks: &[Field::Mfa, Field::Zone],
+    lacks: &[Field::SessionId, Field::Zone],
     traps: &[
         "masked_user",
         "authorization_is_no_login",

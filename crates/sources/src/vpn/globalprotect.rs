@@ -17,7 +17,7 @@ pub static SOURCE: Source = Source {
     title: "Palo Alto GlobalProtect",
     row: Row::Vpn,
     gives: &[Act::Auth, Act::Posture, Act::SessionStart, Act::IpAssign, Act::SessionEnd],
-    lacks: &[Field::Mfa],
+    lacks: &[Field::Mfa, Field::SessionId, Field::Bytes, Field::Host],
     traps: &[
         "local_times",
         "pre_logon",

@@ -357,8 +357,8 @@ fn account(r: &Record<'_>, f: &Fields<'_>, change: Change, out: &mut Emit<'_>) -
 
 fn lease(r: &Record<'_>, f: &Fields<'_>, out: &mut Emit<'_>) -> Parsed {
     let ip = kv::after(f.msg, b"ssigned IP address ", b"").map_or(Ip::NONE, |rest| Ip::parse(word(rest).0));
-    let (_, rest) = word(f.note);
-    let mac = if f.mac.is_empty() { rest } else { f.mac };
+    let told = kv::after(f.msg, b" to MAC address ", b"").map(|rest| word(rest).0);
+    let mac = if f.mac.is_empty() { told.unwrap_or_else(|| word(f.note).1) } else { f.mac };
     if ip.is_none() {
         return Parsed::Irrelevant(Kind::Housekeeping);
     }

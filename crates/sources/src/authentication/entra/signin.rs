@@ -273,11 +273,11 @@ pub(super) fn parse(r: &Record<'_>, spelling: Spelling, category: Category, out:
 fn portal_place(text: &[u8]) -> (&[u8], &[u8]) {
     let mut parts = text.rsplit(|b| *b == b',').map(<[u8]>::trim_ascii);
     let country = parts.next().unwrap_or_default();
-    (country, parts.last().unwrap_or_default())
+    (country, parts.next_back().unwrap_or_default())
 }
 
 /// What an error code says of the attempt.
-fn meaning(code: u64, said: &[&[u8]], steps: &[u8]) -> (Outcome, Reason) {
+pub(in crate::authentication) fn meaning(code: u64, said: &[&[u8]], steps: &[u8]) -> (Outcome, Reason) {
     match code {
         0 => (Outcome::Success, Reason::None),
         // The password was right, and something else stopped the login.
