@@ -11,7 +11,6 @@ pub mod gcp_vpc_flow;
 pub mod netfilter;
 pub mod pan_traffic;
 pub mod pfsense;
-pub mod pfsense;
 pub mod suricata;
 pub mod windows_firewall;
 pub mod zeek;
