@@ -8,6 +8,7 @@ use super::find::find;
 use super::json::{Value, members};
 use super::table::escape;
 use portreeve_model::EventTime;
+use std::borrow::Cow;
 
 /// Columns of CommonSecurityLog and their keys in the CEF extension.
 const CEF: [(&[u8], &[u8]); 85] = [
@@ -399,11 +400,30 @@ pub(crate) fn wazuh(win: &[u8]) -> Option<Vec<u8>> {
         out.push(b'"');
         escape(&name, &mut out);
         out.extend_from_slice(b"\":\"");
-        escape(&value.text(), &mut out);
+        escape(&undouble(value.text()), &mut out);
         out.push(b'"');
     }
     out.extend_from_slice(b"}}}");
     Some(out)
+}
+
+/// Wazuh's agent escapes values twice: what is left after once are `CORP\\anna` and `\"C:\\x\"`.
+fn undouble(value: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    if find(&value, b"\\\\").is_none() && find(&value, b"\\\"").is_none() {
+        return value;
+    }
+    let mut out = Vec::with_capacity(value.len());
+    let mut bytes = value.iter().copied().peekable();
+    while let Some(b) = bytes.next() {
+        match (b, bytes.peek()) {
+            (b'\\', Some(next @ (b'\\' | b'"'))) => {
+                out.push(*next);
+                bytes.next();
+            }
+            _ => out.push(b),
+        }
+    }
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
@@ -416,6 +436,15 @@ mod tests {
             serde_json::from_str::<serde_json::Value>(&text).expect("JSON");
         }
         text
+    }
+
+    #[test]
+    fn what_was_escaped_twice() {
+        let plain =
+            |text: &'static [u8]| String::from_utf8_lossy(&undouble(Cow::Borrowed(text))).into_owned();
+        assert_eq!(plain(br"CORP\\anna"), r"CORP\anna");
+        assert_eq!(plain(br#"\"C:\\x.exe\" -q"#), r#""C:\x.exe" -q"#);
+        assert_eq!(plain(br"CORP\anna"), r"CORP\anna");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One Windows event: XML text, Winlogbeat or Elastic agent JSON, NXLog JSON, the JSON of an EVTX reader, the flat rows
 //! of a SIEM, and the texts that agents send over syslog.
 //!
-//! Read from: Event Schema (Windows); Winlogbeat, NXLog, Wazuh and Snare reference manuals; Azure Monitor tables
+//! Read from: Event Schema (Windows); Winlogbeat, NXLog and Snare reference manuals; Azure Monitor tables
 //! SecurityEvent, Event and WindowsEvent; Splunk Add-on for Microsoft Windows. Trap: `EventTime` is local time without a
 //! zone; unless one is declared, the whole half hours to the shipper's own stamp beside it are the zone.
 
@@ -22,7 +22,6 @@ pub(crate) const MARKS: &[&str] = &[
     "\"EventID\"",
     "\"Event\":{",
     "\"event_id\"",
-    "\"eventID\"",
     "\"RawXml\"",
     "MSWinEventLog",
     "EventCode=",
@@ -32,30 +31,24 @@ pub(crate) const MARKS: &[&str] = &[
 ];
 
 /// Where each shape keeps a fact; the first that is there counts.
-const HEADS: [&str; 57] = [
+const HEADS: [&str; 45] = [
     // 0 number
     "winlog.event_id",
     "event_id",
-    "win.system.eventID",
-    "data.win.system.eventID",
     "Event.System.EventID",
     "EventID",
     "winlog\\.event_id",
-    // 7 channel
+    // 5 channel
     "winlog.channel",
     "log_name",
-    "win.system.channel",
-    "data.win.system.channel",
     "Event.System.Channel",
     "Channel",
     "EventLog",
     "LogName",
     "winlog\\.channel",
-    // 16 provider
+    // 12 provider
     "winlog.provider_name",
     "source_name",
-    "win.system.providerName",
-    "data.win.system.providerName",
     "Event.System.Provider_attributes.Name",
     "Event.System.Provider.#attributes.Name",
     "Event.System.Provider.@Name",
@@ -65,47 +58,41 @@ const HEADS: [&str; 57] = [
     "ProviderName",
     "Source",
     "winlog\\.provider_name",
-    // 29 computer
+    // 23 computer
     "winlog.computer_name",
     "computer_name",
-    "win.system.computer",
-    "data.win.system.computer",
     "Event.System.Computer",
     "Hostname",
     "Computer",
     "winlog\\.computer_name",
-    // 37 time
-    "win.system.systemTime",
-    "data.win.system.systemTime",
+    // 29 time
     "Event.System.TimeCreated_attributes.SystemTime",
     "Event.System.TimeCreated.#attributes.SystemTime",
     "Event.System.TimeCreated.@SystemTime",
     "EventTime",
     "TimeGenerated",
     "TimeCreated",
-    // 45 data
+    // 35 data
     "winlog.event_data",
     "event_data",
-    "win.eventdata",
-    "data.win.eventdata",
     "Event.EventData",
     "EventData",
-    // 51
+    // 39
     "@timestamp",
-    // 52 Azure diagnostics: the event as XML inside its row
+    // 40 Azure diagnostics: the event as XML inside its row
     "properties.EventId",
     "properties.Channel",
     "properties.ProviderName",
     "properties.RawXml",
     "time",
 ];
-const CHANNEL: usize = 7;
-const PROVIDER: usize = 16;
-const COMPUTER: usize = 29;
-const TIME: usize = 37;
-const DATA: usize = 45;
-const SHIPPED: usize = 51;
-const DIAGNOSTICS: usize = 52;
+const CHANNEL: usize = 5;
+const PROVIDER: usize = 12;
+const COMPUTER: usize = 23;
+const TIME: usize = 29;
+const DATA: usize = 35;
+const SHIPPED: usize = 39;
+const DIAGNOSTICS: usize = 40;
 static HEAD: LazyLock<Paths<{ HEADS.len() }>> = LazyLock::new(|| Paths::new(HEADS));
 
 /// The two shapes that come by the million are asked for what they have and nothing else.
@@ -135,10 +122,10 @@ enum Body<'a> {
     Xml(&'a [u8]),
     /// The object that holds the data fields.
     Json(&'a [u8]),
+    /// Winlogbeat's data, and the whole record: its modules move fields to where Elastic's schema has them.
+    Winlog(&'a [u8], &'a [u8]),
     /// A flat row, and the data that one of its columns holds as text of its own.
     Row(&'a [u8], Vec<u8>),
-    /// Names of fields begin in lower case, as Wazuh writes them.
-    Camel(&'a [u8]),
     Text(Said<'a>),
 }
 
@@ -164,7 +151,6 @@ pub(crate) fn is_event(r: &Record<'_>) -> bool {
                 || find(head, b"\"Event\":{").is_some()
                 || find(r.body, b"\"event_id\"").is_some()
                     && (find(r.body, b"\"log_name\"").is_some() || find(r.body, b"\"winlog\"").is_some())
-                || find(r.body, b"\"eventID\"").is_some() && find(r.body, b"\"win\"").is_some()
                 || find(r.body, b"\"RawXml\"").is_some() && find(r.body, b"\"EventId\"").is_some()
         }
         Shape::Text => text::looks(r),
@@ -237,7 +223,11 @@ impl<'a> WinEvent<'a> {
                 computer: computer.text(),
                 stamp: stamp.bytes(),
                 shipped: b"",
-                body: Body::Json(if data.len() > 2 { data } else { text }),
+                body: match data.len() {
+                    0..=2 => Body::Json(text),
+                    _ if find(head, b"\"Event\":{").is_some() => Body::Json(data),
+                    _ => Body::Winlog(data, text),
+                },
             });
         }
         let v = HEAD.pick(text).ok()?;
@@ -270,16 +260,15 @@ impl<'a> WinEvent<'a> {
         let data = v.get(DATA..SHIPPED).unwrap_or_default().iter().find(|v| !v.is_missing());
         let nested = data.map_or(&b""[..], |d| d.nested());
         let body = match (shape, data) {
-            (2 | 3, _) => Body::Camel(if nested.is_empty() { text } else { nested }),
             // Columns of their own, and perhaps the rest as text: XML or JSON.
-            (5, Some(Value::Text(inner))) => Body::Row(text, unescape(inner).into_owned()),
+            (3, Some(Value::Text(inner))) => Body::Row(text, unescape(inner).into_owned()),
             // User data and the EVTX reader's own arrangement stand beside the data.
-            (5 | 6, _) => Body::Json(text),
+            (3 | 4, _) => Body::Json(text),
             _ if nested.len() > 2 && find(nested, b"\"").is_some() => Body::Json(nested),
             _ => Body::Json(text),
         };
         // Winlogbeat's own stamp is the event's.
-        let stamp = if matches!(shape, 0 | 1 | 6) { shipped } else { first(TIME, DATA).bytes() };
+        let stamp = if matches!(shape, 0 | 1 | 4) { shipped } else { first(TIME, DATA).bytes() };
         Some(WinEvent {
             id,
             channel: first(CHANNEL, PROVIDER).text(),
@@ -321,6 +310,10 @@ impl<'a> WinEvent<'a> {
         match &self.body {
             Body::Xml(text) => unescape_xml(xml_data(text, name.as_bytes())),
             Body::Json(object) => json_field(object, name.as_bytes()),
+            Body::Winlog(data, whole) => {
+                let own = json_field(data, name.as_bytes());
+                if own.is_empty() { moved(whole, name) } else { own }
+            }
             Body::Row(object, data) => {
                 let own = json_field(object, name.as_bytes());
                 if !own.is_empty() {
@@ -332,13 +325,6 @@ impl<'a> WinEvent<'a> {
                     json_field(data, name.as_bytes())
                 };
                 Cow::Owned(inner.into_owned())
-            }
-            Body::Camel(object) => {
-                let mut own = name.as_bytes().to_vec();
-                if let Some(first) = own.first_mut() {
-                    first.make_ascii_lowercase();
-                }
-                undouble(json_field(object, &own))
             }
             Body::Text(said) => said.get(name),
         }
@@ -355,12 +341,46 @@ impl<'a> WinEvent<'a> {
                 Some(at) => unescape_xml(text.get(at..).unwrap_or_default()),
                 None => unescape_xml(text),
             },
-            Body::Json(text) | Body::Camel(text) => unescape(text),
+            Body::Json(text) | Body::Winlog(text, _) => unescape(text),
             Body::Row(text, data) => {
                 Cow::Owned([&unescape(text)[..], b" ", &unescape_xml(data)[..]].concat())
             }
             Body::Text(said) => Cow::Borrowed(said.message),
         }
+    }
+}
+
+/// A field of Sysmon's that Winlogbeat's module moved to its place in Elastic's schema.
+fn moved<'a>(whole: &'a [u8], name: &str) -> Cow<'a, [u8]> {
+    static PATHS: LazyLock<Paths<8>> = LazyLock::new(|| {
+        Paths::new([
+            "user.domain",
+            "user.name",
+            "process.command_line",
+            "process.executable",
+            "source.ip",
+            "destination.ip",
+            "source.port",
+            "destination.port",
+        ])
+    });
+    let at = match name {
+        "User" => 1,
+        "CommandLine" => 2,
+        "Image" => 3,
+        "SourceIp" => 4,
+        "DestinationIp" => 5,
+        "SourcePort" => 6,
+        "DestinationPort" => 7,
+        _ => return Cow::Borrowed(b""),
+    };
+    let Ok(v) = PATHS.pick(whole) else { return Cow::Borrowed(b"") };
+    let value = v.get(at).map_or(Cow::Borrowed(&b""[..]), |v| v.text());
+    match v.first() {
+        Some(domain) if at == 1 && !domain.is_missing() && !value.is_empty() => {
+            Cow::Owned([&domain.text()[..], b"\\", &value[..]].concat())
+        }
+        _ => value,
     }
 }
 
@@ -463,25 +483,6 @@ fn json_field<'a>(object: &'a [u8], name: &[u8]) -> Cow<'a, [u8]> {
     Cow::Borrowed(b"")
 }
 
-/// Wazuh's agent escapes values twice: what is left after once are `CORP\\anna` and `\"C:\\x\"`.
-fn undouble(value: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
-    if find(&value, b"\\\\").is_none() && find(&value, b"\\\"").is_none() {
-        return value;
-    }
-    let mut out = Vec::with_capacity(value.len());
-    let mut bytes = value.iter().copied().peekable();
-    while let Some(b) = bytes.next() {
-        match (b, bytes.peek()) {
-            (b'\\', Some(next @ (b'\\' | b'"'))) => {
-                out.push(*next);
-                bytes.next();
-            }
-            _ => out.push(b),
-        }
-    }
-    Cow::Owned(out)
-}
-
 /// Behind the name in `{"@Name":"X","#text":"value"}`: what follows the next key of the same object.
 fn named_value(rest: &[u8]) -> Option<&[u8]> {
     let rest = rest.strip_prefix(b",")?.trim_ascii_start();
@@ -571,15 +572,6 @@ mod tests {
         ] {
             check(object);
         }
-    }
-
-    #[test]
-    fn what_was_escaped_twice() {
-        let plain =
-            |text: &'static [u8]| String::from_utf8_lossy(&undouble(Cow::Borrowed(text))).into_owned();
-        assert_eq!(plain(br"CORP\\anna"), r"CORP\anna");
-        assert_eq!(plain(br#"\"C:\\x.exe\" -q"#), r#""C:\x.exe" -q"#);
-        assert_eq!(plain(br"CORP\anna"), r"CORP\anna");
     }
 
     #[test]
