@@ -11,6 +11,7 @@ pub mod gcp_vpc_flow;
 pub mod netfilter;
 pub mod pan_traffic;
 pub mod suricata;
+pub mod web_access;
 pub mod windows_firewall;
 pub mod zeek;
 
@@ -28,6 +29,7 @@ pub static SOURCES: &[&Source] = &[
     &netfilter::SOURCE,
     &pan_traffic::SOURCE,
     &suricata::SOURCE,
+    &web_access::SOURCE,
     &windows_firewall::SOURCE,
     &zeek::SOURCE,
 ];
