@@ -16,7 +16,7 @@ pub static SOURCE: Source = Source {
     title: "PowerShell script block and module logging",
     row: Row::Endpoint,
     gives: &[Act::Exec],
-    lacks: &[Field::Mfa, Field::SourceIp],
+    lacks: &[Field::SourceIp, Field::TunnelIp, Field::Device, Field::Mfa, Field::SessionId, Field::SessionEnd, Field::Bytes],
     traps: &[],
     manual: "Microsoft: about_Logging_Windows",
     enable: "group policy: Turn on PowerShell Script Block Logging (and Module Logging)",

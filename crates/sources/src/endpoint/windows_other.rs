@@ -11,7 +11,7 @@ pub static SOURCE: Source = Source {
     title: "Other Windows events (counted, of no concern)",
     row: Row::Endpoint,
     gives: &[],
-    lacks: &[Field::User, Field::SourceIp],
+    lacks: &[Field::User, Field::SourceIp, Field::TunnelIp, Field::Device, Field::Mfa, Field::SessionId, Field::SessionEnd, Field::Bytes, Field::Host],
     traps: &[],
     manual: "Microsoft: event channels of Windows",
     enable: "nothing needs to be turned on",

@@ -15,7 +15,7 @@ pub static SOURCE: Source = Source {
     title: "Cisco Secure Firewall Management Center (audit)",
     row: Row::Firewall,
     gives: &[Act::Admin, Act::Config],
-    lacks: &[Field::Mfa, Field::TunnelIp, Field::Device, Field::Bytes, Field::SessionId],
+    lacks: &[Field::TunnelIp, Field::Device, Field::Mfa, Field::SessionId, Field::SessionEnd, Field::Bytes, Field::Host],
     traps: &["pages_are_no_changes"],
     manual: "Cisco Secure Firewall Management Center Administration Guide: stream audit logs to syslog",
     enable: "System > Configuration > Audit Log > Send Audit Log to Syslog: Enabled",
