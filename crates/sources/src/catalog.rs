@@ -155,8 +155,9 @@ impl Catalog {
 }
 
 impl Mapping {
-    /// All of them stand in a record; the longest is the one to look for.
+    /// Of each list one stands in a record; the list whose shortest is longest is the one to look for.
     fn marks(&self) -> impl Iterator<Item = &'static str> {
-        self.marks.iter().copied().max_by_key(|m| m.len()).into_iter()
+        let shortest = |one: &&Vec<&'static str>| one.iter().map(|m| m.len()).min();
+        self.marks.iter().max_by_key(shortest).into_iter().flatten().copied()
     }
 }

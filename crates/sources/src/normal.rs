@@ -70,7 +70,11 @@ pub(crate) fn time(r: &Record<'_>, value: Value<'_>) -> Option<(EventTime, Certa
     match clock::iso(value.bytes()) {
         Some((Stamp::Absolute(t), _)) => Some((t, Certainty::Exact)),
         Some((Stamp::Local(civil), _)) => clock::Clock::with_offset(civil, 0).map(|t| (t, Certainty::Exact)),
-        None => clock::epoch(value.bytes()).map(|t| (t, Certainty::Exact)).or_else(|| r.header_time()),
+        // A date of another form begins with few digits, and is no number of seconds.
+        None if value.bytes().len() > 8 && value.bytes().iter().take(9).all(u8::is_ascii_digit) => {
+            clock::epoch(value.bytes()).map(|t| (t, Certainty::Exact))
+        }
+        None => r.header_time(),
     }
 }
 

@@ -95,7 +95,8 @@ fn row_kind(body: &[u8]) -> Option<&'static [u8]> {
 fn cef_header(body: &[u8]) -> Option<([&[u8]; 5], &[u8])> {
     let mut rest = body.strip_prefix(b"CEF:")?;
     rest = &rest[memchr::memchr(b'|', rest)? + 1..];
-    if !rest.starts_with(b"Palo Alto Networks|") {
+    // Cortex XDR, by the same vendor, is another product with types of the same names.
+    if !rest.starts_with(b"Palo Alto Networks|") || rest.starts_with(b"Palo Alto Networks|Cortex XDR") {
         return None;
     }
     let mut head: [&[u8]; 5] = [b""; 5];

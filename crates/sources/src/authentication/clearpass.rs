@@ -18,13 +18,14 @@ pub static SOURCE: Source = Source {
     name: "clearpass",
     title: "Aruba ClearPass Policy Manager",
     row: Row::Authentication,
-    gives: &[Act::Auth, Act::Nac, Act::Admin, Act::Account, Act::Config],
-    lacks: &[Field::Mfa, Field::SessionEnd, Field::Bytes],
+    gives: &[Act::Auth, Act::Nac, Act::Admin, Act::Config, Act::Account],
+    lacks: &[Field::Mfa, Field::SessionEnd, Field::Bytes, Field::Host],
     traps: &["commas_in_values", "vpn_calling_station", "pieces"],
     manual: "ClearPass Policy Manager User Guide: Syslog export filters",
     enable: "Administration > External Servers > Syslog Export Filters: Session Logs (logged-in users, failed authentications), Audit Records, System Events",
     general: false,
     marks: &[
+        " 0 Timestamp=",
         "CPPM_",
         "Common.Username=",
         "Common.NAS-IP-Address=",
@@ -44,6 +45,9 @@ fn claim(r: &Record<'_>) -> bool {
                 || find(r.body, b"Common.NAS-IP-Address=").is_some()
                 || find(r.body, b"Auth.Username=").is_some()
                 || find(r.body, b"TACACS.Username=").is_some()
+                || find(&r.body[..r.body.len().min(160)], b" 0 Timestamp=").is_some()
+                    && find(r.body, b",Category=").is_some()
+                    && find(r.body, b",Action=").is_some()
         }
         _ => false,
     }
@@ -163,7 +167,8 @@ fn take<'a>(said: &mut Said<'a>, key: &[u8], value: &'a [u8]) {
         {
             said.alerts = value;
         }
-        b"RADIUS.Acct-Calling-Station-Id"
+        b"WEBAUTH.Host-IP-Address"
+        | b"RADIUS.Acct-Calling-Station-Id"
         | b"RADIUS.Auth-Calling-Station-Id"
         | b"Radius:IETF:Calling-Station-Id" => {
             said.station = value;
@@ -199,10 +204,10 @@ fn take<'a>(said: &mut Said<'a>, key: &[u8], value: &'a [u8]) {
             said.stamp = value
         }
         b"RADIUS.Acct-Session-Id" | b"Common.Session-Id" => said.session = value,
-        b"Category" | b"cat" => said.category = value,
+        b"Category" | b"cat" | b"category" => said.category = value,
         b"Action" | b"act" => said.action = value,
         b"Component" | b"Source" => said.component = value,
-        b"Description" | b"msg" => said.description = value,
+        b"Description" | b"msg" | b"description" => said.description = value,
         b"EntityName" | b"Name" | b"fname" => said.entity = value,
         b"RADIUS.Tunnel-Private-Group-Id" | b"Common.VLAN" | b"Auth.VLAN" => said.vlan = value,
         b"TACACS.Remote-Address" => said.remote = value,

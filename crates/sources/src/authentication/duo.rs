@@ -22,8 +22,8 @@ pub static SOURCE: Source = Source {
     name: "duo",
     title: "Duo Security",
     row: Row::Authentication,
-    gives: &[Act::Auth, Act::Mfa, Act::Admin, Act::Account, Act::Config, Act::Alert],
-    lacks: &[Field::TunnelIp, Field::SessionEnd, Field::SessionId, Field::Bytes],
+    gives: &[Act::Auth, Act::Mfa, Act::Admin, Act::Config, Act::Account, Act::Alert],
+    lacks: &[Field::TunnelIp, Field::SessionId, Field::SessionEnd, Field::Bytes, Field::Host],
     traps: &["two_positions", "nobody_was_asked", "proxy_text"],
     manual: "Duo Admin API: Logs; Duo Authentication Proxy Reference",
     enable: "Admin API application with \"Grant read log\", fetched by Duo Log Sync; in authproxy.cfg log_auth_events=true",
@@ -432,7 +432,7 @@ fn trust_monitor(r: &Record<'_>, auth: &[u8], out: &mut Emit<'_>) -> Parsed {
         .done()
 }
 
-static PROXY: LazyLock<Paths<9>> = LazyLock::new(|| {
+static PROXY: LazyLock<Paths<10>> = LazyLock::new(|| {
     Paths::new([
         "timestamp",
         "username",
@@ -443,37 +443,47 @@ static PROXY: LazyLock<Paths<9>> = LazyLock::new(|| {
         "factor",
         "server_section",
         "hostname",
+        "dn",
     ])
 });
 
-/// One line of `authevents.log`.
+/// One line of `authevents.log`. The client's address is what the gateway sent as Calling-Station-Id.
 fn proxy_event(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Ok(v) = PROXY.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
     let primary = find(v[5].bytes(), b"rimary").is_some();
     let ok = v[3].bytes().eq_ignore_ascii_case(b"allow");
     let said = v[4].text();
-    let (reason, mfa) = match (ok, primary) {
+    // Duo was not reached and the proxy may let in, or Duo asks nobody for this user.
+    let unasked =
+        ok && (find(&said, b"ailmode").is_some() || find(&said, b"preauth returned 'allow'").is_some());
+    let challenge = v[3].bytes().eq_ignore_ascii_case(b"challenge");
+    let (reason, mfa) = match (ok || challenge, primary) {
+        _ if challenge => (Reason::None, Mfa::Unknown),
+        _ if unasked => (Reason::None, Mfa::No),
         (true, true) => (Reason::None, Mfa::Unknown),
         (true, false) => (Reason::None, Mfa::Yes),
         (false, true) => (Reason::BadPassword, Mfa::Unknown),
         (false, false) => (spoken(&said), Mfa::Unknown),
     };
-    out.event(
-        if primary { Act::Auth } else { Act::Mfa },
-        if ok { Outcome::Success } else { Outcome::Failure },
-    )
-    .at(utc(r, v[0].bytes()))
-    .service(Service::Radius)
-    .user(&v[1].text())
-    .source(v[2].bytes())
-    .observer(&v[8].text())
-    .group(v[7].bytes())
-    .detail(&said)
-    .reason(reason)
-    .mfa(mfa)
-    .factor(if v[6].is(b"auto") { Factor::None } else { factor(v[6].bytes()) })
-    .flag_if(primary, Flags::PRE_MFA)
-    .done()
+    let outcome = match (ok, challenge) {
+        (true, _) => Outcome::Success,
+        (_, true) => Outcome::Challenge,
+        _ => Outcome::Failure,
+    };
+    out.event(if primary { Act::Auth } else { Act::Mfa }, outcome)
+        .at(utc(r, v[0].bytes()))
+        .service(Service::Radius)
+        .user(&first(&[v[1], v[9]]).text())
+        .source(v[2].bytes())
+        .observer(&v[8].text())
+        .group(v[7].bytes())
+        .detail(&said)
+        .reason(reason)
+        .mfa(mfa)
+        .factor(if v[6].is(b"auto") { Factor::None } else { factor(v[6].bytes()) })
+        .flag_if(primary, Flags::PRE_MFA)
+        .flag_if(unasked, Flags::MFA_BYPASS)
+        .done()
 }
 
 /// Duo's answer in words.

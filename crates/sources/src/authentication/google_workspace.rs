@@ -21,13 +21,13 @@ pub static SOURCE: Source = Source {
     gives: &[
         Act::Auth,
         Act::Mfa,
-        Act::Account,
-        Act::Config,
-        Act::Alert,
         Act::Logon,
         Act::Logoff,
         Act::SessionStart,
         Act::SessionEnd,
+        Act::Config,
+        Act::Account,
+        Act::Alert,
     ],
     lacks: &[Field::TunnelIp, Field::SessionId, Field::Bytes],
     traps: &["several_events", "flattened"],
@@ -404,7 +404,9 @@ fn chrome(r: &Record<'_>, v: &[Value<'_>; 14], name: &[u8], list: &[u8], out: &m
         }
         b"CHROME_OS_CRD_CLIENT_CONNECTED" => (Act::SessionStart, Outcome::Success),
         b"CHROME_OS_CRD_HOST_ENDED" => (Act::SessionEnd, Outcome::Success),
-        b"CHROME_OS_ADD_USER" | b"CHROME_OS_REMOVE_USER" => return Parsed::Irrelevant(Kind::OtherMessage),
+        // The screen of a session that goes on.
+        _ if find(name, b"LOCK_SUCCESS").is_some() => (Act::Posture, Outcome::Success),
+        _ if find(name, b"LOCK_FAILURE").is_some() => (Act::Posture, Outcome::Failure),
         _ => return Parsed::Irrelevant(Kind::OtherMessage),
     };
     let device_user = parameter(list, b"DEVICE_USER");

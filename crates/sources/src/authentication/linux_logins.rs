@@ -22,7 +22,7 @@ pub static SOURCE: Source = Source {
     title: "Linux login records (wtmp, btmp, last, lastb)",
     row: Row::Authentication,
     gives: &[Act::Logon, Act::Logoff],
-    lacks: &[Field::Mfa, Field::Device, Field::TunnelIp, Field::Host, Field::Bytes],
+    lacks: &[Field::TunnelIp, Field::Device, Field::Mfa, Field::Bytes, Field::Host],
     traps: &["failed_logins", "last_without_year", "lastb"],
     manual: "utmp(5), last(1)",
     enable: "nothing: written by login, sshd and display managers; /var/log/wtmp and /var/log/btmp as they are, or last -F -i -w and lastb -F -i -w",

@@ -16,7 +16,7 @@ pub static SOURCE: Source = Source {
     title: "Windows Network Policy Server (RADIUS)",
     row: Row::Authentication,
     gives: &[Act::Auth, Act::Nac, Act::Account],
-    lacks: &[Field::Mfa, Field::TunnelIp],
+    lacks: &[Field::TunnelIp, Field::Mfa, Field::SessionId, Field::SessionEnd, Field::Bytes, Field::Host],
     traps: &["address_or_hardware"],
     manual: "Microsoft: Network Policy Server events 6272 to 6280",
     enable: "auditpol /set /subcategory:\"Network Policy Server\" /success:enable /failure:enable",

@@ -21,7 +21,7 @@ pub static SOURCE: Source = Source {
     title: "Windows Network Policy Server (log files)",
     row: Row::Authentication,
     gives: &[Act::Auth, Act::Posture, Act::SessionStart, Act::IpAssign, Act::SessionEnd, Act::Nac],
-    lacks: &[Field::Mfa, Field::Zone, Field::Device, Field::Host],
+    lacks: &[Field::Mfa, Field::Host, Field::Zone],
     traps: &["accept_without_address", "interim", "dts", "ias"],
     manual: "Microsoft: Interpret NPS Database Format Log Files; NPS log file formats",
     enable: "NPS console > Accounting > Configure Local File Logging: accounting, authentication and periodic status; format DTS Compliant",

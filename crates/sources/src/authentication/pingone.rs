@@ -16,8 +16,8 @@ pub static SOURCE: Source = Source {
     name: "pingone",
     title: "PingOne",
     row: Row::Authentication,
-    gives: &[Act::Auth, Act::Mfa, Act::Account, Act::Config],
-    lacks: &[Field::Device, Field::TunnelIp, Field::SessionEnd, Field::Bytes],
+    gives: &[Act::Auth, Act::Mfa, Act::Config, Act::Account],
+    lacks: &[Field::TunnelIp, Field::Device, Field::SessionEnd, Field::Bytes, Field::Host],
     traps: &["first_factor"],
     manual: "PingOne Platform API: Audit activities; Audit reporting events",
     enable: "Monitoring > Webhooks: audit events in the Ping activity format, or the audit API",
@@ -67,20 +67,21 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         b"PASSWORD.CHECK_FAILED" => (Act::Auth, Outcome::Failure, Change::None, Reason::BadPassword),
         b"USER.ACCESS_ALLOWED" => (Act::Auth, plain, Change::None, Reason::None),
         b"USER.ACCESS_DENIED" => (Act::Auth, Outcome::BlockedAfterPassword, Change::None, Reason::Policy),
-        b"OTP.CHECK_SUCCEEDED" | b"FIDO.CHECK_SUCCEEDED" | b"PUSH.CHECK_SUCCEEDED" => {
+        b"USER.KERBEROS_SUCCEEDED" => (Act::Auth, Outcome::Success, Change::None, Reason::None),
+        b"USER.KERBEROS_FAILED" => (Act::Auth, Outcome::Failure, Change::None, Reason::Other),
+        b"OTP.CHECK_SUCCESS" | b"DEVICE_PAYLOAD.CHECK_SUCCESS" => {
             (Act::Mfa, Outcome::Success, Change::None, Reason::None)
         }
-        b"OTP.CHECK_FAILED" | b"OTP.CHECK_INVALID" | b"FIDO.CHECK_FAILED" => {
+        b"OTP.CHECK_FAILED" | b"OTP.CHECK_INVALID" | b"DEVICE_PAYLOAD.CHECK_INVALID" => {
             (Act::Mfa, Outcome::Failure, Change::None, Reason::MfaFailed)
         }
-        b"PUSH.CHECK_FAILED" | b"PUSH.CHECK_DENIED" => {
-            (Act::Mfa, Outcome::Failure, Change::None, Reason::MfaDenied)
-        }
-        b"USER.CREATED" => (Act::Account, plain, Change::AccountCreated, Reason::None),
+        b"USER.CREATED" | b"USER.INVITED" => (Act::Account, plain, Change::AccountCreated, Reason::None),
         b"USER.DELETED" => (Act::Account, plain, Change::AccountDeleted, Reason::None),
         b"USER.LOCKED" => (Act::Account, plain, Change::AccountLocked, Reason::None),
-        b"USER.UNLOCKED" => (Act::Account, plain, Change::AccountUnlocked, Reason::None),
-        b"PASSWORD.RESET" | b"PASSWORD.SET" | b"PASSWORD.UPDATED" | b"PASSWORD.FORCE_CHANGE" => {
+        b"USER.UNLOCKED" | b"PASSWORD.UNLOCKED" => {
+            (Act::Account, plain, Change::AccountUnlocked, Reason::None)
+        }
+        b"PASSWORD.RESET" | b"PASSWORD.SET" | b"PASSWORD.RECOVERY" | b"PASSWORD.FORCE_CHANGE" => {
             (Act::Account, plain, Change::PasswordReset, Reason::None)
         }
         b"DEVICE.CREATED" | b"DEVICE.ACTIVATED" => {
@@ -91,8 +92,21 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         b"ROLE_ASSIGNMENT.DELETED" => (Act::Account, plain, Change::RoleRemoved, Reason::None),
         b"MEMBER_OF_GROUP.CREATED" => (Act::Account, plain, Change::GroupAdded, Reason::None),
         b"MEMBER_OF_GROUP.DELETED" => (Act::Account, plain, Change::GroupRemoved, Reason::None),
+        b"OAUTH_CONSENT.ACCEPTED" => (Act::Account, plain, Change::ConsentGranted, Reason::None),
         b"SECRET.READ" | b"SECRET.UPDATED" => (Act::Account, plain, Change::CredentialAccess, Reason::None),
-        _ if has(b"POLICY") || has(b"SIGN_ON") && !has(b"READ") => {
+        _ if has(b"SIGN_ON_POLICY")
+            || has(b"AUTHENTICATION_POLICY")
+            || has(b"FIDO_POLICY")
+            || has(b"AUTHORIZE_POLICY")
+            || has(b"RISK_POLICY_SET")
+            || kind.starts_with(b"POLICY.")
+            || kind.starts_with(b"MFA_SETTINGS.")
+            || kind.starts_with(b"IDENTITY_PROVIDER.")
+            || kind.starts_with(b"ADMIN_CONFIGURATION.") =>
+        {
+            if kind.ends_with(b".READ") {
+                return Parsed::Irrelevant(Kind::RoutineUse);
+            }
             (Act::Config, plain, Change::PolicyChanged, Reason::None)
         }
         b"" => return Parsed::Broken(Why::Missing("action")),
@@ -116,7 +130,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         (true, false) => v[3],
     };
     let stamp = if v[1].is_missing() { v[11] } else { v[1] };
-    let first_factor = kind.starts_with(b"PASSWORD.CHECK");
+    let first_factor = kind.starts_with(b"PASSWORD.CHECK") || kind.starts_with(b"USER.KERBEROS");
     out.event(act, outcome)
         .at(utc(r, stamp.bytes()))
         .identity(v[10].bytes())

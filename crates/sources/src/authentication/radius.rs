@@ -21,7 +21,7 @@ pub static SOURCE: Source = Source {
     title: "FreeRADIUS",
     row: Row::Authentication,
     gives: &[Act::Auth, Act::Nac, Act::SessionStart, Act::SessionEnd],
-    lacks: &[Field::Mfa, Field::Device],
+    lacks: &[Field::Mfa, Field::Host],
     traps: &["inner_and_outer", "detail", "json", "names_with_brackets"],
     manual: "FreeRADIUS: radiusd.conf(5), rlm_detail, rlm_linelog",
     enable: "log { auth = yes } in radiusd.conf, msg_goodpass with %{Calling-Station-Id}; module detail in the accounting section",
@@ -101,9 +101,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         _ => why(&text[..client_at]),
     };
     if Mac::parse(station).is_some() {
-        if inner {
-            return Parsed::Irrelevant(Kind::Repeats);
-        }
+        // The tunnel's outer line counts; the inner one has the name that the outer one hides.
         return out
             .event(Act::Nac, outcome)
             .at(at)
@@ -113,6 +111,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             .observer(client)
             .method(Method::Dot1x)
             .reason(reason)
+            .flag_if(inner, Flags::REPEATS)
             .done();
     }
     if inner && Ip::parse(station).is_none() {

@@ -20,7 +20,7 @@ pub static SOURCE: Source = Source {
     name: "rsa_securid",
     title: "RSA SecurID: Authentication Manager and ID Plus",
     row: Row::Authentication,
-    gives: &[Act::Auth, Act::Mfa, Act::Admin, Act::Account, Act::Config],
+    gives: &[Act::Auth, Act::Mfa, Act::Admin, Act::Config, Act::Account],
     lacks: &[Field::TunnelIp, Field::SessionEnd, Field::Bytes],
     traps: &["comma_in_the_stamp", "resolution_and_check", "cloud"],
     manual: "RSA Authentication Manager Administrator's Guide: Logging; RSA Cloud Administration User Event Log API",

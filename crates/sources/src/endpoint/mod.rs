@@ -5,6 +5,7 @@ use crate::source::Source;
 pub mod auditd;
 pub mod crowdstrike;
 pub mod defender;
+pub mod defender_antivirus;
 pub mod falco;
 pub mod osquery;
 pub mod powershell;
@@ -15,6 +16,7 @@ pub static SOURCES: &[&Source] = &[
     &auditd::SOURCE,
     &crowdstrike::SOURCE,
     &defender::SOURCE,
+    &defender_antivirus::SOURCE,
     &falco::SOURCE,
     &osquery::SOURCE,
     &powershell::SOURCE,

@@ -1,6 +1,7 @@
-//! Sysmon: commands and connections of hosts.
+//! Sysmon: commands and connections of hosts, of Windows and of Linux.
 //!
-//! Read from: Sysmon manual, event ids 1 and 3. Trap: `User` is `DOMAIN\name`, also for the system's own accounts.
+//! Read from: Sysmon manual, event ids 1 and 3; Sysmon for Linux. Traps: `User` is `DOMAIN\name`, also for the system's own
+//! accounts; on Linux services run as root like people do, and only their session, which is none, tells them apart.
 
 use crate::decode::clock::{self, Clock, Stamp};
 use crate::emit::Emit;
@@ -17,18 +18,19 @@ pub static SOURCE: Source = Source {
     title: "Sysmon",
     row: Row::Endpoint,
     gives: &[Act::Exec, Act::Flow],
-    lacks: &[Field::Mfa, Field::SourceIp],
-    traps: &[],
-    manual: "Microsoft Sysinternals: Sysmon events",
-    enable: "install Sysmon with a configuration that keeps event 1 (process) and 3 (network)",
+    lacks: &[Field::Mfa],
+    traps: &["linux"],
+    manual: "Microsoft Sysinternals: Sysmon events; Sysmon for Linux",
+    enable: "install Sysmon with a configuration that keeps event 1 (process) and 3 (network); on Linux it writes to syslog as `sysmon`",
     general: false,
     marks: crate::windows::MARKS,
     reader: Reader::Code {
         claim: |r| {
             is_event(r)
                 && WinEvent::of(r).is_some_and(|e| {
-                    e.channel.starts_with(b"Microsoft-Windows-Sysmon")
-                        || e.provider.starts_with(b"Microsoft-Windows-Sysmon")
+                    [&e.channel, &e.provider]
+                        .iter()
+                        .any(|n| n.starts_with(b"Microsoft-Windows-Sysmon") || n.starts_with(b"Linux-Sysmon"))
                 })
         },
         parse,
@@ -52,7 +54,9 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Some(e) = WinEvent::of(r) else { return Parsed::NotMine };
     let at = time(&e, r);
     let user = e.get("User");
-    let own = user.ends_with(b"$")
+    let service = &*e.get("TerminalSessionId") == b"4294967295";
+    let own = service
+        || user.ends_with(b"$")
         || [&b"NT AUTHORITY\\"[..], b"NT-AUTORIT", b"AUTORITE NT\\", b"AUTORIDADE NT\\"]
             .iter()
             .any(|a| user.starts_with(a));

@@ -12,6 +12,7 @@ pub mod netfilter;
 pub mod pan_traffic;
 pub mod pfsense;
 pub mod suricata;
+pub mod web_access;
 pub mod windows_firewall;
 pub mod zeek;
 
@@ -30,6 +31,7 @@ pub static SOURCES: &[&Source] = &[
     &pan_traffic::SOURCE,
     &pfsense::SOURCE,
     &suricata::SOURCE,
+    &web_access::SOURCE,
     &windows_firewall::SOURCE,
     &zeek::SOURCE,
 ];

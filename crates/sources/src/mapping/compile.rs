@@ -73,7 +73,7 @@ pub(super) fn source(text: &str) -> Result<&'static Source, MappingError> {
             field
         })
         .collect();
-    if file.claim.contains.iter().all(|m| m.len() < 4) {
+    if file.claim.contains.iter().all(|m| m.list().iter().any(|m| m.len() < 4)) {
         c.problems.push(
             "claim.contains: name at least one text of four characters or more that stands in every record"
                 .to_owned(),
@@ -83,6 +83,12 @@ pub(super) fn source(text: &str) -> Result<&'static Source, MappingError> {
         c.problems.push("tests: a source without a line of its own is not believed".to_owned());
     }
     let claim = file.claim.fields.iter().map(|(name, test)| c.check(name, test)).collect();
+    let any = file
+        .claim
+        .any
+        .iter()
+        .map(|all| all.iter().map(|(name, test)| c.check(name, test)).collect())
+        .collect();
     let time = file.time.as_ref().map(|t| c.time(t));
     let rules: Vec<ReadyRule> =
         file.rules.iter().enumerate().map(|(n, rule)| c.rule(n, rule, &file)).collect();
@@ -124,9 +130,15 @@ pub(super) fn source(text: &str) -> Result<&'static Source, MappingError> {
     gives.sort_unstable();
     gives.dedup();
     let mapping = Mapping {
-        marks: file.claim.contains.into_iter().map(|m| &*m.leak()).collect(),
+        marks: file
+            .claim
+            .contains
+            .iter()
+            .map(|one| one.list().iter().map(|m| &*m.clone().leak()).collect())
+            .collect(),
         program: file.claim.program,
         claim,
+        any,
         splits,
         time,
         rules,
@@ -235,19 +247,22 @@ impl Compile {
     }
 
     fn time(&mut self, time: &file::Time) -> TimeRule {
-        let format = match time.format.as_str() {
-            "iso" => TimeFormat::Iso,
-            "epoch" => TimeFormat::Epoch,
-            "syslog" => TimeFormat::Syslog,
-            pattern if pattern.contains('%') => TimeFormat::Pattern(pattern.to_owned()),
-            other => {
-                self.problems.push(format!(
-                    "time.format: `{other}` is none of iso, epoch, syslog, and no pattern as strptime(3) has it"
-                ));
-                TimeFormat::Iso
-            }
-        };
-        TimeRule { from: self.wanted.all(&time.from), format, utc: time.utc }
+        let mut formats = Vec::new();
+        for format in time.format.list() {
+            formats.push(match format.as_str() {
+                "iso" => TimeFormat::Iso,
+                "epoch" => TimeFormat::Epoch,
+                "syslog" => TimeFormat::Syslog,
+                pattern if pattern.contains('%') => TimeFormat::Pattern(pattern.to_owned()),
+                other => {
+                    self.problems.push(format!(
+                        "time.format: `{other}` is none of iso, epoch, syslog, and no pattern as strptime(3) has it"
+                    ));
+                    TimeFormat::Iso
+                }
+            });
+        }
+        TimeRule { from: self.wanted.all(&time.from), formats, utc: time.utc }
     }
 
     fn rule(&mut self, n: usize, rule: &Rule, file: &SourceFile) -> ReadyRule {

@@ -88,15 +88,18 @@ pub(super) enum Shape {
 #[derive(Deserialize, JsonSchema, Debug)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Claim {
-    /// Each of these stands in every record of the product, as written (quotes and all). Choose telling ones: they
-    /// are how the product is found among all others.
-    pub(super) contains: Vec<String>,
+    /// Each of these stands in every record of the product, as written (quotes and all); of a list inside the list one
+    /// does. Choose telling ones: they are how the product is found among all others.
+    pub(super) contains: Vec<Names>,
     /// Name of the program in the syslog header.
     #[serde(default)]
     pub(super) program: Option<String>,
     /// Conditions on fields.
     #[serde(default)]
     pub(super) fields: BTreeMap<String, Condition>,
+    /// Of these lists of conditions one holds whole.
+    #[serde(default)]
+    pub(super) any: Vec<BTreeMap<String, Condition>>,
 }
 
 #[derive(Deserialize, JsonSchema, Debug)]
@@ -105,16 +108,17 @@ pub(super) struct Time {
     /// Field; of several the first that is there.
     pub(super) from: Names,
     /// `iso` (RFC 3339 and its relatives), `epoch` (seconds to nanoseconds, told apart by size), `syslog`
-    /// (`Mar  6 09:12:09`), or a pattern as strptime(3) has it (`%d/%b/%Y:%H:%M:%S %z`).
+    /// (`Mar  6 09:12:09`), or a pattern as strptime(3) has it (`%d/%b/%Y:%H:%M:%S %z`); of several the first that
+    /// reads the value.
     #[serde(default = "iso")]
-    pub(super) format: String,
+    pub(super) format: Names,
     /// The zone of stamps that name none is UTC, by the product's documentation.
     #[serde(default)]
     pub(super) utc: bool,
 }
 
-fn iso() -> String {
-    "iso".to_owned()
+fn iso() -> Names {
+    Names::One("iso".to_owned())
 }
 
 /// One name or several.

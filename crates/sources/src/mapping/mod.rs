@@ -29,10 +29,12 @@ pub fn source(text: &str) -> Result<&'static Source, MappingError> {
 
 /// A product's text file, made ready.
 pub struct Mapping {
-    /// Found by the first; all must be there.
-    pub(crate) marks: Vec<&'static str>,
+    /// Of each list one stands in the record.
+    pub(crate) marks: Vec<Vec<&'static str>>,
     program: Option<String>,
     claim: Vec<Check>,
+    /// One of these lists holds whole; none where nothing more is asked.
+    any: Vec<Vec<Check>>,
     /// One per shape that the product writes.
     splits: Vec<Split>,
     time: Option<TimeRule>,
@@ -42,7 +44,7 @@ pub struct Mapping {
 
 struct TimeRule {
     from: Vec<usize>,
-    format: TimeFormat,
+    formats: Vec<TimeFormat>,
     utc: bool,
 }
 
@@ -139,15 +141,20 @@ impl Mapping {
     pub(crate) fn claims(&self, record: &Record<'_>) -> bool {
         let Some(split) = self.split(record) else { return false };
         if self.program.as_ref().is_some_and(|p| record.header.program != p.as_bytes())
-            || !self.marks.iter().all(|m| crate::decode::find::find(record.raw, m.as_bytes()).is_some())
+            || !self
+                .marks
+                .iter()
+                .all(|one| one.iter().any(|m| crate::decode::find::find(record.raw, m.as_bytes()).is_some()))
         {
             return false;
         }
-        if self.claim.is_empty() {
+        if self.claim.is_empty() && self.any.is_empty() {
             return true;
         }
         let mut values = [Raw::Missing; FIELDS];
-        split.read(record, &mut values).is_ok() && self.claim.iter().all(|c| c.holds(&values))
+        split.read(record, &mut values).is_ok()
+            && self.claim.iter().all(|c| c.holds(&values))
+            && (self.any.is_empty() || self.any.iter().any(|all| all.iter().all(|c| c.holds(&values))))
     }
 
     fn split(&self, record: &Record<'_>) -> Option<&Split> {
@@ -196,16 +203,25 @@ impl TimeRule {
     fn read(&self, record: &Record<'_>, values: &Values<'_>) -> Option<(EventTime, Certainty)> {
         let text = first(&self.from, values)?;
         let text = text.trim_ascii();
-        let stamp = match &self.format {
-            TimeFormat::Iso => clock::iso(text)?.0,
-            TimeFormat::Epoch => Stamp::Absolute(clock::epoch(text)?),
-            TimeFormat::Syslog => clock::bsd(text)?.0,
-            TimeFormat::Pattern(pattern) => pattern_stamp(pattern, text)?,
-        };
-        match stamp {
+        match self.formats.iter().find_map(|f| f.read(text))? {
             Stamp::Absolute(time) => Some((time, Certainty::Exact)),
             Stamp::Local(civil) if self.utc => record.clock.resolve_in(civil, 0),
             Stamp::Local(civil) => record.clock.resolve(civil),
+        }
+    }
+}
+
+impl TimeFormat {
+    fn read(&self, text: &[u8]) -> Option<Stamp> {
+        match self {
+            TimeFormat::Iso => clock::iso(text).map(|(stamp, _)| stamp),
+            // A stamp that only begins with digits is none.
+            TimeFormat::Epoch if text.iter().all(|b| b.is_ascii_digit() || *b == b'.') => {
+                clock::epoch(text).map(Stamp::Absolute)
+            }
+            TimeFormat::Epoch => None,
+            TimeFormat::Syslog => clock::bsd(text).map(|(stamp, _)| stamp),
+            TimeFormat::Pattern(pattern) => pattern_stamp(pattern, text),
         }
     }
 }

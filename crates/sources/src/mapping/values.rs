@@ -35,7 +35,19 @@ pub(crate) enum Split {
 /// Where a field stands in an object: which picked path, and what of it where that is an array.
 pub(crate) struct InJson {
     path: usize,
-    element: Option<(usize, Option<PathSet>)>,
+    element: Option<Element>,
+}
+
+/// Which element of a list, and what of it.
+struct Element {
+    which: Which,
+    then: Option<PathSet>,
+}
+
+enum Which {
+    Number(usize),
+    /// The first object of which this path is this.
+    Where(PathSet, Box<[u8]>),
 }
 
 #[derive(Clone, Copy)]
@@ -232,36 +244,54 @@ pub(crate) fn match_text<'a>(pattern: &Pattern, record: &Record<'a>, found: &mut
     true
 }
 
-/// `list[0].name`: the path of the list, and what of it.
-#[expect(clippy::type_complexity, reason = "read once, by its caller")]
-fn element(name: &str) -> Result<(&str, Option<(usize, Option<PathSet>)>), String> {
+/// `list[0].name`, `list[type=host].name`: the path of the list, and what of it.
+fn element(name: &str) -> Result<(&str, Option<Element>), String> {
     let Some((path, rest)) = name.split_once('[') else { return Ok((name, None)) };
-    let wrong = || format!("`{name}`: write elements as `list[0]` or `list[0].name`");
-    let (number, after) = rest.split_once(']').ok_or_else(wrong)?;
-    let number: usize = number.parse().map_err(|_| wrong())?;
+    let wrong = || format!("`{name}`: write elements as `list[0]`, `list[0].name` or `list[type=host].name`");
+    let (which, after) = rest.split_once(']').ok_or_else(wrong)?;
+    let which = match which.split_once('=') {
+        Some((key, value)) => Which::Where(PathSet::new([key]), value.as_bytes().into()),
+        None => Which::Number(which.parse().map_err(|_| wrong())?),
+    };
     let then = match after {
         "" => None,
         after => Some(PathSet::new([after.strip_prefix('.').ok_or_else(wrong)?])),
     };
-    Ok((path, Some((number, then))))
+    Ok((path, Some(Element { which, then })))
 }
 
-fn json_value<'a>(value: Value<'a>, element: Option<&(usize, Option<PathSet>)>) -> Raw<'a> {
-    let value = match element {
-        None => value,
-        Some((number, then)) => {
-            let Some(element) = json::elements(value.nested()).nth(*number) else { return Raw::Missing };
-            match then {
-                None => element,
-                Some(path) => {
-                    let mut one = [Value::Missing];
-                    if path.pick(element.nested(), &mut one).is_err() {
-                        return Raw::Missing;
-                    }
-                    one[0]
-                }
+/// What one path finds in one object.
+fn one<'a>(path: &PathSet, object: &'a [u8]) -> Value<'a> {
+    let mut found = [Value::Missing];
+    match path.pick(object, &mut found) {
+        Ok(()) => found[0],
+        Err(_) => Value::Missing,
+    }
+}
+
+impl Element {
+    fn of<'a>(&self, list: Value<'a>) -> Value<'a> {
+        let mut elements = json::elements(list.nested());
+        let element = match &self.which {
+            Which::Number(number) => elements.nth(*number),
+            Which::Where(path, value) => {
+                elements.find(|e| one(path, e.nested()).bytes().eq_ignore_ascii_case(value))
             }
+        };
+        match (&self.then, element) {
+            (_, None) => Value::Missing,
+            (None, Some(element)) => element,
+            (Some(path), Some(element)) => one(path, element.nested()),
         }
+    }
+}
+
+fn json_value<'a>(value: Value<'a>, element: Option<&Element>) -> Raw<'a> {
+    let value = element.map_or(value, |e| e.of(value));
+    // Where a list stands and one value is asked for, its first stands for it.
+    let value = match value {
+        Value::Nested(list) if list.first() == Some(&b'[') => json::elements(list).next().unwrap_or_default(),
+        value => value,
     };
     match value {
         Value::Text(b) => Raw::Json(b),

@@ -4,7 +4,7 @@
 //! Traps: a denied request with a mail address passed the identity provider and not the policy; without one it is a
 //! service token; addresses of the audit log are mapped ones; actions are named in two ways.
 
-use super::{outcome, stamped};
+use super::{outcome, stamped_utc};
 use crate::decode::find::find;
 use crate::decode::json::{Paths, Value};
 use crate::emit::Emit;
@@ -87,7 +87,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     };
     let code = connection == b"onetimepin";
     out.event(act, result)
-        .at(stamped(r, or(5, 15).bytes()))
+        .at(stamped_utc(r, or(5, 15).bytes()))
         .service(Service::Ztna)
         .user(&email.text())
         .source(or(7, 17).bytes())
@@ -172,7 +172,7 @@ fn audit(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let member = v[14].text();
     let resource = v[7].text();
     out.event(act, outcome(ok))
-        .at(stamped(r, stamp.bytes()))
+        .at(stamped_utc(r, stamp.bytes()))
         .service(Service::Management)
         .user(&email.text())
         .source(ip.bytes())

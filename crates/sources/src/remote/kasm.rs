@@ -18,7 +18,7 @@ pub static SOURCE: Source = Source {
     title: "Kasm Workspaces",
     row: Row::Remote,
     gives: &[Act::Auth, Act::Mfa, Act::SessionStart, Act::SessionEnd, Act::Account],
-    lacks: &[Field::TunnelIp, Field::Device, Field::Mfa, Field::Bytes],
+    lacks: &[Field::TunnelIp, Field::Device, Field::Bytes],
     traps: &["behind_proxies", "user_in_the_message"],
     manual: "Kasm Workspaces: Reporting and Logging; session lifecycle events",
     enable: "Settings > Logging: forward to Splunk HEC or syslog, or ship /opt/kasm/current/log/api_server.log",

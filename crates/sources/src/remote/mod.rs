@@ -1,6 +1,6 @@
 //! Log sources of the playbook's row "remote". Each is one file here and one folder of fixtures.
 
-use crate::decode::clock::{self, Stamp};
+use crate::decode::clock::{self, Clock, Stamp};
 use crate::decode::json;
 use crate::decode::kv::{after, number};
 use crate::record::Record;
@@ -20,6 +20,7 @@ pub mod cyberark;
 pub mod delinea;
 pub mod dropbear;
 pub mod kasm;
+pub mod meshcentral;
 pub mod openssh;
 pub mod rd_connection_broker;
 pub mod rd_gateway;
@@ -45,6 +46,7 @@ pub static SOURCES: &[&Source] = &[
     &delinea::SOURCE,
     &dropbear::SOURCE,
     &kasm::SOURCE,
+    &meshcentral::SOURCE,
     &openssh::SOURCE,
     &rd_connection_broker::SOURCE,
     &rd_gateway::SOURCE,
@@ -67,6 +69,14 @@ pub(crate) fn stamped(r: &Record<'_>, stamp: &[u8]) -> Option<(EventTime, Certai
         Some((Stamp::Absolute(time), _)) => Some((time, Certainty::Exact)),
         Some((Stamp::Local(civil), _)) => r.clock.resolve(civil),
         None => clock::epoch(stamp).map(|t| (t, Certainty::Exact)).or_else(|| r.header_time()),
+    }
+}
+
+/// As [`stamped`], of a product that writes UTC and may not say so.
+pub(crate) fn stamped_utc(r: &Record<'_>, stamp: &[u8]) -> Option<(EventTime, Certainty)> {
+    match clock::iso(stamp.trim_ascii()) {
+        Some((Stamp::Local(civil), _)) => Clock::with_offset(civil, 0).map(|t| (t, Certainty::Exact)),
+        _ => stamped(r, stamp),
     }
 }
 

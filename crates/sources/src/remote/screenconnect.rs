@@ -20,7 +20,7 @@ pub static SOURCE: Source = Source {
     title: "ScreenConnect (ConnectWise Control)",
     row: Row::Remote,
     gives: &[Act::Auth, Act::Mfa, Act::SessionStart, Act::SessionEnd, Act::Exec],
-    lacks: &[Field::TunnelIp, Field::Device, Field::Mfa, Field::Bytes],
+    lacks: &[Field::TunnelIp, Field::Device, Field::Bytes],
     traps: &["guest_process", "nameless_data"],
     manual: "ConnectWise ScreenConnect: Session events; Security events; Audit level reference",
     enable: "Windows application log of each host; server: Administration > Audit (full), export or trigger of session and security events",

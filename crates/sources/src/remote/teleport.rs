@@ -4,7 +4,7 @@
 //! whether it succeeded; keys hold dots (`addr.remote`); bots and services join and renew certificates all day; who
 //! did something is `user`, to whom `name`; a session of Kubernetes is a request and an `exec`.
 
-use super::{outcome, stamped};
+use super::{outcome, stamped_utc};
 use crate::decode::find::find;
 use crate::decode::json::{Paths, Value, elements};
 use crate::decode::kv::{after, number};
@@ -248,7 +248,7 @@ fn base(
     out: &mut Emit<'_>,
     more: impl for<'e> FnOnce(crate::emit::EventBuilder<'e>) -> crate::emit::EventBuilder<'e>,
 ) -> Parsed {
-    let at: Option<(EventTime, Certainty)> = stamped(r, a.get("time").bytes());
+    let at: Option<(EventTime, Certainty)> = stamped_utc(r, a.get("time").bytes());
     let host = a.first(&["server_hostname", "desktop_name", "db_service", "app_name", "kubernetes_cluster"]);
     let target = a.first(&["login", "windows_user", "db_user"]);
     let builder = out

@@ -19,7 +19,6 @@ pub static SOURCE: Source = Source {
     lacks: &[
         Field::SourceIp,
         Field::TunnelIp,
-        Field::Device,
         Field::Mfa,
         Field::SessionId,
         Field::SessionEnd,

@@ -11,7 +11,7 @@ use crate::decode::find::find;
 use crate::decode::kv::{after, between, number, word};
 use crate::emit::{Emit, EventBuilder};
 use crate::record::{HeaderTime, Record};
-use crate::source::{Kind, Parsed, Reader, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use memchr::memmem::rfind;
 use portreeve_model::EventTime;
 use portreeve_model::Ip;
@@ -34,7 +34,7 @@ pub static SOURCE: Source = Source {
         Act::Config,
         Act::Account,
     ],
-    lacks: &[],
+    lacks: &[Field::Host],
     traps: &["first_factor", "one_failure_three_lines", "welf", "without_codes", "address_in_the_name"],
     manual: "Ivanti Connect Secure Administration Guide: Logging and Monitoring; Log Messages",
     enable: "System > Log/Monitoring > User Access, Admin Access and Events > Settings: select all events, add the syslog server, filter Standard or WELF",

@@ -21,7 +21,7 @@ pub static SOURCE: Source = Source {
     title: "MikroTik RouterOS",
     row: Row::Vpn,
     gives: &[Act::Auth, Act::IpAssign, Act::SessionEnd, Act::Admin, Act::Config, Act::Account, Act::Flow],
-    lacks: &[Field::Mfa, Field::Device, Field::SessionId, Field::Host],
+    lacks: &[Field::Device, Field::Mfa, Field::SessionId],
     traps: &["two_logins", "firewall_prefix", "cef"],
     manual: "MikroTik documentation: Log; PPP AAA; IPsec",
     enable: "/system logging add topics=info action=remote; also error, critical, account, l2tp, sstp, ovpn, ipsec, firewall; log=yes and log-prefix=\"drop …\" on filter rules",

@@ -33,7 +33,7 @@ pub static SOURCE: Source = Source {
         Act::Flow,
         Act::Alert,
     ],
-    lacks: &[Field::SessionId, Field::Device],
+    lacks: &[Field::SessionId, Field::Bytes],
     traps: &["cef", "closed_repeats_opened", "address_in_the_name", "assigned_or_not"],
     manual: "SonicOS Log Events Reference Guide",
     enable: "Device > Log > Syslog: Enhanced Syslog (or ArcSight) with all categories; Log > Settings: Users, SSL VPN, VPN, Network Access at level Inform",

@@ -28,7 +28,7 @@ pub static SOURCE: Source = Source {
         Act::Config,
         Act::Flow,
     ],
-    lacks: &[Field::Mfa, Field::Device, Field::SessionId, Field::Host],
+    lacks: &[Field::Device, Field::Mfa, Field::SessionId],
     traps: &["cef", "sites"],
     manual: "Zyxel ZLD User's Guide: Log Descriptions",
     enable: "Configuration > Log & Report > Log Settings > Remote Server: VRPT/Syslog or CEF, categories User, SSL VPN, IKE, L2TP Over IPSec, Built-in Service, Security Policy Control",

@@ -159,7 +159,7 @@ fn credential(name: &[u8]) -> bool {
 pub(super) fn parse(r: &Record<'_>, spelling: Spelling, out: &mut Emit<'_>) -> Parsed {
     let paths = match spelling {
         Spelling::Diagnostic => &DIAGNOSTIC,
-        Spelling::Graph => &GRAPH,
+        Spelling::Graph | Spelling::Hunting => &GRAPH,
         Spelling::Columns => &COLUMNS,
         Spelling::Portal => return portal(r, out),
     };
