@@ -5,6 +5,8 @@
 //! A second process per workload keeps the peaks apart.
 #![allow(clippy::print_stdout, reason = "the table is the result")]
 
+mod evtx;
+mod formats;
 mod workloads;
 
 use anyhow::{Context, bail};
@@ -55,6 +57,12 @@ fn options() -> anyhow::Result<Options> {
 }
 
 fn main() -> anyhow::Result<()> {
+    let mut args = std::env::args().skip(1);
+    match args.next().as_deref() {
+        Some("formats") => return formats::run(&args.collect::<Vec<String>>()),
+        Some("evtx") => return evtx::run(&args.collect::<Vec<String>>()),
+        _ => {}
+    }
     let o = options()?;
     std::fs::create_dir_all(&o.dir)?;
     let chosen =

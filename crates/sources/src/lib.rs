@@ -17,6 +17,7 @@ mod flows;
 mod ios;
 pub mod kubernetes;
 pub mod mapping;
+mod normal;
 pub mod notation;
 pub mod own;
 pub mod page;

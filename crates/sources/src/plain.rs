@@ -2,15 +2,21 @@
 //! no known kind, or one that no question of the playbook needs, should still come out with what it plainly says.
 //! A hunt never uses it: evidence needs a source whose meaning is known.
 
+mod names;
+mod stamp;
+
 use crate::decode::clock::{self, Stamp};
 use crate::decode::find::find;
 use crate::decode::kv;
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
 use crate::source::{Kind, Parsed, Reader, Row, Source};
+use crate::windows::WinEvent;
+use names::{ADDRESS, ADDRESS_ENDS, ENDS, OTHER_SIDE, PREFIXES, TIME, USER, USER_ENDS};
 use portreeve_model::Ip;
 use portreeve_model::event::{Act, Outcome};
 use portreeve_model::time::{Certainty, EventTime};
+use stamp::{any_time, leading, named_month, stamp};
 
 /// Stands for no product; in no list.
 pub static PLAIN: Source = Source {
@@ -27,111 +33,24 @@ pub static PLAIN: Source = Source {
     reader: Reader::Code { claim: |_| true, parse: read, join: None },
 };
 
-/// Names of fields, most telling first, in lower case and without `_`, `-`, blanks and dots.
-const USER: &[&str] = &[
-    "targetusername",
-    "userprincipalname",
-    "username",
-    "srcuser",
-    "sourceuser",
-    "sourceusername",
-    "subjectusername",
-    "userid",
-    "login",
-    "accountname",
-    "duser",
-    "suser",
-    "usrname",
-    "user",
-    "uname",
-    "useremail",
-    "principalemail",
-    "actoremail",
-    "admin",
-    "account",
-    "actor",
-    "by",
-    "authorizingcommonname",
-    "unauthuser",
-    "adminname",
-    "initiatingprocessaccountname",
-    "identity",
-];
-const ADDRESS: &[&str] = &[
-    "srcip",
-    "sourceip",
-    "sourceipaddress",
-    "sourceaddress",
-    "srcaddr",
-    "srcaddress",
-    "clientip",
-    "clientipaddress",
-    "remip",
-    "remoteip",
-    "remoteipaddress",
-    "remoteaddress",
-    "calleripaddress",
-    "callerip",
-    "ipaddress",
-    "actoripaddress",
-    "actorip",
-    "useripaddress",
-    "clientaddress",
-    "src",
-    "sourceips",
-    "aip",
-    "framedipaddress",
-    "nasipaddress",
-    "deviceipaddress",
-    "client",
-    "ip",
-    "from",
-    "machineip",
-    "adminipaddress",
-    "userip",
-    "publicip",
-    "ui",
-    "loginip",
-    "localip",
-];
-const TIME: &[&str] = &[
-    "@timestamp",
-    // Sysmon's own, always UTC, where the shipper writes local time.
-    "utctime",
-    "eventtime",
-    "timestamp",
-    "timegenerated",
-    "creationtime",
-    "createddatetime",
-    "activitydatetime",
-    "published",
-    "time",
-    "date",
-    "datetime",
-    "isotimestamp",
-    "rt",
-    "start",
-    "createdat",
-    "eventdate",
-    "requestreceivedtimestamp",
-    "eventcreationtime",
-];
-
-/// What vendors put before the names of their fields.
-const PREFIXES: &[&str] = &["ftntfgt", "fortinetfortigate", "ad", "panos"];
-
 #[derive(Default)]
 struct Found {
     user: Option<(usize, String)>,
     address: Option<(usize, Ip)>,
     time: Option<(usize, EventTime)>,
     outcome: Outcome,
+    /// The same in words, where no field is there for it.
+    said: Outcome,
     /// The message of a record with fields.
     message: String,
+    /// A date without time, and a time without date.
+    day: String,
+    clock: String,
 }
 
 impl Found {
     fn take(&mut self, key: &str, value: &str) {
+        let key = key.strip_prefix("ad.").unwrap_or(key);
         let key: String = key
             .chars()
             .filter(|c| !matches!(c, '_' | '-' | ' ' | '.'))
@@ -142,48 +61,92 @@ impl Found {
         if value.is_empty() {
             return;
         }
-        if matches!(key, "msg" | "message" | "eventdescription") && value.len() > self.message.len() {
+        if matches!(key, "msg" | "message" | "eventdescription" | "description")
+            && value.len() > self.message.len()
+        {
             value.clone_into(&mut self.message);
         }
-        let rank = |list: &[&str]| list.iter().position(|n| *n == key);
+        let rank = |list: &[&str], ends: &[&str]| {
+            let named = list.iter().position(|n| *n == key);
+            let other = OTHER_SIDE.iter().any(|o| key.contains(o));
+            named.or_else(|| {
+                (!other).then(|| ends.iter().position(|e| key.ends_with(e))).flatten().map(|n| list.len() + n)
+            })
+        };
         // A security identifier says less than any name.
-        let sid = if value.starts_with("S-1-") { USER.len() } else { 0 };
-        if let Some(rank) = rank(USER).map(|r| r + sid)
+        let sid = if value.starts_with("S-1-") { 1_000 } else { 0 };
+        if let Some(rank) = rank(USER, USER_ENDS).map(|r| r + sid)
             && self.user.as_ref().is_none_or(|(r, _)| rank < *r)
             && !matches!(value, "-" | "N/A" | "null" | "unknown")
         {
-            self.user = Some((rank, value.to_owned()));
+            self.user = Some((rank, value.trim_end_matches(':').to_owned()));
         }
-        if let Some(rank) = rank(ADDRESS)
+        // `sourceIPv4Address`, `senderIp`.
+        let sided = || {
+            let has = |words: &[&str]| words.iter().any(|w| key.contains(w));
+            (has(&["src", "source", "client", "sender", "peer", "caller", "actor"])
+                && has(&["ip", "addr"])
+                && !has(OTHER_SIDE))
+            .then_some(500)
+        };
+        if let Some(rank) = rank(ADDRESS, ADDRESS_ENDS).or_else(sided)
             && self.address.is_none_or(|(r, _)| rank < r)
         {
             // `GUI(192.0.2.1)`, `192.0.2.1, 10.0.0.1`.
             let value = value.split(',').next().unwrap_or_default();
             let value = value.split(['(', ')']).nth(1).unwrap_or(value).trim();
-            let (ip, _) = Ip::parse_with_port(value.as_bytes());
+            let ip = address_of(value.as_bytes());
             if ip.is_some() {
                 self.address = Some((rank, ip));
             }
         }
-        if let Some(rank) = rank(TIME)
+        if let Some(rank) = rank(TIME, &[])
             && self.time.is_none_or(|(r, _)| rank < r)
-            && let Some(at) = stamp(value)
         {
-            self.time = Some((rank, at));
+            match (key, stamp(value)) {
+                (_, Some(at)) => self.time = Some((rank, at)),
+                ("date", None) if value.len() == 10 => value.clone_into(&mut self.day),
+                ("time", None) if value.as_bytes().get(2) == Some(&b':') => value.clone_into(&mut self.clock),
+                _ => {}
+            }
         }
-        if matches!(
-            key,
-            "outcome" | "result" | "status" | "resultstatus" | "eventoutcome" | "eventtype" | "action"
-        ) {
+        if ENDS.contains(&key) {
             let value = value.to_ascii_lowercase();
-            if ["fail", "denied", "reject", "invalid", "error"].iter().any(|w| value.contains(w)) {
+            let has = |words: &[&str]| words.iter().any(|w| value.contains(w));
+            if has(&[
+                "fail",
+                "denied",
+                "deny",
+                "reject",
+                "invalid",
+                "error",
+                "block",
+                "refus",
+                "not allowed",
+                "unauthori",
+            ]) {
                 self.outcome = Outcome::Failure;
-            } else if ["succe", "allowed", "accepted", "granted", "login_ok"]
-                .iter()
-                .any(|w| value.contains(w))
-                && self.outcome == Outcome::Unknown
+            } else if self.outcome == Outcome::Unknown
+                && (has(&["succe", "allowed", "accepted", "granted", "login_ok", "permit", "logged in"])
+                    || matches!(&*value, "ok" | "pass" | "allow" | "passed"))
             {
                 self.outcome = Outcome::Success;
+            }
+        }
+        // What happened, in words, under a name that promises as much.
+        if self.said == Outcome::Unknown
+            && value.len() < 80
+            && ["event", "activity", "operation", "reason", "name", "title", "subject", "type"]
+                .iter()
+                .any(|w| key.contains(w))
+        {
+            self.said = told(value.as_bytes());
+        }
+        if matches!(key, "success" | "succeeded" | "issuccess" | "successful" | "authenticated") {
+            match value.to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" if self.outcome == Outcome::Unknown => self.outcome = Outcome::Success,
+                "false" | "0" | "no" => self.outcome = Outcome::Failure,
+                _ => {}
             }
         }
     }
@@ -198,6 +161,10 @@ impl Found {
                         ("source" | "client" | "src" | "access_device", "ip" | "address" | "ipaddress") => {
                             "srcip"
                         }
+                        (
+                            "performed_by" | "performedby" | "initiatedby" | "initiator" | "principal",
+                            "name" | "email",
+                        ) => "performedby",
                         _ => k.as_str(),
                     };
                     self.tree(joined, v);
@@ -206,43 +173,48 @@ impl Found {
             serde_json::Value::Array(all) => all.iter().take(16).for_each(|v| self.tree(key, v)),
             serde_json::Value::String(text) => self.take(key, text),
             serde_json::Value::Number(n) => self.take(key, &n.to_string()),
-            _ => {}
+            serde_json::Value::Bool(b) => self.take(key, if *b { "true" } else { "false" }),
+            serde_json::Value::Null => {}
         }
     }
 }
 
-fn stamp(value: &str) -> Option<EventTime> {
-    let value = value.as_bytes();
-    match clock::iso(value).or_else(|| clock::bsd(value)) {
-        Some((Stamp::Absolute(t), _)) => Some(t),
-        Some((Stamp::Local(civil), _)) => clock::Clock::with_offset(civil, 0),
-        None => clock::epoch(value),
-    }
+/// An address with or without its port, in the ways that products put the two together.
+fn address_of(token: &[u8]) -> Ip {
+    let token = token.split(|b| *b == b'#').next().unwrap_or_default();
+    let token = token.strip_suffix(b".").or_else(|| token.strip_suffix(b":")).unwrap_or(token);
+    Ip::parse_with_port(token).0
 }
 
-/// A stamp at the front of a line: ISO, BSD, `Tue Aug 12 08:26:30 2025`, `2023/07/04:09:03:46`.
-fn leading(text: &[u8]) -> Option<(Stamp, usize)> {
-    if let Some(found) = clock::iso(text).or_else(|| clock::bsd(text)) {
-        return Some(found);
-    }
-    if text.get(3) == Some(&b' ')
-        && let Some((stamp, used)) = clock::bsd(text.get(4..)?)
-    {
-        return Some((stamp, used + 4));
-    }
-    // Seconds since 1970 and a fraction: `1673596662.226844514 `.
-    if text.get(10) == Some(&b'.') && text[..10].iter().all(u8::is_ascii_digit) {
-        let end = memchr::memchr(b' ', text)?;
-        return clock::epoch(&text[..end.min(17)]).map(|t| (Stamp::Absolute(t), end));
-    }
-    // The colon between day and hour is NetScaler's.
-    let mut spaced = [0u8; 19];
-    spaced.copy_from_slice(text.get(..19)?);
-    if spaced[10] == b':' && spaced[4] == b'/' {
-        spaced[10] = b' ';
-        return clock::iso(&spaced).map(|(stamp, _)| (stamp, 19));
+/// The first address of a text, where no word says which one is meant. Numbers of versions look alike.
+fn any_address(text: &[u8]) -> Option<Ip> {
+    let mut before: &[u8] = b"";
+    for token in text.split(|b| b.is_ascii_whitespace() || b",;=|<>[](){}\"'".contains(b)) {
+        if token.is_empty() {
+            continue;
+        }
+        let ip = address_of(token);
+        let version =
+            [&b"ersion"[..], b"ersion:", b"elease", b"uild", b"v"].iter().any(|w| before.ends_with(w));
+        if ip.is_some() && !version {
+            return Some(ip);
+        }
+        before = token;
     }
     None
+}
+
+/// Account and stamp of a web server's line: `192.0.2.5 - anna [10/Oct/2000:13:55:36 -0700] "GET …`.
+fn access_log(text: &[u8], found: &mut Found) {
+    let Some(open) = memchr::memchr(b'[', text) else { return };
+    let Some((Stamp::Absolute(at), _)) = text.get(open + 1..).and_then(named_month) else { return };
+    found.time = found.time.or(Some((90, at)));
+    let head = text.get(..open).unwrap_or_default().trim_ascii_end();
+    let mut words = head.rsplit(|b| *b == b' ');
+    let (user, ident) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    if ident == b"-" && user != b"-" && found.user.is_none() {
+        found.user = Some((90, String::from_utf8_lossy(user).into_owned()));
+    }
 }
 
 /// What a message says of its end, by its words; failure is said more plainly.
@@ -258,9 +230,23 @@ fn told(text: &[u8]) -> Outcome {
         b"ncorrect",
         b"forbidden",
         b"aborted",
+        b"refused",
+        b"nable to bind",
+        b"ot allowed",
     ]) {
         Outcome::Failure
-    } else if has(&[b"ucceeded", b"uccess", b"Login OK", b"Accepted", b"ostponed"]) {
+    } else if has(&[
+        b"ucceeded",
+        b"uccess",
+        b"Login OK",
+        b"ccepted",
+        b"ostponed",
+        b"logged in",
+        b"granted",
+        b"permitted",
+        b"Allowed",
+        b"ending 'Allow'",
+    ]) {
         Outcome::Success
     } else {
         Outcome::Unknown
@@ -344,6 +330,9 @@ fn words(text: &[u8], found: &mut Found) {
             }
         }
     }
+    if found.address.is_none() {
+        found.address = any_address(text).map(|ip| (200, ip));
+    }
     for (marker, end) in [
         (&b"User <"[..], &b">"[..]),
         (b"User '", b"'"),
@@ -364,6 +353,8 @@ fn words(text: &[u8], found: &mut Found) {
         (b"by user ", b" "),
         (b"illegal user ", b" "),
         (b"invalid user ", b" "),
+        (b"User:", b" "),
+        (b"user:", b" "),
         (b"User ", b" "),
         (b"user ", b" "),
         (b"failed by ", b" "),
@@ -381,11 +372,26 @@ fn words(text: &[u8], found: &mut Found) {
             let name = String::from_utf8_lossy(name);
             let name =
                 name.trim_matches(|c: char| matches!(c, ',' | '\'' | '"' | '.' | ';' | ':' | ']' | '['));
-            if !name.is_empty() && Ip::parse(name.as_bytes()).is_none() && !NO_NAMES.contains(&name) {
+            if name.contains(char::is_alphanumeric)
+                && Ip::parse(name.as_bytes()).is_none()
+                && !NO_NAMES.contains(&name)
+            {
                 found.user = Some((99, name.to_owned()));
             }
         }
     }
+}
+
+/// `Peer IP=192.0.2.5`: a name of two words, where the last alone would say too little.
+fn whole_key<'a>(text: &'a [u8], key: &'a [u8]) -> &'a [u8] {
+    if !matches!(key, b"IP" | b"ip" | b"Address" | b"address") {
+        return key;
+    }
+    let Some(at) = (key.as_ptr() as usize).checked_sub(text.as_ptr() as usize) else { return key };
+    let before = text.get(..at).unwrap_or_default();
+    let Some(before) = before.strip_suffix(b" ") else { return key };
+    let from = before.iter().rposition(|b| !b.is_ascii_alphabetic()).map_or(0, |n| n + 1);
+    if from == before.len() { key } else { text.get(from..at + key.len()).unwrap_or(key) }
 }
 
 /// Words that follow "user" in messages and are no user.
@@ -418,6 +424,24 @@ fn identity(text: &[u8], found: &mut Found) {
     }
 }
 
+/// Who acts in a Windows event, before whom it is about.
+fn windows(e: &WinEvent<'_>, r: &Record<'_>, found: &mut Found) {
+    let first = |names: &[&str]| {
+        names.iter().map(|n| e.get(n)).find(|v| !matches!(v.trim_ascii(), b"" | b"-" | b"N/A"))
+    };
+    if let Some(user) = first(&["SubjectUserName", "TargetUserName", "User", "UserName", "AccountName"]) {
+        found.user = Some((0, String::from_utf8_lossy(user.trim_ascii()).into_owned()));
+    }
+    let address = first(&["IpAddress", "ClientAddress", "SourceIp", "SourceAddress", "Address"]);
+    found.address = address.map(|a| address_of(&a)).filter(|ip| ip.is_some()).map(|ip| (0, ip));
+    let has = |word: &[u8]| find(r.body, word).is_some();
+    if has(b"AUDIT_FAILURE") || has(b"Audit Failure") || has(b"0x8010000000000000") {
+        found.outcome = Outcome::Failure;
+    } else if has(b"AUDIT_SUCCESS") || has(b"Audit Success") || has(b"0x8020000000000000") {
+        found.outcome = Outcome::Success;
+    }
+}
+
 fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let mut found = Found::default();
     let mut header = r.header_time();
@@ -430,6 +454,18 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             .map(|u| (50, String::from_utf8_lossy(&u).into_owned()));
         found.address = Some(Ip::parse(source)).filter(|ip| ip.is_some()).map(|ip| (50, ip));
     }
+    if crate::windows::is_event(r)
+        && let Some(e) = WinEvent::of(r)
+    {
+        windows(&e, r, &mut found);
+        header = e.time(r).or(header);
+        // Sysmon's own is UTC, where the event's may be local.
+        if header.is_none_or(|(_, c)| c != Certainty::Exact)
+            && let Some((Stamp::Local(civil), _)) = clock::iso(&e.get("UtcTime"))
+        {
+            header = clock::Clock::with_offset(civil, 0).map(|t| (t, Certainty::Exact)).or(header);
+        }
+    }
     match r.shape {
         Shape::Json => {
             if let Ok(tree) = serde_json::from_slice::<serde_json::Value>(r.body) {
@@ -437,7 +473,8 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             }
         }
         Shape::Cef => {
-            if let Some((_, extension)) = kv::cef(r.body) {
+            if let Some((head, extension)) = kv::cef(r.body) {
+                found.said = told(head[5]);
                 for (key, value) in kv::cef_pairs(extension) {
                     found.take(
                         &String::from_utf8_lossy(key),
@@ -455,7 +492,11 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         }
         _ => {
             let (mut date, mut time, mut zone) = (String::new(), String::new(), String::new());
-            for (key, value) in kv::pairs(r.body) {
+            // A relay's way to write the tabs between fields.
+            let tabs = find(r.body, b"#011").map(|_| String::from_utf8_lossy(r.body).replace("#011", "\t"));
+            let body = tabs.as_ref().map_or(r.body, |t| t.as_bytes());
+            for (key, value) in kv::pairs(body) {
+                let key = whole_key(body, key);
                 let (key, value) = (String::from_utf8_lossy(key), String::from_utf8_lossy(value));
                 match &*key {
                     "date" => date = value.into_owned(),
@@ -484,6 +525,7 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                     text = kv::word(rest).1;
                 }
             }
+            access_log(text, &mut found);
             peer(text, &mut found);
             identity(text, &mut found);
             words(text, &mut found);
@@ -492,8 +534,20 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             }
         }
     }
+    if found.time.is_none() && !found.day.is_empty() && !found.clock.is_empty() {
+        found.time = stamp(&format!("{} {}", found.day, found.clock)).map(|t| (90, t));
+    }
     let message = std::mem::take(&mut found.message);
     words(message.as_bytes(), &mut found);
+    if found.outcome == Outcome::Unknown {
+        found.outcome = match found.said {
+            Outcome::Unknown => told(message.as_bytes()),
+            said => said,
+        };
+    }
+    if found.time.is_none() && header.is_none() && r.shape == Shape::Text {
+        found.time = any_time(r.body).map(|t| (99, t));
+    }
     let at = header.or_else(|| found.time.map(|(_, t)| (t, Certainty::Exact)));
     if at.is_none() && found.user.is_none() && found.address.is_none() {
         return Parsed::Irrelevant(Kind::OtherMessage);
@@ -507,4 +561,73 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         .host(r.host())
         .observer(r.host())
         .done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::clock::Clock;
+    use crate::decode::frame;
+    use portreeve_model::SymbolTable;
+    use portreeve_model::intern::Interner;
+
+    /// User, address and outcome that a record plainly says.
+    fn said(text: &str) -> String {
+        let clock = Clock::utc().keeping_untimed();
+        let mut scratch = Vec::new();
+        let r = frame::frame(text.as_bytes(), Default::default(), &clock, &mut scratch);
+        let (names, mut events) = (SymbolTable::new(), Vec::new());
+        let mut interner = Interner::new(names.clone());
+        read(&r, &mut Emit::new(&mut interner, &mut events, &PLAIN, &r));
+        events
+            .first()
+            .map_or_else(String::new, |e| format!("{} {} {}", names.text(e.user), e.src_ip, e.outcome.name()))
+    }
+
+    #[test]
+    fn names_of_fields() {
+        for (text, want) in [
+            (r#"{"user":"anna","src_ip":"192.0.2.5","result":"denied"}"#, "anna 192.0.2.5 failure"),
+            (
+                r#"{"performed_by":{"name":"anna"},"senderIp":"192.0.2.5","success":true}"#,
+                "anna 192.0.2.5 success",
+            ),
+            (
+                r#"{"user.name":"anna","destination_ip":"10.0.0.1","c-ip":"192.0.2.5"}"#,
+                "anna 192.0.2.5 unknown",
+            ),
+            (
+                r#"{"email":"anna@tidewater.example","audit_log_event":"Login Failed","sourceIPv4Address":"192.0.2.5"}"#,
+                "anna@tidewater.example 192.0.2.5 failure",
+            ),
+            ("Admin=anna; Peer IP=192.0.2.5 Server IP=10.0.0.1 status=success", "anna 192.0.2.5 success"),
+            (
+                "CEF:0|V|P|1|7|Logon|3|src=192.0.2.5 suser=CORP\\nina outcome=success",
+                "CORP\\nina 192.0.2.5 success",
+            ),
+        ] {
+            assert_eq!(said(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn plain_words() {
+        for (text, want) in [
+            (
+                "192.0.2.5 - anna [10/Oct/2026:13:55:36 +0000] \"GET / HTTP/1.1\" 200 1",
+                "anna 192.0.2.5 unknown",
+            ),
+            ("client @0x7f 192.0.2.5#58925 (host.example): query", " 192.0.2.5 unknown"),
+            ("User 'anna' logged in from 192.0.2.5", "anna 192.0.2.5 success"),
+            ("agent version 5.1.2.42 started", ""),
+        ] {
+            assert_eq!(said(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn who_acts_in_a_windows_event() {
+        let text = r#"{"EventTime":"2026-03-04 05:06:07","Hostname":"WEB01","EventID":4798,"EventType":"AUDIT_SUCCESS","SourceName":"Microsoft-Windows-Security-Auditing","Channel":"Security","AccountName":"SYSTEM","TargetUserName":"guest","SubjectUserName":"anna"}"#;
+        assert_eq!(said(text), "anna  success");
+    }
 }

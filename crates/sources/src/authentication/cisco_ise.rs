@@ -1,6 +1,7 @@
-//! Cisco ISE: RADIUS authentications and accounting for VPN, wired and wireless, administration.
+//! Cisco ISE and ACS 5: RADIUS for VPN, wired and wireless, TACACS+ logins and commands on network devices, administration.
 //!
-//! Read from: Cisco ISE Syslogs. Traps: one message comes in numbered segments; UserName, User-Name and Calling-Station-ID
+//! Read from: Cisco ISE Syslogs; Cisco Secure ACS 5 log messages. Traps: a supplicant that stops answering is no refused
+//! login; one message comes in numbered segments; UserName, User-Name and Calling-Station-ID
 //! differ in meaning between VPN (an address) and switches (a hardware address); MAB shows as Call Check or Host Lookup;
 //! commas in values are written `\,`; VLAN stands inside `Response={…}`.
 
@@ -11,20 +12,20 @@ use crate::emit::{Emit, content_key};
 use crate::record::Record;
 use crate::source::{Field, Fragment, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::Ip;
-use portreeve_model::event::{Act, Flags, Method, Outcome, Reason, Service};
+use portreeve_model::event::{Act, Change, Flags, Method, Outcome, Reason, Service};
 use portreeve_model::time::Certainty;
 
 pub static SOURCE: Source = Source {
     name: "cisco_ise",
     title: "Cisco ISE / ACS",
     row: Row::Authentication,
-    gives: &[Act::Auth, Act::Nac, Act::Admin],
-    lacks: &[Field::Mfa],
-    traps: &["segments", "mab", "vpn_calling_station"],
+    gives: &[Act::Auth, Act::Nac, Act::Admin, Act::Config, Act::Account, Act::Exec],
+    lacks: &[Field::Mfa, Field::SessionEnd, Field::Bytes],
+    traps: &["segments", "mab", "vpn_calling_station", "unanswered"],
     manual: "Cisco Identity Services Engine Syslogs",
     enable: "Administration > Logging: remote targets for Passed Authentications, Failed Attempts, RADIUS Accounting, Administrative Audit; message length 8192",
     general: false,
-    marks: &["CISE_", "CSCOacs_", "ConfigVersionId="],
+    marks: &["CISE_", "CSCOacs_", "ConfigVersionId=", "Configuration Changed: Admin="],
     reader: Reader::Code {
         claim: |r| {
             crate::decode::find::find(&r.body[..r.body.len().min(60)], b"CISE_")
@@ -32,6 +33,7 @@ pub static SOURCE: Source = Source {
                 .is_some()
                 || r.body.first().is_some_and(u8::is_ascii_digit)
                     && find(&r.body[..r.body.len().min(250)], b"ConfigVersionId=").is_some()
+                || find(&r.body[..r.body.len().min(60)], b"Configuration Changed: Admin=").is_some()
         },
         parse,
         join: Some(join),
@@ -98,6 +100,19 @@ fn field<'a>(text: &'a [u8], name: &[u8]) -> &'a [u8] {
 }
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
+    if let Some(admin) = after(r.body, b"Configuration Changed: Admin=", b";") {
+        // An alarm; the audit says the same with more, where it is sent.
+        return out
+            .event(Act::Config, Outcome::Success)
+            .at(r.header_time())
+            .service(Service::Management)
+            .user(admin)
+            .observer(r.host())
+            .target(after(r.body, b"Object Name=", b";").unwrap_or_default())
+            .detail(after(r.body, b"Object Type=", b";").unwrap_or_default())
+            .change(Change::ConfigChanged)
+            .done();
+    }
     let Some((category, id, total, segment, text)) = head(r.body) else {
         return Parsed::Broken(Why::Missing("message id"));
     };
@@ -125,29 +140,17 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let calling = if calling.is_empty() { field(text, b"Calling-Station-Id") } else { calling };
     let device = field(text, b"NetworkDeviceName");
     if category.ends_with(b"Administrative_and_Operational_Audit") {
-        let outcome = match code {
-            51001 => Outcome::Success,
-            51000 => Outcome::Failure,
-            _ => {
-                return out
-                    .event(Act::Posture, Outcome::Unknown)
-                    .at(at)
-                    .service(Service::Management)
-                    .user(field(text, b"AdminName"))
-                    .source(field(text, b"AdminIPAddress"))
-                    .observer(r.host())
-                    .done();
-            }
-        };
-        return out
-            .event(Act::Admin, outcome)
-            .at(at)
-            .service(Service::Management)
-            .user(field(text, b"AdminName"))
-            .source(field(text, b"AdminIPAddress"))
-            .observer(r.host())
-            .flag(Flags::PRIVILEGED)
-            .done();
+        return administration(r, code, text, at, out);
+    }
+    if find(category, b"TACACS").is_some()
+        || find(text, b"Device-Administration:").is_some()
+        || find(text, b"Protocol=Tacacs").is_some()
+    {
+        return tacacs(code, text, user, device, at, out);
+    }
+    // Requests that were dropped, and supplicants that went silent or began anew.
+    if matches!(code, 5405 | 5411 | 5413 | 5417 | 5440 | 5441) {
+        return Parsed::Irrelevant(Kind::Transport);
     }
     let vpn = Ip::parse(calling).is_some();
     let failed = matches!(code, 5400..=5499) && code != 5431;
@@ -170,7 +173,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             .sid(session(text))
             .done();
     }
-    if code != 5200 && !failed {
+    if !matches!(code, 5200 | 5231 | 5236) && !failed {
         if user.is_empty() {
             return Parsed::Irrelevant(Kind::OtherMessage);
         }
@@ -185,14 +188,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     }
     let outcome = if failed { Outcome::Failure } else { Outcome::Success };
     let said = field(text, b"FailureReason");
-    let reason = match (failed, number(said)) {
-        (false, _) => Reason::None,
-        (_, 22056) => Reason::NoUser,
-        (_, 24408 | 22040 | 24344) => Reason::BadPassword,
-        (_, 24415 | 24409) => Reason::Locked,
-        (_, 24407 | 24406) => Reason::Expired,
-        _ => Reason::Other,
-    };
+    let reason = if failed { why(number(said)) } else { Reason::None };
     if vpn {
         // Speaks for the gateway that asked: its own line tells the same, often without the address.
         return out
@@ -225,6 +221,123 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         .sid(session(text))
         .reason(reason)
         .done()
+}
+
+type At = Option<(portreeve_model::EventTime, Certainty)>;
+
+/// Logins to the console and the command line of ISE itself, and what was changed there.
+fn administration(r: &Record<'_>, code: u64, text: &[u8], at: At, out: &mut Emit<'_>) -> Parsed {
+    let (object, name) = (field(text, b"ObjectType"), field(text, b"ObjectName"));
+    let has = |needle: &[u8]| find(text, needle).is_some();
+    let command_line = field(text, b"AdminInterface") == b"CLI" || has(b"CLI user");
+    let (act, outcome, change) = match code {
+        51001 => (Act::Admin, Outcome::Success, Change::None),
+        51000 | 51020 | 51021 | 51022 => (Act::Admin, Outcome::Failure, Change::None),
+        60000..=60999 if command_line && has(b"uccessfully logged in") => {
+            (Act::Admin, Outcome::Success, Change::None)
+        }
+        60000..=60999 if command_line && (has(b"failed to log") || has(b"ogin failed")) => {
+            (Act::Admin, Outcome::Failure, Change::None)
+        }
+        52000 if find(object, b"Admin").is_some() && find(object, b"User").is_some() => {
+            (Act::Account, Outcome::Success, Change::AdminCreated)
+        }
+        52000 if find(object, b"User").is_some() => (Act::Account, Outcome::Success, Change::AccountCreated),
+        52002 if find(object, b"User").is_some() => (Act::Account, Outcome::Success, Change::AccountDeleted),
+        52000..=52002
+            if find(object, b"olicy").is_some() || find(object, b"AuthorizationProfile").is_some() =>
+        {
+            (Act::Config, Outcome::Success, Change::PolicyChanged)
+        }
+        52000..=52002 => (Act::Config, Outcome::Success, Change::ConfigChanged),
+        _ => (Act::Posture, Outcome::Unknown, Change::None),
+    };
+    out.event(act, outcome)
+        .at(at)
+        .service(Service::Management)
+        .user(field(text, b"AdminName"))
+        .source(field(text, b"AdminIPAddress"))
+        .observer(r.host())
+        .target(name)
+        .detail(object)
+        .change(change)
+        .flag_if(act == Act::Admin, Flags::PRIVILEGED)
+        .done()
+}
+
+/// TACACS+: who logged in to which device, and which commands were written there.
+fn tacacs(code: u64, text: &[u8], user: &[u8], device: &[u8], at: At, out: &mut Emit<'_>) -> Parsed {
+    let remote = field(text, b"Remote-Address");
+    let device = if device.is_empty() { field(text, b"Device IP Address") } else { device };
+    let command = between(text, b"CmdSet=[", b"]").map(<[u8]>::trim_ascii).unwrap_or_default();
+    if matches!(code, 3300..=3399) || field(text, b"Type") == b"Accounting" {
+        if command.is_empty() {
+            return Parsed::Irrelevant(Kind::Repeats);
+        }
+        return out
+            .event(Act::Exec, Outcome::Success)
+            .at(at)
+            .service(Service::Management)
+            .user(user)
+            .source(remote)
+            .host(device)
+            .observer(device)
+            .detail(&spoken(command))
+            .done();
+    }
+    let (act, outcome) = match code {
+        5201 => (Act::Admin, Outcome::Success),
+        5400 | 5401 => (Act::Admin, Outcome::Failure),
+        5402 | 5403 => (Act::Exec, Outcome::Failure),
+        // An allowed command is written again by accounting; an opened shell by its login.
+        _ => return Parsed::Irrelevant(Kind::Repeats),
+    };
+    let failed = outcome == Outcome::Failure;
+    let said = number(field(text, b"FailureReason"));
+    let reason = match (failed, act) {
+        (false, _) => Reason::None,
+        (_, Act::Exec) => Reason::NotAllowed,
+        _ => why(said),
+    };
+    out.event(act, outcome)
+        .at(at)
+        .service(Service::Management)
+        .user(user)
+        .source(remote)
+        .host(if act == Act::Exec { device } else { b"" })
+        .observer(device)
+        .detail(&spoken(command))
+        .reason(reason)
+        .done()
+}
+
+/// ` CmdAV=configure CmdArgAV=terminal CmdArgAV=<cr> `: the words alone.
+fn spoken(command: &[u8]) -> Vec<u8> {
+    let mut words = Vec::with_capacity(command.len());
+    for word in command.split(|b| *b == b' ') {
+        let word = word.strip_prefix(b"CmdAV=").or_else(|| word.strip_prefix(b"CmdArgAV=")).unwrap_or(word);
+        if word.is_empty() || word == b"<cr>" {
+            continue;
+        }
+        if !words.is_empty() {
+            words.push(b' ');
+        }
+        words.extend_from_slice(word);
+    }
+    words
+}
+
+fn why(said: u64) -> Reason {
+    match said {
+        22056 => Reason::NoUser,
+        24408 | 22040 | 24344 => Reason::BadPassword,
+        24415 | 24409 => Reason::Locked,
+        24407 | 24406 => Reason::Expired,
+        22057 | 22058 | 22061 | 24404 => Reason::Disabled,
+        12500..=12599 | 12800..=12899 | 22044 | 22045 => Reason::Certificate,
+        15039 | 13036 | 13025 => Reason::NotAllowed,
+        _ => Reason::Other,
+    }
 }
 
 fn method(text: &[u8]) -> Method {

@@ -2,8 +2,9 @@
 //!
 //! Read from: "Sign-in log schema", "Audit log schema", "Entra authentication and authorization error codes", the Graph
 //! resources signIn, directoryAudit and riskDetection, and the Log Analytics tables of the same name. One sign-in comes
-//! in four spellings: diagnostic settings (`properties`), Graph and the portal's JSON (camel case), the portal's CSV
-//! (words with blanks), Log Analytics and Sentinel (capitals, nested objects as text). Traps: some error codes are steps
+//! in five spellings: diagnostic settings (`properties`), Graph and the portal's JSON (camel case), the portal's CSV
+//! (words with blanks), Log Analytics and Sentinel (capitals, nested objects as text),
+//! Defender's advanced hunting (capitals, no objects). Traps: some error codes are steps
 //! or interrupts and no failures, and some say that the password was right; `multiFactorAuthentication` is what was
 //! required and not what was done; a claim in the token satisfies it without a prompt; rows repeat: their id is kept as
 //! the key, so that they count once; service principals sign in thousands of times a day.
@@ -11,6 +12,9 @@
 mod audit;
 mod risk;
 mod signin;
+
+pub(super) use audit::meaning as audit_meaning;
+pub(super) use signin::meaning as sign_in_meaning;
 
 use crate::decode::clock::{self, Civil, Stamp};
 use crate::decode::find::find;
@@ -28,8 +32,8 @@ pub static SOURCE: Source = Source {
     name: "entra",
     title: "Microsoft Entra ID",
     row: Row::Authentication,
-    gives: &[Act::Auth, Act::Mfa, Act::Account, Act::Config, Act::Alert],
-    lacks: &[Field::TunnelIp, Field::SessionEnd],
+    gives: &[Act::Auth, Act::Mfa, Act::Config, Act::Account, Act::Alert],
+    lacks: &[Field::TunnelIp, Field::SessionEnd, Field::Bytes, Field::Host],
     traps: &[
         "interrupts_are_no_failures",
         "blocked_after_password",
@@ -54,6 +58,7 @@ pub static SOURCE: Source = Source {
         "\"riskLastUpdatedDateTime\"",
         "\"RiskLastUpdatedDateTime\"",
         "\"AuditLogs\"",
+        "\"AccountUpn\"",
     ],
     reader: Reader::Code { claim, parse, join: None },
 };
@@ -76,6 +81,9 @@ fn claim(r: &Record<'_>) -> bool {
             && (has(b"\"AppDisplayName\"") && has(b"\"ResultType\"") || has(b"\"RiskState\""))
         || has(b"\"Date (UTC)\"")
             && (has(b"\"Sign-in error code\"") || has(b"\"Request ID\"") || has(b"\"ActorType\""));
+    if has(b"\"AccountUpn\"") && has(b"\"ErrorCode\"") && has(b"\"IPAddress\"") {
+        return true;
+    }
     // The unified audit log repeats sign-ins in its own words.
     known && !(has(b"\"RecordType\"") && has(b"\"Workload\""))
 }
@@ -91,9 +99,11 @@ enum Spelling {
     Columns,
     /// The portal's CSV: `Date (UTC)`, `Username`.
     Portal,
+    /// Advanced hunting's table of sign-ins: `AccountUpn`, `ErrorCode`.
+    Hunting,
 }
 
-static KIND: LazyLock<Paths<12>> = LazyLock::new(|| {
+static KIND: LazyLock<Paths<13>> = LazyLock::new(|| {
     Paths::new([
         "category",
         "properties",
@@ -107,6 +117,7 @@ static KIND: LazyLock<Paths<12>> = LazyLock::new(|| {
         "riskState",
         "RiskState",
         "Activity",
+        "AccountUpn",
     ])
 });
 
@@ -119,6 +130,8 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         Spelling::Portal
     } else if !v[4].is_missing() || !v[5].is_missing() {
         Spelling::Columns
+    } else if !v[12].is_missing() {
+        Spelling::Hunting
     } else {
         Spelling::Graph
     };
@@ -138,6 +151,10 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             Parsed::Irrelevant(Kind::RoutineUse)
         }
         _ if !v[7].is_missing() || !v[8].is_missing() || !v[11].is_missing() => {
+            audit::parse(r, spelling, out)
+        }
+        // Some pipelines put the audit record's own category (`Policy`, `RoleManagement`) outside.
+        _ if spelling == Spelling::Diagnostic && find(r.body, b"\"initiatedBy\"").is_some() => {
             audit::parse(r, spelling, out)
         }
         _ if spelling == Spelling::Diagnostic => Parsed::Irrelevant(Kind::OtherMessage),

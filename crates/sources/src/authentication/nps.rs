@@ -1,6 +1,6 @@
 //! Windows Network Policy Server: RADIUS for VPN, wireless and wired, in the Security log.
 //!
-//! Read from: "Audit Network Policy Server" (events 6272 to 6278). Traps: the calling station is an address for a VPN
+//! Read from: "Audit Network Policy Server" (events 6272 to 6280). Traps: the calling station is an address for a VPN
 //! and a hardware address for a switch or an access point; the log does not say whether a second factor was asked
 //! (only a refusal by the extension shows, reason code 21); machines authenticate as `host/NAME`.
 
@@ -9,14 +9,14 @@ use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
 use crate::windows::{WinEvent, is_event};
 use portreeve_model::Ip;
-use portreeve_model::event::{Act, Flags, Mac, Method, Outcome, Reason, Service};
+use portreeve_model::event::{Act, Change, Flags, Mac, Method, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
     name: "nps",
     title: "Windows Network Policy Server (RADIUS)",
     row: Row::Authentication,
-    gives: &[Act::Auth, Act::Nac],
-    lacks: &[Field::Mfa, Field::TunnelIp],
+    gives: &[Act::Auth, Act::Nac, Act::Account],
+    lacks: &[Field::TunnelIp, Field::Mfa, Field::SessionId, Field::SessionEnd, Field::Bytes, Field::Host],
     traps: &["address_or_hardware"],
     manual: "Microsoft: Network Policy Server events 6272 to 6280",
     enable: "auditpol /set /subcategory:\"Network Policy Server\" /success:enable /failure:enable",
@@ -26,7 +26,7 @@ pub static SOURCE: Source = Source {
         claim: |r| {
             is_event(r)
                 && WinEvent::of(r).is_some_and(|e| {
-                    matches!(e.id, 6272..=6278)
+                    matches!(e.id, 6272..=6280)
                         && (e.channel.eq_ignore_ascii_case(b"Security")
                             || e.provider.starts_with(b"Microsoft-Windows-Security-Auditing"))
                 })
@@ -38,6 +38,22 @@ pub static SOURCE: Source = Source {
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Some(e) = WinEvent::of(r) else { return Parsed::NotMine };
+    // Locked after too many refusals, and let in again.
+    if let Some(change) = match e.id {
+        6279 => Some(Change::AccountLocked),
+        6280 => Some(Change::AccountUnlocked),
+        _ => None,
+    } {
+        let user = e.get("SubjectUserName");
+        return out
+            .event(Act::Account, Outcome::Success)
+            .at(e.time(r))
+            .service(Service::Radius)
+            .target(&user)
+            .change(change)
+            .observer(&e.computer)
+            .done();
+    }
     let outcome = match e.id {
         6272 | 6278 => Outcome::Success,
         // The extension that asks for the second factor is called once the password was right.
@@ -51,17 +67,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let calling = e.get("CallingStationID");
     let client = e.get("ClientName");
     let machine = user.starts_with(b"host/") || user.ends_with(b"$");
-    let reason = match (outcome, e.number("ReasonCode")) {
-        (Outcome::Success, _) => Reason::None,
-        (_, 8) => Reason::NoUser,
-        (_, 16) => Reason::BadPassword,
-        (_, 21) => Reason::MfaDenied,
-        (_, 34) => Reason::Disabled,
-        (_, 36) => Reason::Locked,
-        (_, 48 | 49 | 65 | 66) => Reason::NotAllowed,
-        (_, 258 | 259 | 262 | 265..=300) => Reason::Certificate,
-        _ => Reason::Other,
-    };
+    let reason = if outcome == Outcome::Success { Reason::None } else { why(e.number("ReasonCode")) };
     if Ip::parse(&calling).is_some() || !Mac::parse(&calling).is_some() {
         if machine {
             return Parsed::Irrelevant(Kind::Machine);
@@ -93,4 +99,20 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         .sid(&e.get("AccountSessionIdentifier"))
         .reason(reason)
         .done()
+}
+
+/// Why NPS refused: its reason codes, as its events and its files have them.
+pub(crate) fn why(code: u64) -> Reason {
+    match code {
+        8 => Reason::NoUser,
+        16 => Reason::BadPassword,
+        21 => Reason::MfaDenied,
+        33 | 35 => Reason::Expired,
+        34 => Reason::Disabled,
+        36 | 64 => Reason::Locked,
+        37 | 68 => Reason::Hours,
+        32 | 38 | 48 | 49 | 65..=67 | 69..=71 => Reason::NotAllowed,
+        256..=300 => Reason::Certificate,
+        _ => Reason::Other,
+    }
 }

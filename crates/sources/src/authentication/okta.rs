@@ -4,39 +4,40 @@
 //! actor; `externalSessionId` changes during a login, the root session id does not; a push that was sent is a challenge
 //! and no answer; behind RADIUS the client is the RADIUS agent.
 
-use crate::decode::clock::{self, Stamp};
 use crate::decode::json::{Paths, Value, elements};
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::event::{Act, Change, Factor, Flags, Mfa, Outcome, Reason, Service};
 use portreeve_model::place::Point;
-use portreeve_model::time::Certainty;
 use std::sync::LazyLock;
 
 pub static SOURCE: Source = Source {
     name: "okta",
     title: "Okta System Log",
     row: Row::Authentication,
-    gives: &[Act::Auth, Act::Mfa, Act::Account, Act::Config],
-    lacks: &[Field::TunnelIp, Field::SessionEnd],
+    gives: &[Act::Auth, Act::Mfa, Act::Config, Act::Account, Act::Alert, Act::Posture],
+    lacks: &[Field::TunnelIp, Field::SessionEnd, Field::Bytes, Field::Host],
     traps: &["push_is_a_challenge", "root_session", "failed_session_start"],
     manual: "Okta: System Log API and event types",
     enable: "System Log API, or log streaming to a collector",
     general: false,
-    marks: &["\"alternateId\""],
+    marks: &["\"alternateId\"", "\"legacyEventType\"", "\"displayMessage\""],
     reader: Reader::Code {
         claim: |r| {
             r.shape == Shape::Json
                 && crate::decode::find::find(r.body, b"\"eventType\"").is_some()
-                && crate::decode::find::find(r.body, b"\"alternateId\"").is_some()
+                && (crate::decode::find::find(r.body, b"\"alternateId\"").is_some()
+                    || crate::decode::find::find(r.body, b"\"legacyEventType\"").is_some()
+                    || crate::decode::find::find(r.body, b"\"displayMessage\"").is_some()
+                        && crate::decode::find::find(r.body, b"\"outcome\"").is_some())
         },
         parse,
         join: None,
     },
 };
 
-static PATHS: LazyLock<Paths<26>> = LazyLock::new(|| {
+static PATHS: LazyLock<Paths<28>> = LazyLock::new(|| {
     Paths::new([
         "eventType",
         "published",
@@ -64,16 +65,15 @@ static PATHS: LazyLock<Paths<26>> = LazyLock::new(|| {
         "securityContext.isProxy",
         "device.managed",
         "debugContext.debugData.authnRequestId",
+        "uuid",
+        "debugContext.debugData.privilegeGranted",
     ])
 });
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Ok(v) = PATHS.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
     let kind = v[0].bytes();
-    let at = match clock::iso(v[1].bytes()) {
-        Some((Stamp::Absolute(t), _)) => Some((t, Certainty::Exact)),
-        _ => r.header_time(),
-    };
+    let at = super::utc(r, v[1].bytes());
     let ok = v[2].is(b"SUCCESS") || v[2].is(b"ALLOW");
     let person = |v: &Value<'_>| v.is_missing() || v.is(b"unknown") || v.is(b"system@okta.com");
     let targets = Targets::of(v[16].nested());
@@ -95,6 +95,27 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         _ => None,
     };
     let (act, outcome, change, reason, mfa) = match kind {
+        // The RADIUS agent asked for a gateway, which tells the session; the address is the agent's.
+        b"user.authentication.auth_via_radius" => {
+            (Act::Auth, plain(ok), Change::None, why(v[3].bytes()), Mfa::Unknown)
+        }
+        b"user.authentication.auth_via_IDP" if !ok => {
+            (Act::Auth, Outcome::Failure, Change::None, why(v[3].bytes()), Mfa::Unknown)
+        }
+        b"app.generic.unauth_app_access_attempt" => {
+            (Act::Auth, Outcome::BlockedAfterPassword, Change::None, Reason::NotAllowed, Mfa::Unknown)
+        }
+        b"security.threat.detected"
+        | b"security.attack.start"
+        | b"user.risk.detect"
+        | b"app.token.reuse"
+        | b"security.session.detect_client_roaming"
+        | b"app.oauth2.token.detect_reuse" => {
+            (Act::Alert, Outcome::Unknown, Change::None, Reason::None, Mfa::Unknown)
+        }
+        b"user.session.impersonation.grant" | b"user.session.impersonation.initiate" => {
+            (Act::Account, plain(ok), Change::PrivilegeUsed, Reason::None, Mfa::Unknown)
+        }
         b"user.session.start" => (Act::Auth, plain(ok), Change::None, why(v[3].bytes()), Mfa::Unknown),
         b"user.authentication.auth" | b"user.authentication.verify" => {
             (Act::Auth, plain(ok), Change::None, why(v[3].bytes()), Mfa::Unknown)
@@ -130,7 +151,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         b"user.mfa.factor.activate" | b"device.enrollment.create" => {
             (Act::Account, plain(ok), Change::FactorEnrolled, Reason::None, Mfa::Unknown)
         }
-        b"user.mfa.factor.deactivate" => {
+        b"user.mfa.factor.deactivate" | b"user.mfa.factor.suspend" => {
             (Act::Account, plain(ok), Change::FactorRemoved, Reason::None, Mfa::Unknown)
         }
         b"user.mfa.factor.reset_all" | b"user.mfa.factor.update" => {
@@ -142,6 +163,27 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         b"user.account.lock" => (Act::Account, plain(ok), Change::AccountLocked, Reason::None, Mfa::Unknown),
         b"user.account.privilege.grant" | b"group.privilege.grant" => {
             (Act::Account, plain(ok), Change::RoleGranted, Reason::None, Mfa::Unknown)
+        }
+        b"user.account.privilege.revoke" | b"group.privilege.revoke" => {
+            (Act::Account, plain(ok), Change::RoleRemoved, Reason::None, Mfa::Unknown)
+        }
+        b"user.account.unlock" | b"user.account.unlock_by_admin" => {
+            (Act::Account, plain(ok), Change::AccountUnlocked, Reason::None, Mfa::Unknown)
+        }
+        b"user.lifecycle.activate" | b"user.lifecycle.reactivate" | b"user.lifecycle.unsuspend" => {
+            (Act::Account, plain(ok), Change::AccountEnabled, Reason::None, Mfa::Unknown)
+        }
+        b"user.lifecycle.delete.initiated" | b"user.lifecycle.delete" => {
+            (Act::Account, plain(ok), Change::AccountDeleted, Reason::None, Mfa::Unknown)
+        }
+        b"group.user_membership.remove" => {
+            (Act::Account, plain(ok), Change::GroupRemoved, Reason::None, Mfa::Unknown)
+        }
+        b"application.user_membership.show_password" => {
+            (Act::Account, plain(ok), Change::CredentialAccess, Reason::None, Mfa::Unknown)
+        }
+        b"app.oauth2.as.consent.grant" => {
+            (Act::Account, plain(ok), Change::ConsentGranted, Reason::None, Mfa::Unknown)
         }
         b"user.lifecycle.create" => {
             (Act::Account, plain(ok), Change::AccountCreated, Reason::None, Mfa::Unknown)
@@ -158,6 +200,12 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         b"user.account.report_suspicious_activity_by_enduser" => {
             (Act::Mfa, Outcome::Failure, Change::None, Reason::Fraud, Mfa::Unknown)
         }
+        b"system.mfa.factor.deactivate" => {
+            (Act::Config, plain(ok), Change::PolicyChanged, Reason::None, Mfa::Unknown)
+        }
+        k if k.starts_with(b"system.idp.lifecycle") || k.starts_with(b"network_zone.") => {
+            (Act::Config, plain(ok), Change::PolicyChanged, Reason::None, Mfa::Unknown)
+        }
         k if k.starts_with(b"policy.lifecycle")
             || k.starts_with(b"policy.rule")
             || k.starts_with(b"zone.") =>
@@ -169,6 +217,16 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         }
         _ => (Act::Posture, plain(ok), Change::None, Reason::None, Mfa::Unknown),
     };
+    let named = match change {
+        Change::GroupAdded | Change::GroupRemoved => targets.group.text(),
+        Change::RoleGranted | Change::RoleRemoved => v[27].text(),
+        _ => b"".into(),
+    };
+    let detail = match act {
+        Act::Account | Act::Posture | Act::Alert if named.is_empty() => kind.into(),
+        _ => named,
+    };
+    let radius = kind == b"user.authentication.auth_via_radius";
     let target = if targets.user.bytes() != user.bytes() || act == Act::Account {
         targets.user.text()
     } else {
@@ -177,14 +235,17 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let target = if target.is_empty() && act == Act::Account { user.text() } else { target };
     out.event(act, outcome)
         .at(at)
-        .service(Service::Idp)
+        .identity(v[26].bytes())
+        .service(if radius { Service::Radius } else { Service::Idp })
         .user(&user.text())
         .target(&target)
         .source(v[6].bytes())
         .client(&v[7].text())
         .device(device)
         .sid(sid)
-        .detail(if act == Act::Account || act == Act::Posture { kind } else { &b""[..] })
+        .detail(&detail)
+        .severity(if act == Act::Alert { 4 } else { 0 })
+        .flag_if(act == Act::Alert, Flags::RISKY)
         .group(&targets.app.text())
         .reason(reason)
         .mfa(mfa)
@@ -193,6 +254,8 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         .country(country(v[8].bytes()))
         .city(&v[9].text())
         .point(point)
+        .flag_if(radius, Flags::PRE_MFA)
+        .flag_if(radius, Flags::SOURCE_UNTRUSTED)
         .flag_if(kind == b"user.mfa.attempt_bypass", Flags::MFA_BYPASS)
         .flag_if(v[24].truth() == Some(true), Flags::MANAGED_DEVICE)
         .done()
@@ -203,6 +266,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
 struct Targets<'a> {
     user: Value<'a>,
     app: Value<'a>,
+    group: Value<'a>,
     factor: &'a [u8],
 }
 
@@ -218,6 +282,7 @@ impl<'a> Targets<'a> {
             match t[0].bytes() {
                 b"User" | b"AppUser" if found.user.is_missing() => found.user = t[1],
                 b"AppInstance" => found.app = t[2],
+                b"UserGroup" => found.group = t[2],
                 b"AuthenticatorEnrollment" | b"Authenticator" => {
                     found.factor = if t[2].is_missing() { t[3].bytes() } else { t[2].bytes() }
                 }
@@ -285,7 +350,7 @@ fn factor(named: &[u8], target: &[u8], credential: &[u8]) -> Factor {
 }
 
 /// Okta writes English names; only those that people travel to most are known, others stay empty.
-fn country(name: &[u8]) -> &'static [u8] {
+pub(super) fn country(name: &[u8]) -> &'static [u8] {
     match name {
         b"Germany" => b"DE",
         b"United States" => b"US",

@@ -7,7 +7,7 @@
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::{WinEvent, is_event, is_remote_tool};
 use portreeve_model::event::{Act, Change, Flags, Method, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
@@ -103,7 +103,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .done()
         }
         4634 | 4647 => {
-            if machine {
+            if machine || service_name(&target) || service_sid(&e.get("TargetUserSid")) {
                 return Parsed::Irrelevant(Kind::Machine);
             }
             out.event(Act::Logoff, Outcome::Success)
@@ -268,11 +268,13 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         }
         4688 => {
             let user = e.get("SubjectUserName");
-            if user.ends_with(b"$") || service_name(&user) || service_sid(&e.get("SubjectUserSid")) {
-                return Parsed::Irrelevant(Kind::Machine);
-            }
             let line = e.get("CommandLine");
             let command = if line.is_empty() { e.get("NewProcessName") } else { line };
+            let system = user.ends_with(b"$") || service_name(&user) || service_sid(&e.get("SubjectUserSid"));
+            // Tools of remote control run as services; what else the system starts is of no concern.
+            if system && !is_remote_tool(&command) {
+                return Parsed::Irrelevant(Kind::Machine);
+            }
             out.event(Act::Exec, Outcome::Success)
                 .at(at)
                 .service(Service::Host)
@@ -280,6 +282,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .detail(&command)
                 .host(host)
                 .observer(host)
+                .flag_if(system, Flags::MACHINE)
                 .done()
         }
         5140 | 5145 => {

@@ -2,6 +2,8 @@
 
 use crate::source::Source;
 
+pub mod citrix_cloud;
 pub mod netscaler;
+pub mod storefront;
 
-pub static SOURCES: &[&Source] = &[&netscaler::SOURCE];
+pub static SOURCES: &[&Source] = &[&citrix_cloud::SOURCE, &netscaler::SOURCE, &storefront::SOURCE];

@@ -1,9 +1,9 @@
 //! Azure Activity log and Key Vault: calls to the management plane, rights, commands run on machines.
 //!
 //! Read from: Azure Monitor "Azure Activity Log event schema" (REST API; storage account and Event Hubs), table AzureActivity
-//! of Log Analytics, "Azure Key Vault logging". Traps: an operation is told when it starts, is
-//! accepted and ends; names are in capitals in one form and not in the others; the caller may be an object id; Key Vault
-//! answers the first call of every client with 401.
+//! of Log Analytics, "Azure Key Vault logging". Traps: an operation is told when it starts, is accepted and ends; names are
+//! in capitals in one form and not in the others; the caller may be an object id; Key Vault answers the first call of
+//! every client with 401.
 
 use super::utc;
 use crate::decode::find::find;
@@ -22,13 +22,13 @@ pub static SOURCE: Source = Source {
     name: "azure_activity",
     title: "Azure Activity log and Key Vault",
     row: Row::Cloud,
-    gives: &[Act::Auth, Act::Account, Act::Config, Act::Api, Act::Alert],
-    lacks: &[Field::TunnelIp, Field::Device, Field::Bytes],
+    gives: &[Act::Account, Act::Config, Act::Api, Act::Alert],
+    lacks: &[Field::TunnelIp, Field::Device, Field::SessionId, Field::SessionEnd, Field::Bytes],
     traps: &["started_and_ended", "key_vault_handshake", "log_analytics_rows"],
     manual: "Azure Monitor: Azure Activity Log event schema; table AzureActivity; Azure Key Vault logging",
     enable: "a diagnostic setting of each subscription with Administrative and Security; of each key vault with AuditEvent",
     general: false,
-    marks: &["\"operationName\"", "\"OperationNameValue\""],
+    marks: &["\"operationName\"", "\"OperationNameValue\"", "MICROSOFT.KEYVAULT"],
     reader: Reader::Code {
         claim: |r| {
             if r.shape != Shape::Json {
@@ -39,7 +39,9 @@ pub static SOURCE: Source = Source {
                 return has(b"\"ActivityStatusValue\"") || has(b"\"CategoryValue\"");
             }
             if !has(b"\"operationName\"") {
-                return false;
+                return has(b"\"ResourceProvider\"")
+                    && has(b"\"MICROSOFT.KEYVAULT\"")
+                    && has(b"\"OperationName\"");
             }
             if has(b"\"eventTimestamp\"") && has(b"\"eventDataId\"") {
                 return true;
@@ -71,7 +73,7 @@ fn category(body: &[u8]) -> Option<&[u8]> {
     (vault || ours.contains(&name)).then_some(name)
 }
 
-const N: usize = 48;
+const N: usize = 60;
 static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
         "time",
@@ -122,6 +124,19 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
         "properties.requestbody",
         "properties.responseBody",
         "identity.UserPrincipalName",
+        // AzureDiagnostics, where Key Vault writes into the table of many.
+        "OperationName",
+        "Category",
+        "CallerIPAddress",
+        "httpStatusCode_d",
+        "identity_claim_http_schemas_xmlsoap_org_ws_2005_05_identity_claims_upn_s",
+        "identity_claim_upn_s",
+        "identity_claim_appid_g",
+        "id_s",
+        "clientInfo_s",
+        "identity_claim_unique_name_s",
+        "eventDataId",
+        "EventDataId",
     ])
 });
 
@@ -135,7 +150,7 @@ fn first<'a>(v: &Values<'a>, of: &[usize]) -> Value<'a> {
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Ok(v) = PATHS.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
     let at = utc(first(&v, &[0, 1, 2]).bytes()).or_else(|| r.header_time());
-    match first(&v, &[6, 7, 8]).bytes() {
+    match first(&v, &[6, 7, 8, 49]).bytes() {
         b"Administrative" => administrative(&v, at, out),
         b"Security" => alert(&v, at, out),
         b"AuditEvent" => vault(&v, at, out),
@@ -145,12 +160,12 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
 
 /// Who called: a name from the token, else an object's or application's id.
 fn user<'a>(v: &Values<'a>) -> Value<'a> {
-    let named = first(v, &[20, 21, 32, 33, 47]);
+    let named = first(v, &[20, 21, 32, 33, 47, 52, 53, 57]);
     if !named.bytes().is_empty() {
         return named;
     }
     let caller = first(v, &[15, 16]);
-    if caller.bytes().contains(&b'@') { caller } else { first(v, &[22, 23, 15, 16, 24, 25, 34]) }
+    if caller.bytes().contains(&b'@') { caller } else { first(v, &[22, 23, 15, 16, 24, 25, 34, 54]) }
 }
 
 /// What the token says about a second factor.
@@ -202,15 +217,32 @@ fn administrative(v: &Values<'_>, at: At, out: &mut Emit<'_>) -> Parsed {
     }
     let denied = matches!(first(v, &[38, 39, 40]).bytes(), b"Forbidden" | b"Unauthorized" | b"403" | b"401")
         || find(&properties, b"AuthorizationFailed").is_some();
-    let target = named(resource.bytes());
+    let (mut target, mut detail) = (named(resource.bytes()), operation.bytes());
+    let opened;
+    match change {
+        Change::RoleGranted | Change::RoleRemoved => {
+            // Whom and what, where the answer is recorded.
+            target = value_of(&properties, b"principalId").unwrap_or(target);
+            detail = value_of(&properties, b"roleDefinitionId").map_or(detail, role);
+        }
+        Change::Exposed => {
+            let port = value_of(&properties, b"destinationPortRange").unwrap_or_default();
+            opened = super::opened(port, b"", port == b"*");
+            if !opened.is_empty() {
+                detail = &opened;
+            }
+        }
+        _ => {}
+    }
     out.event(act, if failed { Outcome::Failure } else { Outcome::Success })
         .at(at)
+        .identity(first(v, &[58, 59]).bytes())
         .service(Service::CloudApi)
         .user(&user.text())
         .source(first(v, &[12, 13, 14]).bytes())
         .target(target)
         .group(first(v, &[43, 44]).bytes())
-        .detail(operation.bytes())
+        .detail(detail)
         .change(change)
         .method(if person { Method::Token } else { Method::ServiceAccount })
         .mfa(if person { mfa(v) } else { Mfa::No })
@@ -222,6 +254,30 @@ fn administrative(v: &Values<'_>, at: At, out: &mut Emit<'_>) -> Parsed {
         .flag_if(shell, Flags::REMOTE_SHELL)
         .flag_if(lower.ends_with(b"elevateaccess/action"), Flags::PRIVILEGED)
         .done()
+}
+
+/// The text of a member in JSON that may stand as text inside of JSON, its quotes escaped or not.
+fn value_of<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let rest = text.get(find(text, name)? + name.len()..)?;
+    let from = rest.iter().position(|b| !matches!(b, b'\\' | b'"' | b':' | b' ')).filter(|n| *n > 2)?;
+    let rest = rest.get(from..)?;
+    let end = rest.iter().position(|b| matches!(b, b'\\' | b'"'))?;
+    rest.get(..end).filter(|v| !v.is_empty())
+}
+
+/// The built-in roles by their ids, which are the same in every tenant; else the id.
+fn role(path: &[u8]) -> &[u8] {
+    let id = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    match id.to_ascii_lowercase().as_slice() {
+        b"8e3af657-a8ff-443c-a75c-2fe8c4bcb635" => b"Owner",
+        b"b24988ac-6180-42a0-ab88-20f7382dd24c" => b"Contributor",
+        b"18d7d88d-d35e-4fb5-a5c3-7773c20a72d9" => b"User Access Administrator",
+        b"acdd72a7-3385-48ef-bd42-f606fba81ae7" => b"Reader",
+        b"9980e02c-c2be-4d73-94e8-173b1dc7cf3c" => b"Virtual Machine Contributor",
+        b"1c0163c0-47e6-4577-8991-ea5c82e286e4" => b"Virtual Machine Administrator Login",
+        b"00482a5a-887f-4fb3-b363-3b7fe8e74483" => b"Key Vault Administrator",
+        _ => id,
+    }
 }
 
 /// What stands behind the last slash of a resource's id; of an extension or command the machine that runs it.
@@ -349,8 +405,8 @@ fn alert(v: &Values<'_>, at: At, out: &mut Emit<'_>) -> Parsed {
 
 /// Secrets and keys.
 fn vault(v: &Values<'_>, at: At, out: &mut Emit<'_>) -> Parsed {
-    let operation = v[3].bytes();
-    let code = number(v[35].bytes());
+    let operation = first(v, &[3, 48]).bytes();
+    let code = number(first(v, &[35, 51]).bytes());
     // A client asks without a token first, and is told where to get one.
     if code == 401 || operation == b"Authentication" {
         return Parsed::Irrelevant(Kind::Pending);
@@ -374,9 +430,9 @@ fn vault(v: &Values<'_>, at: At, out: &mut Emit<'_>) -> Parsed {
     .at(at)
     .service(Service::CloudApi)
     .user(&user.text())
-    .source(v[12].bytes())
-    .client(&v[36].text())
-    .target(v[37].bytes())
+    .source(first(v, &[12, 50]).bytes())
+    .client(&first(v, &[36, 56]).text())
+    .target(first(v, &[37, 55]).bytes())
     .detail(operation)
     .change(change)
     .method(if person { Method::Token } else { Method::ServiceAccount })

@@ -27,12 +27,13 @@ pub static SOURCE: Source = Source {
     title: "AWS CloudTrail",
     row: Row::Cloud,
     gives: &[Act::Auth, Act::Mfa, Act::SessionEnd, Act::Api, Act::Account, Act::Config],
-    lacks: &[Field::TunnelIp, Field::Device],
+    lacks: &[Field::TunnelIp, Field::Device, Field::Host, Field::Bytes],
     traps: &[
         "mfa_used_no_under_saml",
         "hidden_user",
         "service_as_source",
         "identity_center",
+        "external_provider_is_not_root",
         "query_results",
         "digests_and_insights",
     ],
@@ -63,7 +64,7 @@ pub static SOURCE: Source = Source {
 /// When something happened.
 type At = Option<(EventTime, Certainty)>;
 
-const N: usize = 38;
+const N: usize = 40;
 static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
         "eventTime",
@@ -104,6 +105,8 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
         "resources",
         "additionalEventData",
         "CloudTrailEvent",
+        "responseElements",
+        "eventID",
     ])
 });
 
@@ -169,6 +172,12 @@ fn call(v: &Values<'_>, at: At, user: &[u8], name: &[u8], service: &[u8], out: &
     };
     let target = change::target(name, v, shell);
     let right = if v[23].is_missing() { Value::Text(name) } else { v[23] };
+    let opened = if change == Change::Exposed { change::opened(v) } else { Vec::new() };
+    let detail = match act {
+        Act::Account => right.bytes(),
+        Act::Config if !opened.is_empty() => &opened,
+        _ => name,
+    };
     let outcome = if failed { Outcome::Failure } else { Outcome::Success };
     let method = match v[13].bytes() {
         k if k.starts_with(b"AKIA") => Method::AccessKey,
@@ -184,13 +193,14 @@ fn call(v: &Values<'_>, at: At, user: &[u8], name: &[u8], service: &[u8], out: &
     };
     out.event(act, outcome)
         .at(at)
+        .identity(v[39].bytes())
         .service(Service::CloudApi)
         .user(user)
         .source(v[3].bytes())
         .sid(v[13].bytes())
         .client(&v[4].text())
         .group(v[8].bytes())
-        .detail(if act == Act::Account { right.bytes() } else { name })
+        .detail(detail)
         .target(&target)
         .change(change)
         .method(method)
@@ -243,4 +253,28 @@ fn user<'a>(v: &Values<'a>) -> Cow<'a, [u8]> {
         return v[28].text();
     }
     v[14].text()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::clock::Clock;
+    use portreeve_model::SymbolTable;
+    use portreeve_model::intern::Interner;
+
+    #[test]
+    fn a_record_and_a_row_of_it_are_one_event() {
+        let record = r#"{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","userName":"anna","accessKeyId":"AKIAEXAMPLE"},"eventTime":"2026-03-03T08:00:00Z","eventSource":"iam.amazonaws.com","eventName":"CreateUser","awsRegion":"us-east-1","sourceIPAddress":"198.51.100.20","requestParameters":{"userName":"bruno"},"eventID":"e-1"}"#;
+        let row = r#"{"eventversion":"1.11","useridentity":"{type=IAMUser, username=anna, accesskeyid=AKIAEXAMPLE}","eventtime":"2026-03-03T08:00:00Z","eventsource":"iam.amazonaws.com","eventname":"CreateUser","awsregion":"us-east-1","sourceipaddress":"198.51.100.20","requestparameters":"{\"userName\":\"bruno\"}","eventid":"e-1"}"#;
+        let clock = Clock::utc();
+        let (mut names, mut events) = (Interner::new(SymbolTable::new()), Vec::new());
+        for body in [record, row] {
+            let record = Record::bare(body.as_bytes(), &clock);
+            assert!(SOURCE.claims(&record));
+            let mut out = Emit::new(&mut names, &mut events, &SOURCE, &record);
+            assert_eq!(SOURCE.read(&record, &mut out), Parsed::Events);
+        }
+        assert_eq!(events.first(), events.last());
+        assert_eq!(events.len(), 2);
+    }
 }

@@ -90,7 +90,7 @@ static ENTRY: LazyLock<Paths<11>> = LazyLock::new(|| {
         "resource.labels.instance_id",
         "resource.labels.project_id",
         "receiveTimestamp",
-        "data",
+        "insertId",
     ])
 });
 
@@ -137,6 +137,7 @@ struct Call<'a> {
     /// Instance of the entry's resource.
     instance: &'a [u8],
     project: &'a [u8],
+    id: &'a [u8],
     denied: bool,
     outcome: Outcome,
 }
@@ -145,6 +146,7 @@ impl Call<'_> {
     fn event<'e>(&self, out: &'e mut Emit<'_>, act: Act) -> EventBuilder<'e> {
         out.event(act, self.outcome)
             .at(self.at)
+            .identity(self.id)
             .user(&self.user)
             .source(self.source)
             .client(&self.v[6].text())
@@ -184,7 +186,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if entry[6].truth() == Some(true) && entry[5].truth() != Some(true) && v[10].is_missing() {
         return Parsed::Irrelevant(Kind::Repeats);
     }
-    if find(entry[4].bytes(), b"system_event").is_some() {
+    if entry[4].bytes().ends_with(b"system_event") {
         return Parsed::Irrelevant(Kind::Machine);
     }
     let service = v[0].bytes();
@@ -192,7 +194,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let code = number(v[9].bytes());
     let denied = matches!(code, 7 | 16)
         || says(v[10].nested(), b"\"granted\"", b"false")
-        || find(entry[4].bytes(), b"policy").is_some();
+        || entry[4].bytes().ends_with(b"%2Fpolicy");
     let call = Call {
         at: utc(entry[0].bytes()).or_else(|| utc(entry[9].bytes())).or_else(|| r.header_time()),
         service,
@@ -201,6 +203,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         source,
         instance: entry[7].bytes(),
         project: entry[8].bytes(),
+        id: entry[10].bytes(),
         denied,
         outcome: if denied || code != 0 { Outcome::Failure } else { Outcome::Success },
         v,
@@ -252,7 +255,9 @@ fn api(call: &Call<'_>, out: &mut Emit<'_>) -> Parsed {
     };
     let account = call.user.ends_with(b".gserviceaccount.com");
     let target: &[u8] = if change.target.is_empty() { call.resource() } else { change.target };
-    let detail: &[u8] = if change.detail.is_empty() { call.method } else { change.detail };
+    let opened = super::opened(change.port, b"", false);
+    let detail =
+        [change.detail, &opened, call.method].into_iter().find(|d| !d.is_empty()).unwrap_or_default();
     call.event(out, act)
         .service(Service::CloudApi)
         .sid(v[20].bytes().rsplit(|b| *b == b'/').next().unwrap_or_default())

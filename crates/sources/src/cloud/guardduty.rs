@@ -33,13 +33,14 @@ pub static SOURCE: Source = Source {
                 && find(&r.body[..r.body.len().min(2_000)], b":guardduty:").is_some()
                 && (has(b"\"schemaVersion\"") || has(b"\"SchemaVersion\""))
                 && (has(b"\"detectorId\"") || has(b"\"DetectorId\""))
+                && !has(b"\"ProductArn\"")
         },
         parse,
         join: None,
     },
 };
 
-const N: usize = 30;
+const N: usize = 32;
 /// The same in both spellings; keys that are not there cost nothing.
 static PATHS: LazyLock<[Paths<N>; 2]> = LazyLock::new(|| {
     const LOWER: [&str; N] = [
@@ -73,6 +74,8 @@ static PATHS: LazyLock<[Paths<N>; 2]> = LazyLock::new(|| {
         "service.additionalInfo.sample",
         "resource.instanceDetails.tags",
         "service.runtimeDetails.process.executablePath",
+        "service.action.kubernetesApiCallAction.sourceIPs",
+        "service.action.networkConnectionAction.remoteIpDetails.ipAddressV6",
     ];
     let capital: Vec<String> =
         LOWER.iter().map(|path| path.split('.').map(first_capital).collect::<Vec<_>>().join(".")).collect();
@@ -93,11 +96,29 @@ static PROBE: LazyLock<Paths<2>> =
     LazyLock::new(|| Paths::new(["remoteIpDetails.ipAddressV4", "RemoteIpDetails.IpAddressV4"]));
 static TAG: LazyLock<Paths<4>> = LazyLock::new(|| Paths::new(["key", "value", "Key", "Value"]));
 
+static LIST: LazyLock<Paths<2>> = LazyLock::new(|| Paths::new(["Findings", "findings"]));
+
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
+    // The answer of GetFindings is a list.
+    let Ok(list) = LIST.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
+    let Some(list) = list.iter().map(|l| l.nested()).find(|l| !l.is_empty()) else {
+        return finding(r, r.body, out);
+    };
+    let mut result = Parsed::Irrelevant(Kind::OtherMessage);
+    for one in elements(list) {
+        let told = finding(r, one.nested(), out);
+        if result != Parsed::Events {
+            result = told;
+        }
+    }
+    result
+}
+
+fn finding(r: &Record<'_>, object: &[u8], out: &mut Emit<'_>) -> Parsed {
     let [lower, upper] = &*PATHS;
-    let Ok(mut v) = lower.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
+    let Ok(mut v) = lower.pick(object) else { return Parsed::Broken(Why::Malformed("JSON")) };
     if v[1].is_missing() {
-        match upper.pick(r.body) {
+        match upper.pick(object) {
             Ok(capital) if !capital[1].is_missing() => v = capital,
             _ => return Parsed::Irrelevant(Kind::OtherMessage),
         }
@@ -108,13 +129,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let name = tagged(v[28].nested());
     let host = if name.is_empty() { first([v[9], v[13], v[12]]).bytes() } else { name };
     let bucket = elements(v[16].nested())
-        .find_map(|b| {
-            b.nested()
-                .first()
-                .is_some()
-                .then(|| member(b.nested(), b"\"name\"").or_else(|| member(b.nested(), b"\"Name\"")))
-        })
-        .flatten()
+        .find_map(|b| member(b.nested(), b"\"name\"").or_else(|| member(b.nested(), b"\"Name\"")))
         .unwrap_or_default();
     let target = match first([v[11], v[15], v[29], v[22]]).bytes() {
         b"" => bucket,
@@ -122,6 +137,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     };
     let probe = elements(v[21].nested()).next().and_then(|one| PROBE.pick(one.nested()).ok());
     let probe = probe.map_or(Value::Missing, |p| first(p));
+    let caller = elements(v[30].nested()).next().unwrap_or_default();
     let kind = v[1].bytes();
     let has = |needle: &[u8]| find(kind, needle).is_some();
     let service = if has(b":IAMUser/") || has(b":S3/") || has(b"/IAMUser") {
@@ -133,12 +149,13 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     };
     out.event(Act::Alert, Outcome::Unknown)
         .at(at)
+        .identity(v[0].bytes())
         .service(service)
         .sid(v[0].bytes())
         .user(&user.text())
         .host(host)
         .target(target)
-        .source(first([v[17], v[18], v[19], v[20], probe]).bytes())
+        .source(first([v[17], v[18], v[19], v[20], probe, v[31], caller]).bytes())
         .destination(v[23].bytes())
         .destination_port(if v[25].is(b"INBOUND") {
             u16::try_from(number(v[24].bytes())).unwrap_or(0)

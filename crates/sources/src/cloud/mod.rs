@@ -62,9 +62,39 @@ pub(crate) fn says(object: &[u8], name: &[u8], value: &[u8]) -> bool {
     false
 }
 
+/// What a rule opens to everybody, in words: `port 22 from 0.0.0.0/0`. Empty where neither port nor all of them is told.
+pub(crate) fn opened(from: &[u8], to: &[u8], all: bool) -> Vec<u8> {
+    let mut text = Vec::with_capacity(32);
+    if all || from == b"0" && to == b"65535" {
+        text.extend_from_slice(b"all ports");
+    } else if from.is_empty() {
+        return text;
+    } else {
+        text.extend_from_slice(b"port ");
+        text.extend_from_slice(from);
+        if !to.is_empty() && to != from {
+            text.push(b'-');
+            text.extend_from_slice(to);
+        }
+    }
+    text.extend_from_slice(b" from 0.0.0.0/0");
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_rule_opens() {
+        let text = |from: &str, to: &str, all| {
+            String::from_utf8(opened(from.as_bytes(), to.as_bytes(), all)).expect("text")
+        };
+        assert_eq!(text("22", "22", false), "port 22 from 0.0.0.0/0");
+        assert_eq!(text("8000", "8100", false), "port 8000-8100 from 0.0.0.0/0");
+        assert_eq!(text("", "", true), "all ports from 0.0.0.0/0");
+        assert_eq!(text("", "", false), "");
+    }
 
     #[test]
     fn members_found_by_name() {

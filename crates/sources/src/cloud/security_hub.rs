@@ -113,6 +113,7 @@ fn finding(r: &Record<'_>, object: &[u8], out: &mut Emit<'_>) -> Parsed {
     };
     out.event(Act::Alert, Outcome::Unknown)
         .at(utc(v[1].bytes()).or_else(|| utc(v[2].bytes())).or_else(|| r.header_time()))
+        .identity(v[15].bytes())
         .service(Service::Edr)
         .user(&user.text())
         .host(host)

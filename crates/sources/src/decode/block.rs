@@ -1,5 +1,5 @@
-//! Records of several lines that are no JSON and no XML: RADIUS accounting in FreeRADIUS's `detail` form, and the export
-//! format of the systemd journal.
+//! Records of several lines that are no JSON and no XML: RADIUS accounting in FreeRADIUS's `detail` form, the export
+//! format of the systemd journal, and Windows events as Splunk keeps them.
 
 use super::split::{self, Piece, Sink};
 use super::table::escape;
@@ -12,6 +12,8 @@ pub(crate) enum Kind {
     Detail,
     /// `FIELD=value` lines, or a name alone and a length with any bytes; a blank line ends it.
     Journal,
+    /// A date alone on its line, then `LogName=` and other lines, until the next date.
+    Windows,
 }
 
 /// Fields of one journal entry that are kept; the journal itself allows 1,024.
@@ -29,24 +31,40 @@ pub(crate) fn recognise(head: &[u8]) -> Option<Kind> {
     let pair = crate::decode::find::find(name, b" = ").is_some_and(|n| {
         name[..n].iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b':' | b'.'))
     });
+    if is_date(first) && second.starts_with(b"LogName=") {
+        return Some(Kind::Windows);
+    }
     let plain = first.first().is_some_and(u8::is_ascii_alphanumeric);
     (plain && indented && pair).then_some(Kind::Detail)
 }
 
 pub(crate) fn read(from: impl Read, kind: Kind, limit: usize, sink: Sink<'_>) -> io::Result<()> {
     match kind {
-        Kind::Detail => detail(from, limit, sink),
+        Kind::Detail => runs(from, limit, |line| !matches!(line.first(), Some(b'\t' | b' ')), sink),
+        Kind::Windows => runs(from, limit, is_date, sink),
         Kind::Journal => journal(from, limit, sink),
     }
 }
 
-fn detail(from: impl Read, limit: usize, sink: Sink<'_>) -> io::Result<()> {
+/// `03/04/2026 05:06:07 AM`, and nothing else.
+fn is_date(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    let plain =
+        |b: &u8| b.is_ascii_digit() || matches!(b, b'/' | b':' | b' ' | b'.' | b',' | b'A' | b'P' | b'M');
+    (16..=30).contains(&line.len())
+        && line.first().is_some_and(u8::is_ascii_digit)
+        && line.iter().all(plain)
+        && line.iter().filter(|b| **b == b'/').count() == 2
+        && line.iter().filter(|b| **b == b':').count() == 2
+}
+
+/// Runs of lines, each of which begins with a line of its own kind.
+fn runs(from: impl Read, limit: usize, begins: impl Fn(&[u8]) -> bool, sink: Sink<'_>) -> io::Result<()> {
     let mut held: Vec<u8> = Vec::new();
     let (mut number, mut offset, mut too_long, mut on) = (0, 0, false, true);
     let end = split::lines(from, limit, &mut |piece| {
         let line = piece.bytes.trim_ascii_end();
-        let indented = matches!(line.first(), Some(b'\t' | b' '));
-        if !indented || held.is_empty() {
+        if begins(line) || held.is_empty() {
             on = held.is_empty() || sink(Piece { bytes: &held, shown: &held, number, offset, too_long });
             held.clear();
             too_long = piece.too_long;
@@ -238,6 +256,16 @@ mod tests {
     }
 
     #[test]
+    fn windows_events_of_splunk() {
+        let text = b"03/04/2026 05:06:07 AM\nLogName=Security\nEventCode=4624\nMessage=An account was logged on.\n\nSubject:\n\tAccount Name:\t\tanna\n03/04/2026 05:06:08 PM\nLogName=Security\n";
+        assert_eq!(recognise(text), Some(Kind::Windows));
+        let got = blocks(text, Kind::Windows);
+        assert_eq!((got.len(), got[1].0), (2, 8));
+        assert!(got[0].3.ends_with("Subject:\n\tAccount Name:\t\tanna"), "{got:?}");
+        assert_eq!(recognise(b"03/04/2026 05:06:07 AM\nother\n"), None);
+    }
+
+    #[test]
     fn journal_entries() {
         let mut bytes =
             b"__CURSOR=s=1;i=2\n_HOSTNAME=gw1\nMESSAGE=a \"b\"=c\n\n__CURSOR=x\nMESSAGE\n".to_vec();
@@ -270,6 +298,7 @@ mod tests {
         fn anything_goes_in(bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'='), Just(b'\t'), Just(b'A'), Just(0u8), any::<u8>()], 0..300)) {
             blocks(&bytes, Kind::Journal);
             blocks(&bytes, Kind::Detail);
+            blocks(&bytes, Kind::Windows);
         }
     }
 }

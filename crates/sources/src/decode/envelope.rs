@@ -6,11 +6,16 @@
 //! Traps: products whose own records have a field called `message`; raw records in base64; rows that name the host or the
 //! program apart from the message.
 
-use super::clock::{self, Clock, Stamp};
+mod seen;
+
 use super::find::find;
 use super::json::{Value, elements, members};
 use super::{base64, rebuild};
 use portreeve_model::EventTime;
+use seen::{
+    CHANNEL, DELIVERY, DETAIL_TYPE, EVENT_ID, EVENT_TYPE, INDEX, PREVIEW, PRODUCT, PROTO_PAYLOAD, SOURCETYPE,
+    Seen, VENDOR, VIEWED, VIEWER, WINLOG, member, plain_host, program_in, stamp,
+};
 use std::borrow::Cow;
 
 /// A record found inside a JSON object.
@@ -58,194 +63,6 @@ const NATIVE: [&[u8]; 15] = [
     b"@stream",
 ];
 
-/// Names under which a raw record stands, the surest first.
-const RANKS: usize = 7;
-
-fn rank(key: &[u8]) -> Option<usize> {
-    Some(match key {
-        b"event.original" => 0,
-        b"_raw" | b"rawmsg" | b"raw_message" | b"rawMessage" | b"RawMessage" | b"rawmessage"
-        | b"raw_event" | b"rawEvent" | b"RawEvent" | b"raw_log" | b"rawLog" | b"raw_data" | b"RawData"
-        | b"OriginalMessage" | b"original_message" | b"@rawstring" | b"full_log" | b"raw" | b"AuditData"
-        | b"utf8(payload)" | b"UTF8(payload)" | b"utf8_payload" | b"payload" | b"Payload"
-        | b"payloadAsUTF" => 1,
-        b"@message" | b"full_message" | b"SyslogMessage" | b"log.original" => 2,
-        b"message" | b"Message" | b"MESSAGE" | b"textPayload" => 3,
-        b"log" | b"short_message" => 4,
-        b"line" | b"Line" | b"content" | b"Content" | b"body" => 5,
-        b"msg" | b"logMessage" | b"log_message" => 6,
-        _ => return None,
-    })
-}
-
-/// What an object says, by the keys that matter.
-#[derive(Default)]
-struct Seen<'a> {
-    raws: [Value<'a>; RANKS],
-    /// The surest raw record may be in base64.
-    source: Value<'a>,
-    result: Value<'a>,
-    event: Value<'a>,
-    udm: Value<'a>,
-    stream: Value<'a>,
-    labels: Value<'a>,
-    values: Value<'a>,
-    detail: Value<'a>,
-    data: Value<'a>,
-    win: Value<'a>,
-    fields: Value<'a>,
-    json_payload: Value<'a>,
-    records: Value<'a>,
-    log: Value<'a>,
-    times: [Value<'a>; 5],
-    hosts: [Value<'a>; 5],
-    programs: [Value<'a>; 3],
-    pid: Value<'a>,
-    origin: Value<'a>,
-    event_data: Value<'a>,
-    has: u32,
-}
-
-const WINLOG: u32 = 1;
-const EVENT_ID: u32 = 1 << 1;
-const EVENT_TYPE: u32 = 1 << 2;
-const DETAIL_TYPE: u32 = 1 << 3;
-const INDEX: u32 = 1 << 4;
-const PREVIEW: u32 = 1 << 5;
-const SOURCETYPE: u32 = 1 << 6;
-const VENDOR: u32 = 1 << 7;
-const PRODUCT: u32 = 1 << 8;
-const SIGN_IN: u32 = 1 << 9;
-const DELIVERY: u32 = 1 << 10;
-const CHANNEL: u32 = 1 << 11;
-const PROTO_PAYLOAD: u32 = 1 << 12;
-
-impl<'a> Seen<'a> {
-    fn of(object: &'a [u8]) -> Seen<'a> {
-        let mut s = Seen::default();
-        for (key, value) in members(object) {
-            // Keys that several products share stand in the order of their worth.
-            let time = match key {
-                b"@timestamp" | b"__REALTIME_TIMESTAMP" => 0,
-                b"TimeGenerated" | b"_time" | b"timereported" => 1,
-                b"timestamp" | b"time" | b"isodate" | b"ISODATE" | b"Timestamp" => 2,
-                b"EventTime" | b"DATE" | b"date" | b"Date" | b"ts" | b"devicetime" | b"Time" => 3,
-                b"starttime" | b"startTime" | b"Start Time" | b"_SOURCE_REALTIME_TIMESTAMP" => 4,
-                _ => 5,
-            };
-            if let Some(slot) = s.times.get_mut(time) {
-                *slot = value;
-            }
-            let host = match key {
-                b"hostname" | b"Hostname" | b"HOST" | b"HostName" | b"_HOSTNAME" | b"host.name"
-                | b"host.hostname" => 0,
-                b"host" | b"Host" | b"Computer" | b"logsource" | b"syslog_hostname" => 1,
-                b"predecoder" | b"beat" => 2,
-                b"agent" | b"resource" | b"kubernetes" => 3,
-                b"@logStream" | b"logStreamName" => 4,
-                _ => 5,
-            };
-            if let Some(slot) = s.hosts.get_mut(host) {
-                *slot = value;
-            }
-            let program = match key {
-                b"program"
-                | b"PROGRAM"
-                | b"programname"
-                | b"appname"
-                | b"app_name"
-                | b"ident"
-                | b"SYSLOG_IDENTIFIER"
-                | b"ProcessName"
-                | b"process.name"
-                | b"application_name"
-                | b"_application_name"
-                | b"log.syslog.appname" => 0,
-                b"process" | b"syslog" => 1,
-                b"_COMM" | b"syslogtag" => 2,
-                _ => 3,
-            };
-            if let Some(slot) = s.programs.get_mut(program) {
-                *slot = value;
-            }
-            if let Some(slot) = rank(key).and_then(|r| s.raws.get_mut(r)) {
-                if key == b"log" {
-                    s.log = value;
-                }
-                if slot.is_missing() {
-                    *slot = value;
-                }
-                continue;
-            }
-            match key {
-                b"_source" => s.source = value,
-                b"result" => s.result = value,
-                b"event" => s.event = value,
-                b"udm" => s.udm = value,
-                b"stream" => s.stream = value,
-                b"labels" => s.labels = value,
-                b"values" => s.values = value,
-                b"detail" => s.detail = value,
-                b"data" => s.data = value,
-                b"win" => s.win = value,
-                b"fields" => s.fields = value,
-                b"jsonPayload" => s.json_payload = value,
-                b"records" | b"Records" => s.records = value,
-                b"EventData" | b"ParameterXml" if s.event_data.is_missing() => s.event_data = value,
-                b"pid" | b"PID" | b"_PID" | b"SYSLOG_PID" | b"procid" | b"ProcessID" => s.pid = value,
-                b"source" => s.origin = value,
-                b"winlog" | b"log_name" | b"winlog.event_id" | b"logid" => s.has |= WINLOG,
-                b"EventID" => s.has |= EVENT_ID,
-                b"eventType" => s.has |= EVENT_TYPE,
-                b"detail-type" => s.has |= DETAIL_TYPE,
-                b"_index" | b"index" | b"highlight_ranges" => s.has |= INDEX,
-                b"preview" | b"offset" | b"lastrow" => s.has |= PREVIEW,
-                b"sourcetype" => s.has |= SOURCETYPE,
-                b"DeviceVendor" => s.has |= VENDOR,
-                b"DeviceProduct" => s.has |= PRODUCT,
-                b"AppDisplayName" | b"ResultType" | b"AADOperationType" => s.has |= SIGN_IN,
-                b"recordId" | b"approximateArrivalTimestamp" | b"messageId" | b"subscription" => {
-                    s.has |= DELIVERY
-                }
-                b"Channel" | b"EventLog" => s.has |= CHANNEL,
-                b"protoPayload" => s.has |= PROTO_PAYLOAD,
-                _ => {}
-            }
-        }
-        s
-    }
-
-    fn has(&self, what: u32) -> bool {
-        self.has & what == what
-    }
-
-    /// What the envelope says about a record that was found in it.
-    fn around(&self, raw: Cow<'a, [u8]>) -> Inner<'a> {
-        let time = self.times.iter().find_map(|t| stamp(t.bytes()));
-        let mut host = self.hosts.iter().map(|h| name_in(*h)).find(|h| !h.is_empty()).unwrap_or_default();
-        if host.is_empty() && !self.has(SOURCETYPE) {
-            // Graylog's name for the host; a path or a type elsewhere.
-            host = plain_host(self.origin.bytes());
-        }
-        let program =
-            self.programs.iter().map(|p| program_in(*p)).find(|p| !p.is_empty()).unwrap_or_default();
-        let pid = self.pid.bytes();
-        let pid: &[u8] = if pid.iter().all(u8::is_ascii_digit) { pid } else { b"" };
-        Inner {
-            raw,
-            host: Cow::Borrowed(host),
-            program: Cow::Borrowed(program),
-            pid: Cow::Borrowed(pid),
-            time,
-        }
-    }
-
-    fn nested(&self, value: Value<'a>) -> Option<Inner<'a>> {
-        let object = value.nested();
-        object.starts_with(b"{").then(|| self.around(Cow::Borrowed(object)))
-    }
-}
-
 /// The record inside, if the object is an envelope.
 pub(crate) fn open(object: &[u8]) -> Option<Inner<'_>> {
     let first = first_key(object)?;
@@ -257,6 +74,10 @@ pub(crate) fn open(object: &[u8]) -> Option<Inner<'_>> {
     // Elastic's own forms, and a line of Splunk's.
     if !s.source.nested().is_empty() {
         return s.nested(s.source);
+    }
+    // Duo's authentication proxy: what it said is one field of its record.
+    if !s.raws[6].is_missing() && find(object, b"\"server_section\"").is_some() {
+        return None;
     }
     if s.has(INDEX)
         && let Some(raw) = picked_fields(s.fields)
@@ -295,9 +116,10 @@ pub(crate) fn open(object: &[u8]) -> Option<Inner<'_>> {
     if s.has(EVENT_ID | CHANNEL) && !(s.event_data.bytes().is_empty() && s.event_data.nested().is_empty()) {
         return rebuild::windows(object).map(|row| s.around(Cow::Owned(row)));
     }
-    // Rows of Entra's tables are read by its own source.
-    if s.has(SIGN_IN) {
-        return None;
+    if s.has(VIEWER | VIEWED) && matches!(s.raws[3], Value::Text(_)) {
+        let (text, time) = rebuild::viewer(object);
+        let inner = s.around(Cow::Owned(text));
+        return Some(Inner { time: time.or(inner.time), ..inner });
     }
     let win = if s.win.is_missing() { member(s.data, b"win") } else { s.win };
     if !win.nested().is_empty() {
@@ -382,14 +204,6 @@ fn original(event: Value<'_>) -> Option<Cow<'_, [u8]>> {
     raw_text(member(event, b"original"))
 }
 
-fn member<'a>(object: Value<'a>, name: &[u8]) -> Value<'a> {
-    let nested = object.nested();
-    if nested.is_empty() {
-        return Value::Missing;
-    }
-    members(nested).find(|(key, _)| *key == name).map_or(Value::Missing, |(_, value)| value)
-}
-
 /// Elastic's `fields`, each a list: `{"event.original":["…"]}`.
 fn picked_fields(fields: Value<'_>) -> Option<Cow<'_, [u8]>> {
     let nested = fields.nested();
@@ -445,63 +259,6 @@ fn streams<'a>(s: &Seen<'a>) -> Option<Inner<'a>> {
 /// `[83, 115, …]`
 fn byte_list(list: &[u8]) -> Vec<u8> {
     elements(list).filter_map(|v| std::str::from_utf8(v.bytes()).ok()?.parse::<u8>().ok()).collect()
-}
-
-/// Any stamp that a shipper writes. One without a zone is in UTC.
-fn stamp(text: &[u8]) -> Option<EventTime> {
-    if text.len() < 10 {
-        return None;
-    }
-    match clock::iso(text) {
-        Some((Stamp::Absolute(t), _)) => Some(t),
-        Some((Stamp::Local(civil), _)) => Clock::with_offset(civil, 0),
-        None => clock::epoch(text),
-    }
-}
-
-/// A host's name, or that of an object which has one.
-fn name_in(value: Value<'_>) -> &[u8] {
-    if value.nested().is_empty() {
-        return plain_host(value.bytes());
-    }
-    for (key, value) in members(value.nested()) {
-        if matches!(key, b"hostname" | b"name" | b"host") && !value.bytes().is_empty() {
-            return plain_host(value.bytes());
-        }
-        if key == b"labels" {
-            let instance = member(value, b"instance_id").bytes();
-            if !instance.is_empty() {
-                return plain_host(instance);
-            }
-        }
-    }
-    b""
-}
-
-/// A name of a host, and nothing else: no path, no text.
-fn plain_host(name: &[u8]) -> &[u8] {
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':') || *b >= 0x80;
-    let name = name.trim_ascii();
-    if name.len() < 256 && name != b"-" && name.iter().all(plain) { name } else { b"" }
-}
-
-/// `sshd`, `/usr/sbin/sshd`, `sshd[77]:`, or an object with a name.
-fn program_in(value: Value<'_>) -> &[u8] {
-    let name = match value {
-        Value::Nested(_) => {
-            let of = |name: &[u8]| member(value, name).bytes();
-            [of(b"name"), of(b"program"), of(b"appname")]
-                .into_iter()
-                .find(|n| !n.is_empty())
-                .unwrap_or_default()
-        }
-        value => value.bytes(),
-    };
-    let name = name.rsplit(|b| *b == b'/').next().unwrap_or_default();
-    let end = name.iter().position(|b| matches!(b, b'[' | b':')).unwrap_or(name.len());
-    let name = &name[..end];
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'(' | b')');
-    if name.len() < 128 && name.iter().all(plain) { name } else { b"" }
 }
 
 fn first_key(object: &[u8]) -> Option<&[u8]> {
@@ -619,6 +376,10 @@ mod tests {
             Some(r#"{"TimeGenerated":"t","EventID":"4624","Channel":"Security","a":"b"}"#)
         );
         assert_eq!(raw(r#"{"TimeGenerated":"t","EventID":"4624","Account":"a\\b"}"#), None);
+        assert!(
+            raw(r#"{"Date and Time":"3/4/2026 5:06:07 AM","Event ID":"4624","Source":"a","Message":"b"}"#)
+                .is_some_and(|r| r.contains("EventCode=4624"))
+        );
         // Entra's own source reads the rows of its tables.
         assert_eq!(raw(r#"{"TimeGenerated":"t","ResultType":"0","Type":"SigninLogs"}"#), None);
         assert_eq!(raw(r#"{"TimeGenerated":"t","RawData":"x"}"#).as_deref(), Some("x"));
@@ -719,6 +480,19 @@ mod tests {
     }
 
     #[test]
+    fn stamps_of_other_forms_are_none() {
+        check(
+            r#"{"Date":"2026-01-01","Time":"00:00:01","message":"x"}"#,
+            "x",
+            "",
+            "",
+            "2026-01-01T00:00:01Z",
+        );
+        check(r#"{"time":"10/23/2026 07:21:42","message":"x"}"#, "x", "", "", "");
+        check(r#"{"Start Time":"Apr 1, 2026, 12:00:00 AM","message":"x"}"#, "x", "", "", "");
+    }
+
+    #[test]
     fn shippers() {
         check(
             r#"{"__CURSOR":"a","__REALTIME_TIMESTAMP":"1767225600000000","_HOSTNAME":"gw1","SYSLOG_IDENTIFIER":"sshd","_PID":"7","MESSAGE":"x"}"#,
@@ -757,5 +531,6 @@ mod tests {
             "",
             "2026-01-01T00:00:00Z",
         );
+        assert_eq!(raw(r#"{"msg":"Success.","server_section":"radius_server_auto"}"#), None);
     }
 }

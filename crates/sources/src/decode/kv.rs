@@ -172,12 +172,16 @@ pub fn cef_unescape(value: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(value);
     }
     let mut out = Vec::with_capacity(value.len());
+    // A line break stands in sentences; in a single word `\n` begins the name behind a domain.
+    let spaced = value.contains(&b' ');
     let mut bytes = value.iter().copied();
     while let Some(b) = bytes.next() {
         match b {
             b'\\' => match bytes.next() {
-                Some(b'n' | b'r') => out.push(b' '),
-                Some(other) => out.push(other),
+                Some(b'n' | b'r') if spaced => out.push(b' '),
+                Some(other @ (b'=' | b'|' | b'\\' | b'"')) => out.push(other),
+                // No escape: `DOMAIN\anna` from a writer that does not escape.
+                Some(other) => out.extend_from_slice(&[b'\\', other]),
                 None => out.push(b'\\'),
             },
             b => out.push(b),
@@ -327,6 +331,9 @@ mod tests {
         assert_eq!(head[2], b"P \\| x");
         assert_eq!(show(cef_pairs(ext)), "src=1.2.3.4|msg=a b = c\\=d|suser=anna smith|cs1=x");
         assert_eq!(&*cef_unescape(b"c\\=d"), b"c=d");
+        assert_eq!(&*cef_unescape(b"CORP\\\\anna"), b"CORP\\anna");
+        assert_eq!(&*cef_unescape(b"CORP\\nina"), b"CORP\\nina");
+        assert_eq!(&*cef_unescape(b"one\\ntwo three"), b"one two three");
     }
 
     #[test]

@@ -16,4 +16,5 @@ mod split;
 mod syslog;
 mod table;
 mod unpack;
+mod utmp;
 mod wrapped;

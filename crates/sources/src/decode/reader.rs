@@ -3,7 +3,7 @@
 use super::block;
 use super::split::{self, Piece};
 use super::unpack::{self, Bounded, Container};
-use super::{table, wrapped};
+use super::{table, utmp, wrapped};
 use portreeve_model::RawRef;
 use std::io::{self, Read};
 
@@ -110,7 +110,9 @@ impl Walk<'_> {
     ) -> io::Result<()> {
         let (head, mut whole) = unpack::peek(from, LOOKED_AT)?;
         let container = unpack::recognise(&head);
-        if container != Container::Plain && container != Container::Evtx && depth >= self.limits.depth {
+        if !matches!(container, Container::Plain | Container::Evtx | Container::Utmp(_))
+            && depth >= self.limits.depth
+        {
             return Err(io::Error::other(format!(
                 "archives nested deeper than {}: not read",
                 self.limits.depth
@@ -120,6 +122,7 @@ impl Walk<'_> {
         match container {
             Container::Plain => self.text(&mut whole, &head, outcome),
             Container::Evtx => self.evtx(&mut whole, outcome),
+            Container::Utmp(layout) => self.utmp(&mut whole, layout, outcome),
             Container::Gzip => self.stream_inner(
                 Bounded::new(flate2::read::MultiGzDecoder::new(whole), size, limits),
                 name,
@@ -221,6 +224,18 @@ impl Walk<'_> {
             Layout::Table(kind) => table::read(&mut whole, kind, limit, &mut give),
             Layout::Block(kind) => block::read(&mut whole, kind, limit, &mut give),
         }
+    }
+
+    fn utmp(&mut self, whole: &mut dyn Read, layout: utmp::Layout, outcome: &mut Outcome) -> io::Result<()> {
+        let entry = u64::try_from(outcome.entries.len()).unwrap_or(0) << 48;
+        let input = self.input;
+        let (sink, stopped) = (&mut self.sink, &mut outcome.stopped);
+        utmp::read(whole, layout, &mut |bytes, line, offset| {
+            let at = RawRef { input, line, offset: entry | offset };
+            let on = sink(RawRecord { bytes, shown: bytes, at, too_long: false });
+            *stopped |= !on;
+            on
+        })
     }
 
     fn evtx(&mut self, whole: &mut dyn Read, outcome: &mut Outcome) -> io::Result<()> {
@@ -541,5 +556,112 @@ mod tests {
             true
         });
         assert_eq!(shown, [(2, "2026-01-01,anna,192.0.2.1".to_owned())]);
+    }
+
+    /// A file of the event log with one event of one element a field.
+    fn event_log(fields: &[(&str, &str)]) -> Vec<u8> {
+        fn wide(text: &str) -> Vec<u8> {
+            text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+        }
+        fn length(bytes: &[u8]) -> [u8; 2] {
+            u16::try_from(bytes.len() / 2).expect("short").to_le_bytes()
+        }
+        fn open(chunk: &mut Vec<u8>, name: &str) {
+            chunk.extend_from_slice(&[1, 0, 0, 0, 0]);
+            let at = u32::try_from(chunk.len() + 4).expect("small");
+            chunk.extend_from_slice(&at.to_le_bytes());
+            let name = wide(name);
+            chunk.extend_from_slice(&[0; 6]);
+            chunk.extend_from_slice(&length(&name));
+            chunk.extend_from_slice(&name);
+            chunk.extend_from_slice(&[0, 0, 2]);
+        }
+        let mut chunk = vec![0u8; 512 + 24];
+        chunk.extend_from_slice(&[0x0f, 1, 1, 0]);
+        open(&mut chunk, "Event");
+        open(&mut chunk, "System");
+        for (name, value) in fields {
+            open(&mut chunk, name);
+            let value = wide(value);
+            chunk.extend_from_slice(&[5, 1]);
+            chunk.extend_from_slice(&length(&value));
+            chunk.extend_from_slice(&value);
+            chunk.push(4);
+        }
+        chunk.extend_from_slice(&[4, 4, 0]);
+        let size = u32::try_from(chunk.len() + 4 - 512).expect("small").to_le_bytes();
+        chunk.extend_from_slice(&size);
+        let free = u32::try_from(chunk.len()).expect("small").to_le_bytes();
+        let mut put = |at: usize, bytes: &[u8]| chunk[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, b"ElfChnk\0");
+        for at in [8, 16, 24, 32] {
+            put(at, &1u64.to_le_bytes());
+        }
+        put(40, &128u32.to_le_bytes());
+        put(44, &512u32.to_le_bytes());
+        put(48, &free);
+        put(120, &4u32.to_le_bytes());
+        put(512, b"**\0\0");
+        put(516, &size);
+        put(520, &1u64.to_le_bytes());
+        put(528, &134_000_000_000_000_000u64.to_le_bytes());
+        chunk.resize(65_536, 0);
+        let mut file = vec![0u8; 4_096];
+        let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, b"ElfFile\0");
+        put(24, &2u64.to_le_bytes());
+        put(32, &128u32.to_le_bytes());
+        put(36, &[1, 0, 3, 0]);
+        put(40, &4_096u16.to_le_bytes());
+        put(42, &1u16.to_le_bytes());
+        put(120, &4u32.to_le_bytes());
+        file.extend_from_slice(&chunk);
+        file
+    }
+
+    #[test]
+    fn event_logs_within_archives() {
+        let log = event_log(&[("EventID", "4624"), ("Channel", "Security"), ("Computer", "srv-1")]);
+        let want = r#"{"Event":{"System":{"Channel":"Security","Computer":"srv-1","EventID":"4624"}}}"#;
+        let mut tarball = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(log.len() as u64);
+        header.set_cksum();
+        tarball.append_data(&mut header, "logs/Security.evtx", &log[..]).expect("memory");
+        let tarball = tarball.into_inner().expect("memory");
+        let mut zipped = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+        for name in ["logs/Security.evtx", "logs/again.evtx"] {
+            zipped.start_file(name, zip::write::SimpleFileOptions::default()).expect("memory");
+            zipped.write_all(&log).expect("memory");
+        }
+        let zipped = zipped.finish().expect("memory").into_inner();
+        for (bytes, times) in [(log.clone(), 1), (gzip(&tarball), 1), (zipped, 2)] {
+            let (got, outcome) = records(&bytes);
+            assert!(outcome.problems.is_empty(), "{:?}", outcome.problems);
+            let got: Vec<serde_json::Value> =
+                got.iter().map(|r| serde_json::from_str(r).expect("JSON")).collect();
+            assert_eq!(got, vec![serde_json::from_str::<serde_json::Value>(want).expect("JSON"); times]);
+        }
+        // A damaged one costs itself and not its neighbours.
+        let mut zipped = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+        for (name, bytes) in [("broken.evtx", &log[..200]), ("a.evtx", &log[..])] {
+            zipped.start_file(name, zip::write::SimpleFileOptions::default()).expect("memory");
+            zipped.write_all(bytes).expect("memory");
+        }
+        let (got, outcome) = records(&zipped.finish().expect("memory").into_inner());
+        assert_eq!((got.len(), outcome.problems.len()), (1, 1), "{:?}", outcome.problems);
+    }
+
+    #[test]
+    fn windows_events_in_one_document() {
+        let events = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<Events><Event xmlns='x'><System><EventID>1</EventID></System></Event><Event xmlns='x'>\n<System/>\n</Event></Events>";
+        let want = [
+            "<Event xmlns='x'><System><EventID>1</EventID></System></Event>",
+            "<Event xmlns='x'>\n<System/>\n</Event>",
+        ];
+        assert_eq!(records(events.as_bytes()).0, want);
+        assert_eq!(records(&events.as_bytes()[39..]).0, want);
+        let little: Vec<u8> = format!("\u{feff}{events}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(records(&little).0, want);
     }
 }

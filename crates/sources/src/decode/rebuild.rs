@@ -1,11 +1,14 @@
 //! Rows of a SIEM that took a record apart, put together again in the form that the product's parser reads: CEF from
-//! CommonSecurityLog, Windows events from WindowsEvent, Event and Wazuh, sign-ins of Entra from Log Analytics.
+//! CommonSecurityLog, Windows events from WindowsEvent, Event and Wazuh.
 //!
 //! Read from: Azure Monitor's table reference, "CEF and CommonSecurityLog field mapping", Wazuh's Windows event channel.
 
+use super::clock::{self, Stamp};
 use super::find::find;
 use super::json::{Value, members};
 use super::table::escape;
+use portreeve_model::EventTime;
+use std::borrow::Cow;
 
 /// Columns of CommonSecurityLog and their keys in the CEF extension.
 const CEF: [(&[u8], &[u8]); 85] = [
@@ -250,6 +253,77 @@ pub(crate) fn windows(row: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// A row of the Event Viewer or of PowerShell's `Get-WinEvent`, in the text form of Splunk's agent. Its time stands apart
+/// where it names its zone.
+pub(crate) fn viewer(row: &[u8]) -> (Vec<u8>, Option<EventTime>) {
+    let mut v: [Value<'_>; 6] = Default::default();
+    for (key, value) in members(row) {
+        let slot = match key {
+            b"Date and Time" | b"TimeCreated" | b"Logged" => 0,
+            b"LogName" | b"Log Name" => 1,
+            b"Source" | b"ProviderName" => 2,
+            b"Event ID" | b"Id" => 3,
+            b"MachineName" | b"Computer" => 4,
+            b"Message" => 5,
+            _ => continue,
+        };
+        if let Some(slot) = v.get_mut(slot) {
+            *slot = value;
+        }
+    }
+    let [stamp, log, provider, id, machine, message] = v.map(Value::text);
+    let mut out = Vec::with_capacity(row.len());
+    let (time, date) = day_first(&stamp);
+    out.extend_from_slice(&date);
+    let log: &[u8] = match (&*log, &*provider) {
+        (b"", b"Microsoft-Windows-Security-Auditing") => b"Security",
+        (b"", provider) => provider,
+        (log, _) => log,
+    };
+    let lines: [(&[u8], &[u8]); 5] = [
+        (b"LogName=", log),
+        (b"SourceName=", &provider),
+        (b"EventCode=", &id),
+        (b"ComputerName=", &machine),
+        (b"Message=", &message),
+    ];
+    for (name, value) in lines {
+        if !out.is_empty() {
+            out.push(b'\n');
+        }
+        out.extend_from_slice(name);
+        out.extend_from_slice(value);
+    }
+    (out, time)
+}
+
+/// A stamp that names its zone as time, any other with the month in front.
+fn day_first(stamp: &[u8]) -> (Option<EventTime>, Vec<u8>) {
+    // `/Date(1772600767000)/`
+    if let Some(millis) = stamp.strip_prefix(b"/Date(") {
+        return (clock::epoch(millis), Vec::new());
+    }
+    match clock::iso(stamp) {
+        Some((Stamp::Absolute(time), _)) => return (Some(time), Vec::new()),
+        Some((Stamp::Local(c), _)) => {
+            let text = format!(
+                "{:02}/{:02}/{:04} {:02}:{:02}:{:02}",
+                c.month, c.day, c.year, c.hour, c.minute, c.second
+            );
+            return (None, text.into_bytes());
+        }
+        None => {}
+    }
+    // `04.03.2026 05:06:07`
+    if let (Some(day), Some(month), Some(rest)) = (stamp.get(..2), stamp.get(3..5), stamp.get(6..))
+        && stamp.get(2) == Some(&b'.')
+        && stamp.get(5) == Some(&b'.')
+    {
+        return (None, [month, b"/", day, b"/", rest].concat());
+    }
+    (None, stamp.to_vec())
+}
+
 /// The five entities of XML undone.
 fn plain_xml(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
@@ -326,11 +400,30 @@ pub(crate) fn wazuh(win: &[u8]) -> Option<Vec<u8>> {
         out.push(b'"');
         escape(&name, &mut out);
         out.extend_from_slice(b"\":\"");
-        escape(&value.text(), &mut out);
+        escape(&undouble(value.text()), &mut out);
         out.push(b'"');
     }
     out.extend_from_slice(b"}}}");
     Some(out)
+}
+
+/// Wazuh's agent escapes values twice: what is left after once are `CORP\\anna` and `\"C:\\x\"`.
+fn undouble(value: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    if find(&value, b"\\\\").is_none() && find(&value, b"\\\"").is_none() {
+        return value;
+    }
+    let mut out = Vec::with_capacity(value.len());
+    let mut bytes = value.iter().copied().peekable();
+    while let Some(b) = bytes.next() {
+        match (b, bytes.peek()) {
+            (b'\\', Some(next @ (b'\\' | b'"'))) => {
+                out.push(*next);
+                bytes.next();
+            }
+            _ => out.push(b),
+        }
+    }
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
@@ -346,6 +439,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_escaped_twice() {
+        let plain =
+            |text: &'static [u8]| String::from_utf8_lossy(&undouble(Cow::Borrowed(text))).into_owned();
+        assert_eq!(plain(br"CORP\\anna"), r"CORP\anna");
+        assert_eq!(plain(br#"\"C:\\x.exe\" -q"#), r#""C:\x.exe" -q"#);
+        assert_eq!(plain(br"CORP\anna"), r"CORP\anna");
+    }
+
+    #[test]
     fn a_row_of_common_security_log() {
         let row = br#"{"TimeGenerated":"2026-01-01T00:00:00Z","DeviceVendor":"Fort|inet","DeviceProduct":"Fortigate","DeviceVersion":"v7","DeviceEventClassID":"39424","Activity":"event:vpn ssl","LogSeverity":"3","SourceIP":"192.0.2.1","SourcePort":0,"DestinationUserName":"anna","DeviceCustomString1":"a=b","DeviceCustomString1Label":"x","Message":"one\ntwo","AdditionalExtensions":"FTNTFGTaction=tunnel-up;FTNTFGTmsg=a; b;deviceExternalId=FG1"}"#;
         assert_eq!(
@@ -353,6 +455,33 @@ mod tests {
             r"CEF:0|Fort\|inet|Fortigate|v7|39424|event:vpn ssl|3|src=192.0.2.1 spt=0 duser=anna cs1=a\=b cs1Label=x msg=one\ntwo FTNTFGTaction=tunnel-up FTNTFGTmsg=a; b deviceExternalId=FG1"
         );
         assert_eq!(cef(br#"{"DeviceVendor":"x"}"#), None);
+    }
+
+    #[test]
+    fn rows_of_the_event_viewer() {
+        let show = |row: &str| {
+            let (text, time) = viewer(row.as_bytes());
+            (String::from_utf8(text).expect("text"), time.map(|t| t.to_string()))
+        };
+        let (text, time) = show(
+            r#"{"Level":"Information","Date and Time":"3/4/2026 5:06:07 AM","Source":"Microsoft-Windows-Security-Auditing","Event ID":"4624","Message":"An account.\n\nSubject:"}"#,
+        );
+        assert_eq!(
+            text,
+            "3/4/2026 5:06:07 AM\nLogName=Security\nSourceName=Microsoft-Windows-Security-Auditing\nEventCode=4624\nComputerName=\nMessage=An account.\n\nSubject:"
+        );
+        assert_eq!(time, None);
+        let of = |stamp: &str| {
+            show(&format!(r#"{{"TimeCreated":"{stamp}","Id":1,"ProviderName":"p","LogName":"l"}}"#))
+        };
+        assert!(
+            of("04.03.2026 05:06:07")
+                .0
+                .starts_with("03/04/2026 05:06:07\nLogName=l\nSourceName=p\nEventCode=1")
+        );
+        assert!(of("2026-03-04 05:06:07").0.starts_with("03/04/2026 05:06:07\n"));
+        assert_eq!(of("/Date(1772600767000)/").1.as_deref(), Some("2026-03-04T05:06:07Z"));
+        assert_eq!(of("2026-03-04T06:06:07+01:00").1.as_deref(), Some("2026-03-04T05:06:07Z"));
     }
 
     #[test]

@@ -138,10 +138,14 @@ fn rfc5424<'a>(mut header: Header<'a>, rest: &'a [u8], line: &'a [u8]) -> (Heade
     };
     let nil = |w: &'a [u8]| if w == b"-" { &b""[..] } else { w };
     let (host, rest) = word(rest);
+    header.host = nil(host);
+    // CyberArk's Vault leaves out what stands between the host and the record.
+    if rest.starts_with(b"CEF:") || rest.starts_with(b"LEEF:") {
+        return (header, rest);
+    }
     let (program, rest) = word(rest);
     let (pid, rest) = word(rest);
     let (_id, rest) = word(rest);
-    header.host = nil(host);
     header.program = nil(program);
     header.pid = nil(pid);
     let body = structured_data_end(rest);
@@ -257,6 +261,14 @@ mod tests {
             (host.into(), program.into(), body.into(), timed),
             "{line}"
         );
+    }
+
+    #[test]
+    fn a_record_right_behind_the_host() {
+        let (header, body) =
+            split(b"<134>1 2026-03-03T09:20:01Z VAULT-01 CEF:0|Cyber-Ark|Vault|9|7|Logon|5|suser=anna");
+        assert_eq!((header.host, header.program), (&b"VAULT-01"[..], &b""[..]));
+        assert!(body.starts_with(b"CEF:0|") && body.ends_with(b"suser=anna"));
     }
 
     #[test]

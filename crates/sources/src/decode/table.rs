@@ -6,8 +6,17 @@
 //! firewall; key `_w3c` names the software), and VPC flow logs with a header. Traps: a log without header whose first
 //! record looks like names; a quote that nobody closes; a header that comes again where files were put together.
 
+mod cell;
+mod header;
+mod marked;
+
 use super::split::{self, Piece, Sink};
+use cell::{one_cell, open_after};
+use header::{names, separators};
 use std::io::{self, Read};
+
+pub(crate) use cell::escape;
+pub(crate) use header::{Verdict, recognise};
 
 /// Columns of one table, and bytes of one name.
 const COLUMNS: usize = 1_024;
@@ -24,320 +33,6 @@ pub(crate) enum Kind {
     W3c,
     /// Names and values between blanks, without any mark.
     Spaced,
-}
-
-/// What the beginning of a text says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Verdict {
-    Table(Kind),
-    No,
-    /// The beginning is too short to tell.
-    More,
-}
-
-/// Headers of products whose rows are read as lines, because their logs come without one as well.
-const LINES: [&[u8]; 2] = [b"ID,Date,Time,Description", b"Domain,Receive Time,Serial"];
-
-/// Columns that hold a raw record: a table of only one or two columns is one if it has such.
-const RAW: [&[u8]; 12] = [
-    b"_raw",
-    b"raw",
-    b"message",
-    b"@message",
-    b"event.original",
-    b"payload",
-    b"utf8(payload)",
-    b"rawdata",
-    b"syslogmessage",
-    b"full_message",
-    b"line",
-    b"raw_log",
-];
-
-/// Is a text that begins so a table? `all` says that there is no more of it.
-pub(crate) fn recognise(head: &[u8], all: bool) -> Verdict {
-    match head.first() {
-        Some(b'#') => return commented(head, all),
-        Some(b'{' | b'[' | b'<' | b'0'..=b'9') | None => return Verdict::No,
-        _ => {}
-    }
-    let Some(end) = memchr::memchr(b'\n', head) else {
-        // A first line without any mark of a table needs no second look.
-        let short = head.len() < 16 * 1_024 && separators(head) > 0;
-        return if short && !all { Verdict::More } else { Verdict::No };
-    };
-    let first = head[..end].trim_ascii_end();
-    let rest = &head[end + 1..];
-    // Excel's hint, and PowerShell's.
-    if let [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', by] = first {
-        return match header(rest, all, &[*by]) {
-            Verdict::Table(kind) => Verdict::Table(kind),
-            other => other,
-        };
-    }
-    header(head, all, b"\t;,")
-}
-
-fn separators(line: &[u8]) -> usize {
-    line.iter().filter(|b| matches!(b, b',' | b'\t' | b';')).count()
-}
-
-/// Lines with `#` before the first record.
-fn commented(head: &[u8], all: bool) -> Verdict {
-    let mut rest = head;
-    for _ in 0..64 {
-        let Some(end) = memchr::memchr(b'\n', rest) else {
-            return if all || head.len() > 32 * 1_024 { Verdict::No } else { Verdict::More };
-        };
-        let line = rest[..end].trim_ascii_end();
-        rest = &rest[end + 1..];
-        if line.starts_with(b"#separator ") || line.starts_with(b"#fields\t") {
-            return Verdict::Table(Kind::Zeek);
-        }
-        if line.starts_with(b"#Fields:") {
-            return Verdict::Table(Kind::W3c);
-        }
-        if line.starts_with(b"#TYPE ") {
-            return header(rest, all, b",;\t");
-        }
-        if !line.is_empty() && line.first() != Some(&b'#') {
-            return Verdict::No;
-        }
-    }
-    Verdict::No
-}
-
-/// Is the first line a header, and the second a row of it?
-fn header(head: &[u8], all: bool, by: &[u8]) -> Verdict {
-    let more = if all || head.len() >= 32 * 1_024 { Verdict::No } else { Verdict::More };
-    let Some(end) = memchr::memchr(b'\n', head) else { return more };
-    let first = head[..end].trim_ascii_end();
-    if LINES.iter().any(|l| first.starts_with(l)) {
-        return Verdict::No;
-    }
-    let rest = &head[end + 1..];
-    if is_flow(first) {
-        return Verdict::Table(Kind::Spaced);
-    }
-    for by in by.iter().copied() {
-        let Some(names) = names(first, by) else { continue };
-        if rest.is_empty() {
-            return more;
-        }
-        let (values, whole) = first_row(rest, by);
-        if !whole && !all && head.len() < 32 * 1_024 {
-            return Verdict::More;
-        }
-        let filled = values.iter().rposition(|v| !v.is_empty()).map_or(0, |n| n + 1);
-        let fits =
-            if whole { values.len() >= names.len() && filled <= names.len() } else { filled <= names.len() };
-        let same = names.iter().zip(&values).filter(|(n, v)| n.eq_ignore_ascii_case(v)).count();
-        // A row holds a number, a stamp or an address somewhere, or text that is no name; and does not repeat the names.
-        let telling = values.iter().any(|v| !v.is_empty() && !is_name(v));
-        if fits && telling && same < 2 {
-            return Verdict::Table(Kind::Delimited(by));
-        }
-    }
-    Verdict::No
-}
-
-/// The cells of a header line, if all of them are names.
-fn names(line: &[u8], by: u8) -> Option<Vec<Vec<u8>>> {
-    let mut cells = Vec::new();
-    let open = each_cell(line, by, &mut |_, cell| cells.push(cell.to_vec()));
-    while cells.last().is_some_and(Vec::is_empty) {
-        cells.pop();
-    }
-    if open || cells.is_empty() || cells.len() > COLUMNS || !cells.iter().all(|c| is_name(c)) {
-        return None;
-    }
-    let raw = || cells.iter().any(|c| RAW.iter().any(|r| c.eq_ignore_ascii_case(r)));
-    if cells.len() < 3 && !raw() {
-        return None;
-    }
-    let mut sorted: Vec<&Vec<u8>> = cells.iter().collect();
-    sorted.sort_unstable();
-    sorted.windows(2).all(|w| w[0] != w[1]).then_some(cells)
-}
-
-/// Could this be the name of a column: letters, and nothing that only values have.
-fn is_name(cell: &[u8]) -> bool {
-    let Some(first) = cell.first() else { return false };
-    if cell.len() > NAME
-        || first.is_ascii_digit()
-        || !cell.iter().any(|b| b.is_ascii_alphabetic() || *b >= 0x80)
-    {
-        return false;
-    }
-    let (mut digits, mut words) = (0, 1);
-    for (n, b) in cell.iter().enumerate() {
-        match b {
-            0..0x20 | b'<' | b'>' | b'{' | b'}' | b'=' | b'|' | b'"' | b'\\' | b'\'' | 0x7f => return false,
-            b'@' if n > 0 => return false,
-            // `07:21`, `://`, `fe80::1`.
-            b':' if matches!(cell.get(n + 1), Some(b'0'..=b'9' | b'/' | b':')) => return false,
-            b' ' => words += 1,
-            _ => {}
-        }
-        digits = if b.is_ascii_digit() { digits + 1 } else { 0 };
-        if digits > 4 || words > 8 {
-            return false;
-        }
-    }
-    let words: [&[u8]; 9] =
-        [b"true", b"false", b"null", b"none", b"yes", b"no", b"n/a", b"success", b"failure"];
-    !words.iter().any(|w| cell.eq_ignore_ascii_case(w))
-}
-
-/// `version account-id interface-id srcaddr dstaddr …`
-fn is_flow(line: &[u8]) -> bool {
-    let telling: [&[u8]; 6] =
-        [b"interface-id", b"srcaddr", b"dstaddr", b"log-status", b"pkt-srcaddr", b"flow-direction"];
-    let plain = line.iter().all(|b| b.is_ascii_lowercase() || matches!(b, b' ' | b'-' | b'0'..=b'9'));
-    plain && line.split(|b| *b == b' ').filter(|w| telling.contains(w)).count() > 1
-}
-
-/// Cells of the first row, and whether it ends in what there is.
-fn first_row(text: &[u8], by: u8) -> (Vec<Vec<u8>>, bool) {
-    let mut end = 0;
-    loop {
-        let line_end = memchr::memchr(b'\n', text.get(end..).unwrap_or_default()).map(|n| n + end);
-        let row = &text[..line_end.unwrap_or(text.len())];
-        let mut cells = Vec::new();
-        let open = each_cell(row.trim_ascii_end(), by, &mut |_, cell| cells.push(cell.to_vec()));
-        match line_end {
-            // No more than a few hundred lines are tried.
-            Some(n) if open && cells.len() <= COLUMNS && end < 32 * 1_024 => end = n + 1,
-            Some(_) => return (cells, !open),
-            None => return (cells, false),
-        }
-    }
-}
-
-/// Calls with number and text of each cell, a doubled quote made one. True where a quote is still open at the end.
-fn each_cell(row: &[u8], by: u8, with: &mut dyn FnMut(usize, &[u8])) -> bool {
-    let (mut at, mut n) = (0, 0);
-    let mut cell = Vec::new();
-    loop {
-        cell.clear();
-        let next = one_cell(row, at, by, &mut |part| cell.extend_from_slice(part));
-        let Some(next) = next else {
-            with(n, &cell);
-            return true;
-        };
-        with(n, &cell);
-        if next >= row.len() {
-            return false;
-        }
-        at = next + 1;
-        n += 1;
-    }
-}
-
-/// Gives one cell in parts; returns where it ends, at a separator or the end of the row; `None` where its quote is open.
-#[inline]
-fn one_cell(row: &[u8], at: usize, by: u8, part: &mut dyn FnMut(&[u8])) -> Option<usize> {
-    let end_from = |at: usize| memchr::memchr(by, &row[at..]).map_or(row.len(), |n| at + n);
-    let mut from = at;
-    // `a, "b, c"`: a blank before the quote.
-    if by != b'\t' {
-        while row.get(from) == Some(&b' ') {
-            from += 1;
-        }
-    }
-    if row.get(from) != Some(&b'"') {
-        let end = end_from(at);
-        let cell = row[at..end].trim_ascii();
-        if !cell.is_empty() {
-            part(cell);
-        }
-        return Some(end);
-    }
-    from += 1;
-    loop {
-        let Some(quote) = memchr::memchr(b'"', &row[from..]).map(|n| from + n) else {
-            part(&row[from..]);
-            return None;
-        };
-        if row.get(quote + 1) == Some(&b'"') {
-            part(&row[from..=quote]);
-            from = quote + 2;
-            continue;
-        }
-        if quote > from {
-            part(&row[from..quote]);
-        }
-        // Text between the closing quote and the separator belongs to nobody's format, and is kept.
-        let end = end_from(quote + 1);
-        let stray = row[quote + 1..end].trim_ascii();
-        if !stray.is_empty() {
-            part(stray);
-        }
-        return Some(end);
-    }
-}
-
-/// Is a quote open at the end of this line, if it was at its beginning?
-fn open_after(line: &[u8], open: bool, by: u8) -> bool {
-    let mut at = 0;
-    if open {
-        loop {
-            let Some(quote) = memchr::memchr(b'"', &line[at..]).map(|n| at + n) else { return true };
-            at = quote + 1;
-            if line.get(at) == Some(&b'"') {
-                at += 1;
-                continue;
-            }
-            match memchr::memchr(by, &line[at..]) {
-                Some(n) => at += n + 1,
-                None => return false,
-            }
-            break;
-        }
-    }
-    loop {
-        let Some(next) = one_cell(line, at, by, &mut |_| {}) else { return true };
-        if next >= line.len() {
-            return false;
-        }
-        at = next + 1;
-    }
-}
-
-/// Bytes that a JSON string escapes.
-const ESCAPED: [bool; 256] = {
-    let mut t = [false; 256];
-    let mut i = 0;
-    while i < 0x20 {
-        t[i] = true;
-        i += 1;
-    }
-    t[b'"' as usize] = true;
-    t[b'\\' as usize] = true;
-    t
-};
-
-/// Appends text as it stands inside the quotes of a JSON string.
-pub(crate) fn escape(text: &[u8], out: &mut Vec<u8>) {
-    let mut rest = text;
-    while let Some(n) = rest.iter().position(|b| ESCAPED[usize::from(*b)]) {
-        out.extend_from_slice(&rest[..n]);
-        match rest[n] {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            b => {
-                const HEX: &[u8; 16] = b"0123456789abcdef";
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(b >> 4)]);
-                out.push(HEX[usize::from(b & 15)]);
-            }
-        }
-        rest = &rest[n + 1..];
-    }
-    out.extend_from_slice(rest);
 }
 
 /// The header, ready to be put before values.
@@ -471,9 +166,8 @@ fn american(text: &[u8], out: &mut Vec<u8>) -> bool {
 pub(crate) fn read(from: impl Read, kind: Kind, limit: usize, sink: Sink<'_>) -> io::Result<()> {
     match kind {
         Kind::Delimited(by) => delimited(from, by, limit, sink),
-        Kind::Zeek => zeek(from, limit, sink),
-        Kind::W3c => spaced(from, Columns::default(), limit, sink),
-        Kind::Spaced => spaced_header(from, limit, sink),
+        Kind::Zeek => marked::zeek(from, limit, sink),
+        Kind::W3c | Kind::Spaced => marked::spaced(from, limit, sink),
     }
 }
 
@@ -653,150 +347,6 @@ impl Rows {
     }
 }
 
-/// Zeek: tab separated, with a header of lines that begin with `#`.
-fn zeek(from: impl Read, limit: usize, sink: Sink<'_>) -> io::Result<()> {
-    let mut by = b'\t';
-    let (mut unset, mut empty) = (b"-".to_vec(), b"(empty)".to_vec());
-    let mut columns = Columns::default();
-    let (mut path, mut out, mut plain) = (Vec::new(), Vec::new(), Vec::new());
-    split::lines(from, limit, &mut |piece| {
-        let line = piece.bytes.strip_suffix(b"\r").unwrap_or(piece.bytes);
-        if piece.too_long {
-            return sink(Piece { ..piece });
-        }
-        if let Some(text) = line.strip_prefix(b"#") {
-            if let Some(separator) = text.strip_prefix(b"separator ") {
-                let separator = undo_hex(separator, &mut plain);
-                by = separator.first().copied().unwrap_or(b'\t');
-                return true;
-            }
-            let Some(cut) = memchr::memchr(by, text) else { return true };
-            let (name, value) = (&text[..cut], &text[cut + 1..]);
-            match name {
-                b"unset_field" => unset = value.to_vec(),
-                b"empty_field" => empty = value.to_vec(),
-                b"path" => {
-                    path = value.to_vec();
-                    columns.fix(b"_path", &path);
-                }
-                b"fields" => {
-                    columns = Columns::of(value.split(|b| *b == by));
-                    columns.fix(b"_path", &path);
-                }
-                _ => {}
-            }
-            return true;
-        }
-        if columns.keys.is_empty() {
-            return sink(Piece { ..piece });
-        }
-        columns.begin(&mut out);
-        for (n, cell) in line.split(|b| *b == by).enumerate() {
-            if cell != unset.as_slice() && cell != empty.as_slice() {
-                columns.put(n, undo_hex(cell, &mut plain), &mut out);
-            }
-        }
-        !columns.end(&mut out) || sink(Piece { bytes: &out, shown: piece.bytes, ..piece })
-    })
-}
-
-/// `\x09` and `\\` undone.
-fn undo_hex<'t>(text: &'t [u8], room: &'t mut Vec<u8>) -> &'t [u8] {
-    if memchr::memchr(b'\\', text).is_none() {
-        return text;
-    }
-    room.clear();
-    let mut rest = text;
-    while let Some(n) = memchr::memchr(b'\\', rest) {
-        room.extend_from_slice(&rest[..n]);
-        rest = &rest[n..];
-        let hex = |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16));
-        match rest.get(1) {
-            Some(b'x') if let (Some(high), Some(low)) = (hex(rest.get(2)), hex(rest.get(3))) => {
-                room.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
-                rest = &rest[4..];
-            }
-            Some(b'\\') => {
-                room.push(b'\\');
-                rest = &rest[2..];
-            }
-            _ => {
-                room.push(b'\\');
-                rest = &rest[1..];
-            }
-        }
-    }
-    room.extend_from_slice(rest);
-    room
-}
-
-fn spaced_header(from: impl Read, limit: usize, sink: Sink<'_>) -> io::Result<()> {
-    spaced(from, Columns::default(), limit, sink)
-}
-
-/// The extended log format of the W3C: blanks or tabs between values, or commas as Exchange has them; quoted values may
-/// hold both. Without `#Fields:` the first line names the columns.
-fn spaced(from: impl Read, mut columns: Columns, limit: usize, sink: Sink<'_>) -> io::Result<()> {
-    let (mut by, mut software, mut header) = (b' ', Vec::new(), Vec::new());
-    let mut out = Vec::new();
-    let mut commented = false;
-    split::lines(from, limit, &mut |piece| {
-        let line = piece.bytes.trim_ascii_end();
-        if piece.too_long {
-            return sink(Piece { ..piece });
-        }
-        if line.first() == Some(&b'#') {
-            commented = true;
-            if let Some(name) = line.strip_prefix(b"#Software:") {
-                software = name.trim_ascii().to_vec();
-                columns.fix(b"_w3c", &software);
-            } else if let Some(names) = line.strip_prefix(b"#Fields:") {
-                let names = names.trim_ascii();
-                by = [b',', b'\t'].into_iter().find(|b| names.contains(b)).unwrap_or(b' ');
-                columns =
-                    Columns::of(names.split(|b| *b == by).map(<[u8]>::trim_ascii).filter(|n| !n.is_empty()));
-                columns.fix(b"_w3c", &software);
-            }
-            return true;
-        }
-        if columns.keys.is_empty() {
-            if commented {
-                return sink(Piece { ..piece });
-            }
-            columns = Columns::of(line.split(|b| *b == b' ').filter(|n| !n.is_empty()));
-            header = line.to_vec();
-            return true;
-        }
-        if line == header.as_slice() {
-            return true;
-        }
-        // CloudFront names its fields with blanks between and separates values by tabs.
-        let by = if by == b' ' && memchr::memchr(b'\t', line).is_some() { b'\t' } else { by };
-        columns.begin(&mut out);
-        let (mut at, mut n) = (0, 0);
-        while at <= line.len() {
-            if by == b' ' && line.get(at) == Some(&b' ') {
-                at += 1;
-                continue;
-            }
-            let unset = line.get(at) == Some(&b'-') && line.get(at + 1).is_none_or(|b| *b == by);
-            let mut some = false;
-            let next = one_cell(line, at, by, &mut |part| {
-                if !unset && (some || columns.key(n, &mut out)) {
-                    some = true;
-                    escape(part, &mut out);
-                }
-            });
-            if some {
-                out.push(b'"');
-            }
-            n += 1;
-            at = next.unwrap_or(line.len()) + 1;
-        }
-        !columns.end(&mut out) || sink(Piece { bytes: &out, shown: piece.bytes, ..piece })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -869,6 +419,17 @@ mod tests {
             [r#"{"_time":"2026-01-01","_raw":"x, y"}"#]
         );
         assert_eq!(objects("_raw\n\"<38>x\"\n"), [r#"{"_raw":"<38>x"}"#]);
+    }
+
+    #[test]
+    fn the_event_viewer_does_not_name_its_last_column() {
+        let text = "Level,Date and Time,Source,Event ID,Task Category\r\nInformation,3/4/2026 5:06:07 AM,Microsoft-Windows-Security-Auditing,4624,Logon,\"An account.\r\n\r\nSubject:\"\r\n";
+        assert_eq!(
+            objects(text),
+            [
+                r#"{"Level":"Information","Date and Time":"3/4/2026 5:06:07 AM","Source":"Microsoft-Windows-Security-Auditing","Event ID":"4624","Task Category":"Logon","Message":"An account.\n\nSubject:"}"#
+            ]
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub(crate) enum Container {
     Zip,
     Tar,
     Evtx,
+    Utmp(super::utmp::Layout),
     Plain,
 }
 
@@ -25,7 +26,7 @@ pub(crate) fn recognise(head: &[u8]) -> Container {
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Container::Zip,
         h if h.starts_with(b"ElfFile\0") => Container::Evtx,
         h if h.get(257..262) == Some(b"ustar") => Container::Tar,
-        _ => Container::Plain,
+        h => super::utmp::layout(h).map_or(Container::Plain, Container::Utmp),
     }
 }
 

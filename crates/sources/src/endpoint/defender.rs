@@ -56,7 +56,10 @@ enum Form {
 
 fn form(body: &[u8]) -> Option<Form> {
     let has = |text: &[u8]| find(body, text).is_some();
-    if has(b"\"AdvancedHunting-") {
+    // Alerts of the unified audit log are read by `m365`.
+    if has(b"\"Workload\"") {
+        None
+    } else if has(b"\"AdvancedHunting-") {
         let alert = has(b"AdvancedHunting-AlertInfo") || has(b"AdvancedHunting-AlertEvidence");
         Some(if alert { Form::Alert } else { Form::Row })
     } else if has(b"\"SystemAlertId\"") && (has(b"\"AlertSeverity\"") || has(b"\"AlertName\"")) {

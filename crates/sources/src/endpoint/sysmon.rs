@@ -7,10 +7,10 @@ use crate::decode::clock::{self, Clock, Stamp};
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::{WinEvent, is_event, is_remote_tool};
 use portreeve_model::EventTime;
 use portreeve_model::Ip;
-use portreeve_model::event::{Act, Outcome, Service};
+use portreeve_model::event::{Act, Flags, Outcome, Service};
 use portreeve_model::time::Certainty;
 
 pub static SOURCE: Source = Source {
@@ -56,16 +56,18 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let user = e.get("User");
     let service = &*e.get("TerminalSessionId") == b"4294967295";
     let own = service
-        || user.starts_with(b"NT AUTHORITY\\")
         || user.ends_with(b"$")
-        || user.starts_with(b"NT-AUTORIT");
+        || [&b"NT AUTHORITY\\"[..], b"NT-AUTORIT", b"AUTORITE NT\\", b"AUTORIDADE NT\\"]
+            .iter()
+            .any(|a| user.starts_with(a));
     match e.id {
         1 => {
-            if own {
-                return Parsed::Irrelevant(Kind::Machine);
-            }
             let line = e.get("CommandLine");
             let command = if line.is_empty() { e.get("Image") } else { line };
+            // Tools of remote control run as services; what else the system starts is of no concern.
+            if own && !is_remote_tool(&command) {
+                return Parsed::Irrelevant(Kind::Machine);
+            }
             out.event(Act::Exec, Outcome::Success)
                 .at(at)
                 .service(Service::Host)
@@ -73,6 +75,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .detail(&command)
                 .host(&e.computer)
                 .observer(&e.computer)
+                .flag_if(own, Flags::MACHINE)
                 .done()
         }
         3 => {

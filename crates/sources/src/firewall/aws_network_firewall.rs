@@ -1,7 +1,7 @@
 //! AWS Network Firewall: Suricata's records in an envelope of Amazon's.
 //!
 //! Read from: AWS Network Firewall "Contents of a firewall log". Traps: `event_timestamp` is text of seconds and the time
-//! of the record stands inside; a flow log repeats what an alert log with `action` says.
+//! of the record stands inside; each direction of a connection is a record of its own.
 
 use crate::decode::json::Paths;
 use crate::emit::Emit;
@@ -16,7 +16,7 @@ pub static SOURCE: Source = Source {
     row: Row::Firewall,
     gives: &[Act::Flow, Act::Alert],
     lacks: &[Field::User, Field::TunnelIp, Field::Device, Field::Mfa, Field::SessionId, Field::SessionEnd],
-    traps: &["blocked_alert"],
+    traps: &["blocked_alert", "both_directions"],
     manual: "AWS Network Firewall Developer Guide: Contents of a firewall log",
     enable: "logging configuration of the firewall: alert and flow logs to S3, CloudWatch or Firehose",
     general: false,
@@ -41,5 +41,5 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if event.is_empty() {
         return Parsed::Broken(Why::Missing("event"));
     }
-    super::suricata::eve(r, event, v[0].bytes(), out)
+    super::suricata::eve(r, event, Some(v[0].bytes()), out)
 }

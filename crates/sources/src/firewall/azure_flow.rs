@@ -4,7 +4,7 @@
 //! minute under each rule; a flow that began earlier is told again as continuing and as ended; the third field counts
 //! seconds in the one and milliseconds in the other.
 
-use crate::decode::clock;
+use crate::decode::clock::{self, Stamp};
 use crate::decode::json::{Paths, Value, elements};
 use crate::decode::kv::{csv_fields, number};
 use crate::emit::Emit;
@@ -21,16 +21,26 @@ pub static SOURCE: Source = Source {
     title: "Azure NSG and virtual network flow logs",
     row: Row::Firewall,
     gives: &[Act::Flow],
-    lacks: &[Field::User, Field::TunnelIp, Field::Device, Field::Mfa, Field::SessionId, Field::SessionEnd],
+    lacks: &[
+        Field::User,
+        Field::TunnelIp,
+        Field::Device,
+        Field::Mfa,
+        Field::SessionId,
+        Field::SessionEnd,
+        Field::Host,
+    ],
     traps: &["continued_flows"],
     manual: "Azure Network Watcher: Flow logging for network security groups; Virtual network flow logs",
     enable: "Network Watcher: a flow log (version 2) on the virtual network or the security groups of the VPN and jump hosts, to a storage account",
     general: false,
-    marks: &["\"flowTuples\"", "NetworkSecurityGroupFlowEvent", "FlowLogFlowEvent"],
+    marks: &["\"flowTuples\"", "NetworkSecurityGroupFlowEvent", "FlowLogFlowEvent", "\"FlowStartTime"],
     reader: Reader::Code {
         claim: |r| {
             r.shape == Shape::Json
-                && (r.contains(b"NetworkSecurityGroupFlowEvent") || r.contains(b"FlowLogFlowEvent"))
+                && (r.contains(b"NetworkSecurityGroupFlowEvent")
+                    || r.contains(b"FlowLogFlowEvent")
+                    || analytics(r))
         },
         parse,
         join: None,
@@ -44,7 +54,74 @@ static TOP: LazyLock<Paths<5>> = LazyLock::new(|| {
 static GROUP: LazyLock<Paths<4>> =
     LazyLock::new(|| Paths::new(["rule", "flows", "flowGroups", "flowTuples"]));
 
+/// A row of Traffic Analytics (`NTANetAnalytics`, `AzureNetworkAnalytics_CL`).
+fn analytics(r: &Record<'_>) -> bool {
+    r.contains(b"\"FlowStartTime") && r.contains(b"\"FlowStatus") && r.contains(b"\"DestPort")
+}
+
+/// Rows of Traffic Analytics: aggregated over an hour; public ends stand in a list, `198.51.100.7|3|…`.
+fn row(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
+    static PATHS: LazyLock<Paths<22>> = LazyLock::new(|| {
+        Paths::new([
+            "FlowStartTime",
+            "FlowStartTime_t",
+            "SrcIp",
+            "SrcIP_s",
+            "SrcPublicIps",
+            "SrcPublicIPs_s",
+            "DestIp",
+            "DestIP_s",
+            "DestPublicIps",
+            "DestPublicIPs_s",
+            "DestPort",
+            "DestPort_d",
+            "FlowStatus",
+            "FlowStatus_s",
+            "AclRule",
+            "NSGRule_s",
+            "BytesSrcToDest",
+            "InboundBytes_d",
+            "BytesDestToSrc",
+            "OutboundBytes_d",
+            "DestVm",
+            "VM2_s",
+        ])
+    });
+    let Ok(v) = PATHS.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
+    let said = |at: usize| {
+        let first = v.get(at).map(|v| v.bytes()).unwrap_or_default();
+        if first.is_empty() { v.get(at + 1).map(|v| v.bytes()).unwrap_or_default() } else { first }
+    };
+    let end = |one: usize, list: usize| {
+        let ip = Ip::parse(said(one));
+        if ip.is_some() {
+            return ip;
+        }
+        Ip::parse(said(list).split(|b| matches!(b, b'|' | b' ' | b',')).next().unwrap_or_default())
+    };
+    let time = match clock::iso(said(0)) {
+        Some((Stamp::Absolute(t), _)) => Some((t, Certainty::Exact)),
+        Some((Stamp::Local(civil), _)) => r.clock.resolve(civil),
+        None => r.header_time(),
+    };
+    let denied = matches!(said(12), b"Denied" | b"D");
+    Flow {
+        time,
+        outcome: if denied { Outcome::Failure } else { Outcome::Success },
+        src: end(2, 4),
+        dst: end(6, 8),
+        dport: port(said(10)),
+        bytes: (number(said(16)), number(said(18))),
+        rule: said(14),
+        ..Flow::default()
+    }
+    .tell(out)
+}
+
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
+    if analytics(r) {
+        return row(r, out);
+    }
     let Ok(v) = TOP.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
     let resource = if v[1].is_missing() { v[0].bytes() } else { v[1].bytes() };
     let observer = resource.rsplit(|b| *b == b'/').find(|p| !p.is_empty()).unwrap_or_default();

@@ -24,8 +24,11 @@ pub static SOURCE: Source = Source {
     reader: Reader::Code { claim: |r| said(r).is_some(), parse, join: None },
 };
 
-/// User, address, subsystem and action of `… sender: anna@10.0.0.5, Operations > Monitoring, Page View`.
-fn said<'a>(r: &Record<'a>) -> Option<(&'a [u8], &'a [u8], &'a [u8], &'a [u8])> {
+/// User, address, subsystem and action.
+type Said<'a> = (&'a [u8], &'a [u8], &'a [u8], &'a [u8]);
+
+/// What stands in `… sender: anna@10.0.0.5, Operations > Monitoring, Page View`.
+fn said<'a>(r: &Record<'a>) -> Option<Said<'a>> {
     let body = r.body;
     // The name may hold an `@` of its own; the address does not.
     let comma = find(body, b", ")?;

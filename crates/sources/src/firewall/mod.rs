@@ -10,6 +10,7 @@ pub mod fortigate_traffic;
 pub mod gcp_vpc_flow;
 pub mod netfilter;
 pub mod pan_traffic;
+pub mod pfsense;
 pub mod suricata;
 pub mod web_access;
 pub mod windows_firewall;
@@ -28,6 +29,7 @@ pub static SOURCES: &[&Source] = &[
     &gcp_vpc_flow::SOURCE,
     &netfilter::SOURCE,
     &pan_traffic::SOURCE,
+    &pfsense::SOURCE,
     &suricata::SOURCE,
     &web_access::SOURCE,
     &windows_firewall::SOURCE,

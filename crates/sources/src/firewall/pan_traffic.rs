@@ -31,7 +31,7 @@ pub static SOURCE: Source = Source {
         Act::Posture,
         Act::Alert,
     ],
-    lacks: &[Field::Mfa, Field::Device, Field::Zone],
+    lacks: &[Field::Mfa],
     traps: &["system_login", "name_with_an_address", "system_globalprotect", "threats_and_pages"],
     manual: "PAN-OS Administrator's Guide: syslog field descriptions",
     enable: "log forwarding profiles on the security policies; system and configuration logs to syslog",
@@ -99,28 +99,34 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .flag(Flags::PRIVILEGED)
                 .done()
         }
-        b"USERID" if c[16] == b"vpn-client" => {
-            if c[4] != b"login" {
-                return Parsed::Irrelevant(Kind::Repeats);
-            }
-            out.event(Act::IpAssign, Outcome::Success)
-                .at(row.time(r))
-                .service(Service::Vpn)
-                .tunnel(c[8])
-                .user(&row.plain(c[9]))
-                .observer(observer)
-                .done()
-        }
         // Who sits behind an address, from wherever the firewall learnt it, and how the firewall's own question for a
         // password or factor on the way to a resource ended (20 event). Neither is an access from outside.
-        b"USERID" | b"AUTH" | b"AUTHENTICATION" => out
-            .event(Act::Posture, if c[3] == b"USERID" { Outcome::Success } else { said(c[20]) })
-            .at(row.time(r))
-            .service(Service::Firewall)
-            .source(c[8])
-            .user(&row.plain(c[9]))
-            .observer(observer)
-            .done(),
+        b"USERID" | b"AUTH" | b"AUTHENTICATION" => {
+            let vpn = c[3] == b"USERID" && c[16] == b"vpn-client";
+            if vpn && c[4] != b"login" {
+                return Parsed::Irrelevant(Kind::Repeats);
+            }
+            let done = out
+                .event(Act::Posture, if c[3] == b"USERID" { Outcome::Success } else { said(c[20]) })
+                .at(row.time(r))
+                .service(Service::Firewall)
+                .source(c[8])
+                .user(&row.plain(c[9]))
+                .observer(observer)
+                .done();
+            // What the VPN client brought is the address inside the tunnel.
+            if vpn {
+                return out
+                    .event(Act::IpAssign, Outcome::Success)
+                    .at(row.time(r))
+                    .service(Service::Vpn)
+                    .tunnel(c[8])
+                    .user(&row.plain(c[9]))
+                    .observer(observer)
+                    .done();
+            }
+            done
+        }
         // 7 user, 9 machine, 11 source.
         b"HIPMATCH" => out
             .event(Act::Posture, Outcome::Unknown)

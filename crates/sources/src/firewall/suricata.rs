@@ -10,7 +10,7 @@ use crate::decode::json::{Paths, Value};
 use crate::decode::kv::{between, number, word};
 use crate::emit::{Emit, EventBuilder};
 use crate::firewall::zeek::kerberos_reason;
-use crate::flows::{Flow, port};
+use crate::flows::{Flow, is_answer, port};
 use crate::record::{Record, Shape};
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::Ip;
@@ -23,7 +23,7 @@ pub static SOURCE: Source = Source {
     title: "Suricata (EVE JSON, fast.log) and Snort alerts",
     row: Row::Firewall,
     gives: &[Act::Lease, Act::Auth, Act::Posture, Act::Logon, Act::Flow, Act::Alert],
-    lacks: &[Field::TunnelIp, Field::Mfa, Field::SessionEnd],
+    lacks: &[Field::Mfa, Field::SessionId, Field::SessionEnd],
     traps: &["decoder_remarks", "fast_log"],
     manual: "Suricata User Guide: EVE JSON Output; Snort Users Manual: alert_fast",
     enable: "eve-log with the types alert, flow, drop, rdp, smb, krb5, dhcp, rfb, ssh",
@@ -95,24 +95,38 @@ impl Head<'_> {
 }
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
-    if r.shape == Shape::Json { eve(r, r.body, b"", out) } else { fast(r, out) }
+    if r.shape == Shape::Json { eve(r, r.body, None, out) } else { fast(r, out) }
 }
 
-/// One EVE record; `observer` where something around it names the sensor.
-pub(crate) fn eve(r: &Record<'_>, body: &[u8], observer: &[u8], out: &mut Emit<'_>) -> Parsed {
+/// Why a type of record is of no concern; `None` for those that are read.
+fn unread(kind: &[u8], by_netflow: bool) -> Option<Parsed> {
+    Some(Parsed::Irrelevant(match kind {
+        b"alert" | b"flow" | b"drop" | b"smb" | b"krb5" | b"rdp" | b"rfb" | b"dhcp" => return None,
+        b"stats" | b"engine" => Kind::Housekeeping,
+        b"netflow" if by_netflow => return None,
+        b"netflow" => Kind::Repeats,
+        b"ssh" => Kind::Transport,
+        b"tls" | b"http" | b"dns" | b"mdns" | b"fileinfo" | b"smtp" | b"ftp" | b"ftp_data" | b"quic"
+        | b"nfs" | b"tftp" | b"ldap" | b"snmp" | b"sip" | b"mqtt" => Kind::RoutineUse,
+        b"anomaly" => Kind::Traffic,
+        _ => Kind::OtherMessage,
+    }))
+}
+
+/// One EVE record; `around` where something around it names the sensor. Such a one reports its connections as `netflow`
+/// only, one for each direction.
+pub(crate) fn eve(r: &Record<'_>, body: &[u8], around: Option<&[u8]>, out: &mut Emit<'_>) -> Parsed {
+    // Most records are of no concern; their type stands near the front, in Suricata's own order.
+    if let Some(kind) = between(&body[..body.len().min(240)], b"\"event_type\":\"", b"\"")
+        && body.ends_with(b"}")
+        && let Some(parsed) = unread(kind, around.is_some())
+    {
+        return parsed;
+    }
     let Ok(v) = PATHS.pick(body) else { return Parsed::Broken(Why::Malformed("JSON")) };
     let kind = v[0].bytes();
-    match kind {
-        b"alert" | b"flow" | b"drop" | b"smb" | b"krb5" | b"rdp" | b"rfb" | b"dhcp" => {}
-        b"stats" | b"engine" => return Parsed::Irrelevant(Kind::Housekeeping),
-        b"netflow" => return Parsed::Irrelevant(Kind::Repeats),
-        b"ssh" => return Parsed::Irrelevant(Kind::Transport),
-        b"tls" | b"http" | b"dns" | b"mdns" | b"fileinfo" | b"smtp" | b"ftp" | b"ftp_data" | b"quic"
-        | b"nfs" | b"tftp" | b"ldap" | b"snmp" | b"sip" | b"mqtt" => {
-            return Parsed::Irrelevant(Kind::RoutineUse);
-        }
-        b"anomaly" => return Parsed::Irrelevant(Kind::Traffic),
-        _ => return Parsed::Irrelevant(Kind::OtherMessage),
+    if let Some(parsed) = unread(kind, around.is_some()) {
+        return parsed;
     }
     let stamp = if v[1].is_missing() { v[8].bytes() } else { v[1].bytes() };
     let time = match clock::iso(stamp) {
@@ -120,8 +134,8 @@ pub(crate) fn eve(r: &Record<'_>, body: &[u8], observer: &[u8], out: &mut Emit<'
         Some((Stamp::Local(civil), _)) => r.clock.resolve(civil),
         None => clock::epoch(stamp).map(|t| (t, Certainty::Exact)).or_else(|| r.header_time()),
     };
-    let sensor = if !observer.is_empty() {
-        observer
+    let sensor = if let Some(around) = around {
+        around
     } else if v[6].bytes().is_empty() {
         r.host()
     } else {
@@ -140,6 +154,7 @@ pub(crate) fn eve(r: &Record<'_>, body: &[u8], observer: &[u8], out: &mut Emit<'
     match kind {
         b"alert" => alert(body, &head, out),
         b"flow" => flow(body, &head, out),
+        b"netflow" => netflow(body, &head, out),
         b"drop" => head.flow(Outcome::Failure).tell(out),
         b"smb" => smb(body, &head, out),
         b"krb5" => krb5(body, &head, out),
@@ -212,6 +227,29 @@ fn flow(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
     Flow {
         bytes: (number(v[1].bytes()), number(v[2].bytes())),
         duration_s: u32::try_from(number(v[3].bytes())).unwrap_or(u32::MAX),
+        ..head.flow(outcome)
+    }
+    .tell(out)
+}
+
+/// One direction of a connection.
+fn netflow(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+    static PATHS: LazyLock<Paths<3>> =
+        LazyLock::new(|| Paths::new(["netflow.bytes", "netflow.age", "tcp.tcp_flags"]));
+    if is_answer(head.sport, head.dport) {
+        return Parsed::Irrelevant(Kind::Repeats);
+    }
+    let Ok(v) = PATHS.pick(body) else { return Parsed::Broken(Why::Malformed("JSON")) };
+    let flags = std::str::from_utf8(v[2].bytes()).ok().and_then(|f| u8::from_str_radix(f, 16).ok());
+    let outcome = match flags {
+        // Who opened it went on to acknowledge, so it was answered.
+        Some(flags) if flags & 0x10 != 0 => Outcome::Success,
+        Some(_) => Outcome::Failure,
+        None => Outcome::Unknown,
+    };
+    Flow {
+        bytes: (number(v[0].bytes()), 0),
+        duration_s: u32::try_from(number(v[1].bytes())).unwrap_or(u32::MAX),
         ..head.flow(outcome)
     }
     .tell(out)

@@ -28,6 +28,7 @@ pub static SOURCE: Source = Source {
         Field::SessionId,
         Field::SessionEnd,
         Field::Bytes,
+        Field::Host,
         Field::Zone,
     ],
     traps: &["rows_with_names"],
@@ -45,18 +46,23 @@ fn is_action(word: &[u8]) -> bool {
 fn claim(r: &Record<'_>) -> bool {
     match r.shape {
         Shape::Json => r.contains(b"\"src-ip\"") && r.contains(b"\"dst-ip\"") && r.contains(b"\"tcpflags\""),
-        // The stamp at the front looks like the header of a syslog line.
-        Shape::Text => {
-            let (date, rest) = word(r.raw);
-            let (time, rest) = word(rest);
-            let (action, rest) = word(rest);
-            date.len() == 10
-                && time.len() == 8
-                && is_action(action)
-                && word(rest).0.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
-        }
+        Shape::Text => line(r).is_some(),
         _ => false,
     }
+}
+
+/// `2026-03-03 09:00:01 DROP TCP …`. The stamp at the front looks like the header of a syslog line; a relay puts its own
+/// before it.
+fn line<'a>(r: &Record<'a>) -> Option<&'a [u8]> {
+    [r.raw, r.body].into_iter().find(|text| {
+        let (date, rest) = word(text);
+        let (time, rest) = word(rest);
+        let (action, rest) = word(rest);
+        date.len() == 10
+            && time.len() == 8
+            && is_action(action)
+            && word(rest).0.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+    })
 }
 
 static PATHS: LazyLock<Paths<8>> = LazyLock::new(|| {
@@ -76,8 +82,9 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         }
         return flow(r, when(r, &stamp), [action, src, dst, sport, dport], out);
     }
-    let time = when(r, r.raw);
-    let mut words = r.raw.split(|b| *b == b' ').filter(|w| !w.is_empty()).skip(2);
+    let Some(text) = line(r) else { return Parsed::NotMine };
+    let time = when(r, text);
+    let mut words = text.split(|b| *b == b' ').filter(|w| !w.is_empty()).skip(2);
     let [action, _, src, dst, sport, dport] = std::array::from_fn(|_| words.next().unwrap_or_default());
     flow(r, time, [action, src, dst, sport, dport], out)
 }
@@ -116,7 +123,7 @@ fn flow(
         dst: to,
         sport: port(sport),
         dport: port(dport),
-        observer: r.outer_host,
+        observer: if r.body.first().is_some_and(u8::is_ascii_digit) { r.host() } else { r.outer_host },
         ..Flow::default()
     }
     .tell(out)

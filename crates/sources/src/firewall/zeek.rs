@@ -24,7 +24,7 @@ pub static SOURCE: Source = Source {
     title: "Zeek / Corelight",
     row: Row::Firewall,
     gives: &[Act::Lease, Act::Auth, Act::Posture, Act::Logon, Act::Flow, Act::Alert],
-    lacks: &[Field::TunnelIp, Field::Mfa, Field::SessionEnd],
+    lacks: &[Field::Mfa, Field::SessionId, Field::SessionEnd],
     traps: &["rows_as_text", "no_path", "rdp_is_no_login"],
     manual: "Book of Zeek: log files (conn, ssh, rdp, kerberos, ntlm, dhcp, radius, rfb, socks, notice)",
     enable: "Zeek's standard logs, JSON (LogAscii::use_json=T) or tab-separated; the sensor sees the inside of the gateway and the VPN's subnets",
@@ -109,15 +109,9 @@ impl Head<'_> {
     }
 }
 
-fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
-    let Ok(v) = HEAD.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
-    let said = |all: &[usize]| {
-        all.iter().filter_map(|i| v.get(*i)).map(|v| v.bytes()).find(|b| !unset(b)).unwrap_or_default()
-    };
-    let named = said(&[0, 1]);
-    let log = if named.is_empty() { log_of(r.body) } else { named };
-    let log = log.strip_prefix(b"zeek_").or_else(|| log.strip_prefix(b"bro_")).unwrap_or(log);
-    if !matches!(
+/// Logs that are read.
+fn is_read(log: &[u8]) -> bool {
+    matches!(
         log,
         b"conn"
             | b"ssh"
@@ -129,17 +123,45 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             | b"notice"
             | b"socks"
             | b"rfb"
-    ) {
-        return Parsed::Irrelevant(match log {
-            b"ssl" | b"http" | b"dns" | b"x509" | b"files" | b"smb_files" | b"smb_mapping" | b"dce_rpc"
-            | b"pe" | b"ocsp" | b"quic" | b"ftp" | b"smtp" | b"snmp" | b"ldap" | b"ldap_search" => {
-                Kind::RoutineUse
-            }
-            b"stats" | b"capture_loss" | b"reporter" | b"loaded_scripts" | b"packet_filter" | b"broker"
-            | b"cluster" | b"telemetry" | b"analyzer" | b"dpd" => Kind::Housekeeping,
-            b"tunnel" | b"weird" => Kind::Traffic,
-            _ => Kind::OtherMessage,
-        });
+    )
+}
+
+fn unread(log: &[u8]) -> Parsed {
+    Parsed::Irrelevant(match log {
+        b"ssl" | b"http" | b"dns" | b"x509" | b"files" | b"smb_files" | b"smb_mapping" | b"dce_rpc"
+        | b"pe" | b"ocsp" | b"quic" | b"ftp" | b"smtp" | b"snmp" | b"ldap" | b"ldap_search" => {
+            Kind::RoutineUse
+        }
+        b"stats" | b"capture_loss" | b"reporter" | b"loaded_scripts" | b"packet_filter" | b"broker"
+        | b"cluster" | b"telemetry" | b"analyzer" | b"dpd" => Kind::Housekeeping,
+        b"tunnel" | b"weird" => Kind::Traffic,
+        _ => Kind::OtherMessage,
+    })
+}
+
+/// The log's name where the record begins with it, as Zeek's own writers have it.
+fn first_name(body: &[u8]) -> Option<&[u8]> {
+    let rest = body.strip_prefix(b"{\"_path\":\"").or_else(|| body.strip_prefix(b"{\"@stream\":\""))?;
+    rest.get(..memchr::memchr(b'"', rest)?)
+}
+
+fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
+    // Most of what a sensor writes is not read; it is put aside by its first word.
+    if let Some(log) = first_name(r.body)
+        && !is_read(log)
+        && r.body.ends_with(b"}")
+    {
+        return unread(log);
+    }
+    let Ok(v) = HEAD.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
+    let said = |all: &[usize]| {
+        all.iter().filter_map(|i| v.get(*i)).map(|v| v.bytes()).find(|b| !unset(b)).unwrap_or_default()
+    };
+    let named = said(&[0, 1]);
+    let log = if named.is_empty() { log_of(r.body) } else { named };
+    let log = log.strip_prefix(b"zeek_").or_else(|| log.strip_prefix(b"bro_")).unwrap_or(log);
+    if !is_read(log) {
+        return unread(log);
     }
     let dst_text = said(&[6, 7, 8]);
     let head = Head {
@@ -174,7 +196,7 @@ fn unset(text: &[u8]) -> bool {
 }
 
 /// The text of a value, empty where Zeek had none.
-fn text<'a>(value: Value<'a>) -> Cow<'a, [u8]> {
+fn text(value: Value<'_>) -> Cow<'_, [u8]> {
     if unset(value.bytes()) { Cow::Borrowed(b"") } else { value.text() }
 }
 

@@ -25,7 +25,7 @@ pub static SOURCE: Source = Source {
     title: "Kubernetes audit",
     row: Row::Kubernetes,
     gives: &[Act::Auth, Act::Api, Act::Account],
-    lacks: &[Field::TunnelIp, Field::Device, Field::SessionEnd],
+    lacks: &[Field::TunnelIp, Field::Device, Field::SessionId, Field::SessionEnd, Field::Host, Field::Bytes],
     traps: &[
         "exec_as_get",
         "stages_count_once",
@@ -69,7 +69,7 @@ fn claim(r: &Record<'_>) -> bool {
         || (has(b"\"protoPayload\"") || has(b"\"protopayload_auditlog\"")) && gcp_audit::is_kubernetes(r.body)
 }
 
-const N: usize = 27;
+const N: usize = 26;
 static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
     Paths::new([
         "stage",
@@ -91,14 +91,13 @@ static PATHS: LazyLock<Paths<N>> = LazyLock::new(|| {
         "user.groups",
         "user.extra",
         "timestamp",
-        "metadata.creationTimestamp",
+        "auditID",
         "ObjectRef.resource",
         "ObjectRef.subresource",
         r"annotations.authentication\.openshift\.io/username",
         r"annotations.authentication\.openshift\.io/decision",
         "kind",
         "items",
-        "auditID",
     ])
 });
 
@@ -155,6 +154,10 @@ fn native(r: &Record<'_>, v: &[Value<'_>; N], cluster: &[u8], out: &mut Emit<'_>
         b"ResponseStarted" if !lasting && v[23].is_missing() => return Parsed::Irrelevant(Kind::Repeats),
         _ => {}
     }
+    // Most of a busy cluster's log.
+    if v[14].is_missing() && is_component(v[3].bytes()) {
+        return Parsed::Irrelevant(Kind::Machine);
+    }
     let at = [v[11], v[12], v[18]].iter().find_map(|t| utc(t.bytes())).or_else(|| r.header_time());
     if !v[23].is_missing() || !v[22].is_missing() {
         return openshift(v, at, out);
@@ -177,7 +180,7 @@ fn native(r: &Record<'_>, v: &[Value<'_>; N], cluster: &[u8], out: &mut Emit<'_>
         groups: v[16].nested(),
         extra: v[17].nested(),
         cluster,
-        id: if lasting { v[26].bytes() } else { b"" },
+        id: v[19].bytes(),
     };
     judge(&request, out)
 }
@@ -185,10 +188,14 @@ fn native(r: &Record<'_>, v: &[Value<'_>; N], cluster: &[u8], out: &mut Emit<'_>
 /// The oauth server of OpenShift: somebody logs in to the cluster.
 fn openshift(v: &[Value<'_>; N], at: Option<(EventTime, Certainty)>, out: &mut Emit<'_>) -> Parsed {
     let ok = v[23].is(b"allow");
+    if !ok && v[22].bytes().is_empty() {
+        // Nobody has named himself yet: the client is asked for a password.
+        return Parsed::Irrelevant(Kind::Pending);
+    }
     let chain: Vec<Ip> = elements(v[4].nested()).take(8).map(|e| Ip::parse(e.bytes())).collect();
     out.event(Act::Auth, if ok { Outcome::Success } else { Outcome::Failure })
         .at(at)
-        .identity(v[26].bytes())
+        .identity(v[19].bytes())
         .service(Service::Kubernetes)
         .user(&v[22].text())
         .source_ip(trusted(&chain))
@@ -211,13 +218,13 @@ fn trusted(chain: &[Ip]) -> Ip {
 }
 
 fn is_component(user: &[u8]) -> bool {
-    user.starts_with(b"system:node:")
-        || user.starts_with(b"system:kube-")
-        || user.starts_with(b"system:kubestore-")
-        || user.starts_with(b"system:gke-")
-        || user.starts_with(b"system:openshift-")
-        || user == b"system:apiserver"
-        || user.starts_with(b"eks:")
+    if let Some(rest) = user.strip_prefix(b"system:") {
+        return rest == b"apiserver"
+            || [&b"node:"[..], b"kube-", b"kubestore-", b"gke-", b"openshift-"]
+                .iter()
+                .any(|p| rest.starts_with(p));
+    }
+    user.starts_with(b"eks:")
         || user.starts_with(b"aks") && user.contains(&b':')
         || user == b"masterclient"
         || user == b"aksService"
@@ -302,16 +309,17 @@ fn judge(q: &Request<'_>, out: &mut Emit<'_>) -> Parsed {
     } else {
         Method::Token
     };
-    let act = match (anonymous && denied, binds) {
+    // A token that is not or no longer valid belongs to nobody.
+    let refused = anonymous && denied || user.is_empty() && q.code == 401;
+    let act = match (refused, binds) {
         // Nobody in particular was turned away: an attempt, not a use.
         (true, _) => Act::Auth,
         (_, true) => Act::Account,
         _ => Act::Api,
     };
     // EKS maps many people to one name and keeps the session's own.
-    let session = extra(q.extra, b"\"sessionName\"");
-    let person =
-        if session.is_empty() || user.starts_with(b"system:") || !shared(user) { user } else { session };
+    let session = if shared(user) { extra(q.extra, b"\"sessionName\"") } else { b"" };
+    let person = if session.is_empty() { user } else { session };
     out.event(act, outcome)
         .at(q.at)
         .identity(q.id)

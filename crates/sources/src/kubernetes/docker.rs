@@ -28,6 +28,7 @@ pub static SOURCE: Source = Source {
         Field::Mfa,
         Field::TunnelIp,
         Field::Device,
+        Field::SessionId,
         Field::SessionEnd,
         Field::Bytes,
     ],

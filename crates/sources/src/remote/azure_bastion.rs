@@ -4,7 +4,7 @@
 //! account on the machine, who opened the portal stands as `userEmail` and not always; a record with an end tells of
 //! the whole session.
 
-use super::{seconds, stamped};
+use super::{seconds, stamped_utc};
 use crate::decode::find::find;
 use crate::decode::json::{Paths, Value};
 use crate::emit::Emit;
@@ -109,7 +109,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     for (act, at) in acts {
         told = out
             .event(*act, outcome)
-            .at(stamped(r, at))
+            .at(stamped_utc(r, at))
             .service(Service::Bastion)
             .user(&who.text())
             .source(client.bytes())

@@ -21,7 +21,7 @@ pub static SOURCE: Source = Source {
     title: "Delinea Secret Server and Platform",
     row: Row::Remote,
     gives: &[Act::Auth, Act::Mfa, Act::SessionStart, Act::SessionEnd, Act::Account, Act::Config],
-    lacks: &[Field::TunnelIp, Field::Device, Field::Mfa, Field::Bytes],
+    lacks: &[Field::TunnelIp, Field::Device, Field::Bytes],
     traps: &["notes_hold_the_record", "launch_text"],
     manual: "Delinea: Secret Server Secure Syslog/CEF logging; Delinea Platform audit events",
     enable: "Admin > Configuration > Application: Enable Syslog/CEF Logging; for the Platform an audit role with Read Audit events",
@@ -118,14 +118,7 @@ fn secret_server(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Some((act, result, change)) = meaning(entity, action) else {
         return Parsed::Irrelevant(Kind::RoutineUse);
     };
-    let (mut suser, mut duser, mut src, mut stamp, mut item, mut message): (
-        &[u8],
-        &[u8],
-        &[u8],
-        &[u8],
-        &[u8],
-        &[u8],
-    ) = Default::default();
+    let [mut suser, mut duser, mut src, mut stamp, mut item, mut message] = [&b""[..]; 6];
     for (key, value) in cef_pairs(extension) {
         match key {
             b"suser" => suser = value,

@@ -49,7 +49,7 @@ pub static SOURCE: Source = Source {
             if crate::decode::find::find(&r.body[..r.body.len().min(80)], b": AUDIT - ").is_some() {
                 return false;
             }
-            program.starts_with(b"sshd")
+            program.starts_with(b"sshd") && !of_junos(r)
                 || matches!(program, b"sftp-server" | b"internal-sftp")
                 || program.is_empty() && (untagged(r.body).is_some() || bare(r))
         },
@@ -69,6 +69,12 @@ fn untagged(body: &[u8]) -> Option<&[u8]> {
     let open = memchr::memchr(b'[', rest).filter(|n| *n <= 12)?;
     let close = find(rest.get(open..rest.len().min(open + 14))?, b"]: ")? + open;
     rest.get(close + 3..)
+}
+
+/// Junos has a message of its own for what sshd said: a tag in the header, or at the front.
+fn of_junos(r: &Record<'_>) -> bool {
+    let head = &r.raw[..r.raw.len().saturating_sub(r.body.len())];
+    r.body.starts_with(b"SSHD_LOGIN_") || crate::decode::find::find(head, b" SSHD_LOGIN_").is_some()
 }
 
 /// A line without syslog header.

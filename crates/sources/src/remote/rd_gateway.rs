@@ -14,7 +14,7 @@ pub static SOURCE: Source = Source {
     title: "Windows RD Gateway",
     row: Row::Remote,
     gives: &[Act::Auth, Act::SessionStart, Act::SessionEnd],
-    lacks: &[Field::Mfa, Field::TunnelIp, Field::Device],
+    lacks: &[Field::Mfa, Field::TunnelIp, Field::Device, Field::SessionId],
     traps: &["two_legs"],
     manual: "Microsoft: Remote Desktop Gateway operational events",
     enable: "on by default: Microsoft-Windows-TerminalServices-Gateway/Operational",

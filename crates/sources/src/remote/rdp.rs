@@ -1,20 +1,20 @@
 //! Remote Desktop on a host: TerminalServices logs and session reconnects.
 //!
 //! Read from: Microsoft "Remote Desktop Services" operational logs, event 4778. Traps: 1149 is a network connection,
-//! not an authenticated logon where NLA is off; `LOCAL` and loopback addresses; 16777216 shows a tunnel.
+//! not an authenticated logon where NLA is off; 140 tells the address of a failure and no name; `LOCAL` and loopback addresses; 16777216 shows a tunnel.
 
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
 use crate::windows::{WinEvent, is_event};
-use portreeve_model::event::{Act, Outcome, Service};
+use portreeve_model::event::{Act, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
     name: "rdp",
-    title: "Windows Remote Desktop (TerminalServices)",
+    title: "Windows Remote Desktop (TerminalServices, RdpCoreTS)",
     row: Row::Remote,
-    gives: &[Act::Logon, Act::Logoff],
-    lacks: &[Field::Mfa, Field::TunnelIp],
+    gives: &[Act::Logon, Act::Logoff, Act::Posture],
+    lacks: &[Field::Mfa, Field::TunnelIp, Field::SessionId, Field::Bytes],
     traps: &["connection_is_no_logon"],
     manual: "Microsoft: Remote Desktop Services events (LocalSessionManager, RemoteConnectionManager)",
     enable: "on by default: TerminalServices-LocalSessionManager/Operational and -RemoteConnectionManager/Operational; audit Other Logon/Logoff Events for 4778",
@@ -26,6 +26,7 @@ pub static SOURCE: Source = Source {
                 && WinEvent::of(r).is_some_and(|e| {
                     e.channel.starts_with(b"Microsoft-Windows-TerminalServices-LocalSession")
                         || e.channel.starts_with(b"Microsoft-Windows-TerminalServices-RemoteConn")
+                        || e.channel.starts_with(b"Microsoft-Windows-RemoteDesktopServices-RdpCoreTS")
                         || matches!(e.id, 4778 | 4779)
                 })
         },
@@ -71,6 +72,17 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             .host(host)
             .observer(host)
             .done(),
+        // Password or name wrong, with the address that the Security log leaves out where NLA asks first.
+        140 => out
+            .event(Act::Posture, Outcome::Failure)
+            .at(at)
+            .service(Service::Rdp)
+            .source(&e.get("IPString"))
+            .host(host)
+            .observer(host)
+            .reason(Reason::BadPassword)
+            .done(),
+        131 => Parsed::Irrelevant(Kind::Transport),
         4778 => out
             .event(Act::Logon, Outcome::Success)
             .at(at)

@@ -27,7 +27,7 @@ pub static SOURCE: Source = Source {
         Act::Account,
         Act::Config,
     ],
-    lacks: &[Field::TunnelIp, Field::Device, Field::Mfa, Field::Bytes],
+    lacks: &[Field::TunnelIp, Field::Device, Field::Bytes],
     traps: &["steps_of_a_login", "proxies_repeat", "unknown_names"],
     manual: "WALLIX Bastion SIEM Logs Guide",
     enable: "System > SIEM integration: a syslog destination with all logs enabled (needs the SIEM option of the licence)",

@@ -20,8 +20,19 @@ pub static SOURCE: Source = Source {
     name: "cisco_ios",
     title: "Cisco IOS / IOS-XE / IOS-XR / NX-OS",
     row: Row::Vlan,
-    gives: &[Act::Nac, Act::Admin, Act::Config, Act::Account, Act::Flow, Act::Exec, Act::Alert],
-    lacks: &[Field::Mfa, Field::Device, Field::SessionEnd, Field::Bytes],
+    gives: &[
+        Act::Nac,
+        Act::Auth,
+        Act::SessionStart,
+        Act::SessionEnd,
+        Act::Admin,
+        Act::Config,
+        Act::Account,
+        Act::Flow,
+        Act::Exec,
+        Act::Alert,
+    ],
+    lacks: &[Field::Mfa, Field::Device, Field::Bytes],
     traps: &["vlan_without_person", "told_twice", "web_interface"],
     manual: "Cisco IOS, IOS-XE, IOS-XR and NX-OS System Message Guides (AUTHMGR, DOT1X, MAB, SESSION_MGR, SYS, SEC_LOGIN)",
     enable: "logging trap notifications; authentication logging verbose; login on-success log; login on-failure log; archive log config with notify syslog; service timestamps log datetime msec year show-timezone",
@@ -43,10 +54,26 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         b"LINK" | b"LINEPROTO" | b"ETHPORT" | b"ETH_PORT_CHANNEL" | b"LINEPROTO-SP" => {
             Parsed::Irrelevant(Kind::Housekeeping)
         }
-        b"SEC_LOGIN" | b"DMI" | b"SSH" | b"WEBSERVER" | b"SECURITY-SSHD" | b"SECURITY-LOGIN"
-        | b"AUTHPRIV" | b"DAEMON" | b"HTTP" | b"HTTPS" => login(r, &m, out),
+        b"SEC_LOGIN"
+        | b"DMI"
+        | b"SSH"
+        | b"WEBSERVER"
+        | b"SECURITY-SSHD"
+        | b"SECURITY-LOGIN"
+        | b"SECURITY-SSHD_SYSLOG_PRX"
+        | b"AUTHPRIV"
+        | b"DAEMON"
+        | b"HTTP"
+        | b"HTTPS" => login(r, &m, out),
         b"SYS" | b"PARSER" | b"VSHD" | b"AAAA" | b"AAA" | b"MGBL-SYS" | b"MGBL-CONFIG" | b"SECURITYD"
         | b"HA_EM" => administration(r, &m, out),
+        b"CRYPTO" | b"SSLVPN" => vpn(r, &m, out),
+        b"FW" => zone(r, &m, m.name, m.text, out),
+        // The forwarding plane of IOS-XE speaks through another message: `… %FW-6-SESS_AUDIT_TRAIL_START: …`.
+        b"IOSXE" => match after(m.text, b"%FW-6-", b"").and_then(|t| Some((t, memchr::memchr(b':', t)?))) {
+            Some((text, colon)) => zone(r, &m, &text[..colon], &text[colon + 1..], out),
+            None => Parsed::Irrelevant(Kind::OtherMessage),
+        },
         b"SEC" | b"FMANFP" | b"ACLLOG" | b"IPV6_ACL" | b"IPACCESS" | b"ACL-IPV4_ACL" => filter(r, &m, out),
         _ => attack(r, &m, out),
     }
@@ -124,6 +151,8 @@ fn login(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
         (b"WEBSERVER", b"INSTALL_OPERATION_INFO") => {
             config(r, m, out, m.after(b"User: ", b","), b"", m.after(b"Install Operation: ", b""))
         }
+        // IOS-XR hands on what its OpenSSH says: `sshd[397]: Accepted publickey for anna from 10.0.0.5 port 48906 ssh2`.
+        (b"SECURITY-SSHD_SYSLOG_PRX", _) => handed_on(r, m, out),
         // `Successfully authenticated user 'anna' from '10.0.0.5' on 'vty0'`, `Failed authentication attempt by user 'x' from …`
         (b"SECURITY-SSHD" | b"SECURITY-LOGIN", _) if m.says(b"authenticat") && m.says(b"user '") => {
             let ok = m.text.starts_with(b"Successfully");
@@ -131,13 +160,13 @@ fn login(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
         }
         // `error: PAM: Authentication failure for illegal user x from 10.0.0.5 - dcos_sshd[6526]`; the name is the other
         // side's own, so the address behind the last ` from ` counts.
-        (b"DAEMON" | b"AUTHPRIV", _) => nexus(r, m, out),
+        (b"DAEMON" | b"AUTHPRIV", _) => handed_on(r, m, out),
         _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }
 
-/// NX-OS hands on what its own sshd, login and PAM say.
-fn nexus(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
+/// NX-OS and IOS-XR hand on what their own sshd, login and PAM say.
+fn handed_on(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
     let from = memchr::memmem::rfind(m.text, b" from ").map(|at| (at, word(&m.text[at + 6..]).0));
     // Without a name: the same attempt is told with it by sshd.
     if m.text.starts_with(b"pam_aaa:Authentication failed") {
@@ -159,11 +188,15 @@ fn nexus(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
     if let Some(user) = name(b"Authentication failure for illegal user ")
         .or_else(|| name(b"Authentication failure for "))
         .or_else(|| name(b"Failed password for "))
+        .or_else(|| name(b"Failed publickey for "))
+        .or_else(|| name(b"Failed authentication/pam for "))
+        .or_else(|| name(b"Failed keyboard-interactive/pam for "))
     {
         return admin(r, m, out, false, user, address, false);
     }
     if let Some(user) = name(b"Accepted password for ")
         .or_else(|| name(b"Accepted publickey for "))
+        .or_else(|| name(b"Accepted authentication/pam for "))
         .or_else(|| name(b"Accepted keyboard-interactive/pam for "))
     {
         return admin(r, m, out, true, user, address, false);
@@ -179,10 +212,13 @@ fn config(
     from: &[u8],
     what: &[u8],
 ) -> Parsed {
+    let user = user.strip_suffix(b".").unwrap_or(user);
+    // `Configured from console by vty2 (10.0.0.5)`: a line, where nobody had to give a name.
+    let nobody = user == b"console" || (user.starts_with(b"vty") && user[3..].iter().all(u8::is_ascii_digit));
     out.event(Act::Config, Outcome::Success)
         .at(m.time(r))
         .service(Service::Management)
-        .user(user.strip_suffix(b".").unwrap_or(user))
+        .user(if nobody { b"" } else { user })
         .source(from)
         .detail(what)
         .target(after(what, b"username ", b" ").unwrap_or_default())
@@ -334,6 +370,88 @@ fn accounting(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
     }
 }
 
+/// The zone-based firewall: `Start tcp session: initiator (198.51.100.7:2345) -- responder (10.0.0.9:22)`,
+/// `Dropping tcp session 198.51.100.7:2345 10.0.0.9:22 on zone-pair out-in class … due to …`.
+fn zone(r: &Record<'_>, m: &Message<'_>, name: &[u8], text: &[u8], out: &mut Emit<'_>) -> Parsed {
+    let (outcome, from, to) = match name {
+        b"SESS_AUDIT_TRAIL_START" => (
+            Outcome::Success,
+            after(text, b"initiator (", b")").unwrap_or_default(),
+            after(text, b"responder (", b")").unwrap_or_default(),
+        ),
+        b"DROP_PKT" => match find(text, b" => ") {
+            // `Dropping tcp pkt from Gi0/0/0 198.51.100.7:2345 => 10.0.0.9:22(target:class)-(…`, as IOS-XE says it.
+            Some(arrow) => {
+                let to = word(&text[arrow + 4..]).0;
+                let to = &to[..memchr::memchr(b'(', to).unwrap_or(to.len())];
+                (Outcome::Failure, text[..arrow].rsplit(|b| *b == b' ').next().unwrap_or_default(), to)
+            }
+            None => {
+                let (from, rest) = word(after(text, b" session ", b"").unwrap_or_default());
+                (Outcome::Failure, from, word(rest).0)
+            }
+        },
+        b"SESS_AUDIT_TRAIL" => return Parsed::Irrelevant(Kind::Repeats),
+        _ => return Parsed::Irrelevant(Kind::OtherMessage),
+    };
+    let (src, sport) = Ip::parse_with_port(from);
+    let (dst, dport) = Ip::parse_with_port(to);
+    Flow {
+        time: m.time(r),
+        outcome,
+        src,
+        sport,
+        dst,
+        dport,
+        observer: m.host(r),
+        rule: after(text, b"zone-pair ", b" ").unwrap_or_default(),
+        ..Flow::default()
+    }
+    .tell(out)
+}
+
+/// Remote access that the router itself ends: Easy VPN and SSL VPN.
+fn vpn(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
+    // `(Server) UP Client_type=… User=anna Group=corp Client_public_addr=198.51.100.7 Assigned_client_addr=10.8.0.14`
+    if m.is(b"CRYPTO") {
+        if !matches!(m.name, b"VPN_TUNNEL_STATUS" | b"EZVPN_CONNECTION_UP" | b"EZVPN_CONNECTION_DOWN")
+            || !m.says(b"(Server)")
+        {
+            return Parsed::Irrelevant(Kind::Housekeeping);
+        }
+        let field = |name: &[u8]| {
+            let value = m.after(name, b" ");
+            value.strip_suffix(b",").unwrap_or(value)
+        };
+        let down = m.named(b"DOWN") || m.says(b" DOWN ");
+        return out
+            .event(if down { Act::SessionEnd } else { Act::SessionStart }, Outcome::Success)
+            .at(m.time(r))
+            .service(Service::Vpn)
+            .user(field(b"User="))
+            .group(field(b"Group="))
+            .source(field(b"Client_public_addr="))
+            .tunnel(field(b"Assigned_client_addr="))
+            .observer(m.host(r))
+            .done();
+    }
+    // `vw_ctx: corp vw_gw: gw remote_ip: 198.51.100.7 user_name: anna, Authentication successful, user logged in`
+    let ok = match m.name {
+        b"LOGIN_AUTH_PASSED" => true,
+        b"LOGIN_AUTH_REJECTED" => false,
+        _ => return Parsed::Irrelevant(Kind::OtherMessage),
+    };
+    out.event(Act::Auth, if ok { Outcome::Success } else { Outcome::Failure })
+        .at(m.time(r))
+        .service(Service::Vpn)
+        .user(m.after(b"user_name: ", b", "))
+        .group(m.after(b"vw_ctx: ", b" "))
+        .source(m.after(b"remote_ip: ", b" "))
+        .reason(if ok { Reason::None } else { Reason::BadPassword })
+        .observer(m.host(r))
+        .done()
+}
+
 /// Access lists with `log`.
 fn filter(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
     let told = |outcome, src: (Ip, u16), dst: (Ip, u16), times: &[u8], rule| Flow {
@@ -423,7 +541,8 @@ fn attack(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
             .event(Act::Nac, Outcome::Failure)
             .at(m.time(r))
             .service(Service::Wired)
-            .mac(m.mac())
+            .mac(if m.is(b"ARP") { m.after(b" by hw: ", b" ") } else { m.mac() })
+            .source_ip(claimed(m.text))
             .vlan(vlan(m.text))
             .observer(m.host(r))
             .detail(interface(m))
@@ -456,6 +575,14 @@ fn attack(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
             .done();
     }
     Parsed::Irrelevant(Kind::OtherMessage)
+}
+
+/// The address that someone took for his: the first of the text.
+fn claimed(text: &[u8]) -> Ip {
+    text.split(|b| matches!(b, b' ' | b',' | b'/' | b'=' | b'['))
+        .map(Ip::parse)
+        .find(|ip| ip.is_some())
+        .unwrap_or_default()
 }
 
 /// `… vlan 110`, `VLAN=110`, `VLAN0110`.

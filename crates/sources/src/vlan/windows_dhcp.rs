@@ -128,8 +128,14 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let id = number(fields.next().unwrap_or_default());
     let [_, _, _, ip, name] = std::array::from_fn(|_| fields.next().unwrap_or_default());
     let Some(mac) = fields.next() else { return Parsed::Broken(Why::Missing("columns")) };
-    // DHCPv6 has an error code where DHCPv4 has the hardware address.
-    lease(r, id, civil, ip, name, if id >= 11_000 { b"" } else { mac }, out)
+    if id < 11_000 {
+        return lease(r, id, civil, ip, name, mac, out);
+    }
+    // DHCPv6 has an error code there, and the DUID two columns on; it ends in the hardware address.
+    let duid = fields.nth(1).unwrap_or_default();
+    let known = duid.starts_with(b"0001") || duid.starts_with(b"0003");
+    let mac = duid.len().checked_sub(12).filter(|_| known).and_then(|at| duid.get(at..)).unwrap_or_default();
+    lease(r, id, civil, ip, name, mac, out)
 }
 
 fn lease(

@@ -12,7 +12,7 @@ use crate::decode::kv::{self, number};
 use crate::emit::{Emit, EventBuilder};
 use crate::firewall::asa_traffic::worth;
 use crate::record::{Record, Shape};
-use crate::source::{Kind, Parsed, Reader, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::event::{Act, Change, Flags, Mfa, Outcome, Reason, Service};
 use portreeve_model::time::Certainty;
 use portreeve_model::{EventTime, Ip};
@@ -34,12 +34,12 @@ pub static SOURCE: Source = Source {
         Act::Flow,
         Act::Alert,
     ],
-    lacks: &[],
+    lacks: &[Field::Bytes],
     traps: &["keys_twice", "account_in_brackets", "failed_by_status", "site_to_site", "every_format"],
     manual: "Check Point Log Exporter (sk122323); Log Fields Description (sk144192)",
     enable: "Log Exporter on the management or log server (cp_log_export add … format syslog, cef, leef or splunk), read-mode semi-unified; Remote Access and Mobile Access blades log by themselves, rules with Track: Log",
     general: false,
-    marks: &["ifdir", "loguid", "Check Point|", "originsicname", "|product="],
+    marks: &["ifdir", "loguid", " CheckPoint ", "Check Point|", "originsicname", "|product="],
     reader: Reader::Code { claim: |r| layout(r).is_some(), parse, join: None },
 };
 
@@ -65,7 +65,9 @@ fn layout(r: &Record<'_>) -> Option<Layout> {
         return Some(Layout::Cef);
     }
     let has = |mark: &[u8]| find(head, mark).is_some();
-    if has(b" ifdir:\"") && (has(b" origin:\"") || has(b" loguid:\"")) {
+    if has(b" CheckPoint ") && has(b"[action:\"")
+        || has(b" ifdir:\"") && (has(b" origin:\"") || has(b" loguid:\""))
+    {
         return Some(Layout::Colons);
     }
     if (has(b" ifdir=\"") && has(b" origin=\"")) || (has(b"2620 ") && has(b" service_id=\"")) {

@@ -32,8 +32,9 @@ pub static SOURCE: Source = Source {
         Act::Admin,
         Act::Config,
         Act::Account,
+        Act::Flow,
     ],
-    lacks: &[Field::Mfa, Field::Zone],
+    lacks: &[Field::SessionId, Field::Zone],
     traps: &[
         "masked_user",
         "authorization_is_no_login",
@@ -147,7 +148,8 @@ fn assigned<'a>(text: &'a [u8], label: &[u8]) -> &'a [u8] {
 /// User and address at the end of an AAA message: `: user = anna : user IP = 192.0.2.5`. The name is what was typed, so
 /// the last address counts and all before it is name.
 fn aaa(text: &[u8]) -> (&[u8], &[u8]) {
-    let Some(at) = find(text, b": user =") else { return (b"", b"") };
+    let at = [&b": user ="[..], b": User =", b", User ="].into_iter().find_map(|label| find(text, label));
+    let Some(at) = at else { return (b"", b"") };
     let rest = text.get(at + 8..).unwrap_or_default();
     let Some(ip) = rfind(rest, b"user IP =") else { return (rest.trim_ascii(), b"") };
     let name = rest.get(..ip).unwrap_or_default().trim_ascii_end();
@@ -284,6 +286,18 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             let user = word(rest.strip_prefix(b"- ").unwrap_or(rest)).0;
             let user = user.strip_prefix(b"LOCAL\\").unwrap_or(user);
             base(out.event(Act::IpAssign, Outcome::Success).user(user).tunnel(ip))
+        }
+        // PPTP `…, remote-peer = 192.0.2.5, …, client-dynamic-ip = 10.8.3.7, username = anna, …`; L2TP `… is …`.
+        603106 | 603108 => {
+            let field = |labels: [&[u8]; 2]| {
+                labels.into_iter().find_map(|l| after(text, l, b"")).map_or(&b""[..], |t| token(t).0)
+            };
+            base(
+                out.event(Act::IpAssign, Outcome::Success)
+                    .user(field([b"username = ", b"username is "]))
+                    .source(field([b"remote-peer = ", b"remote_peer_ip is "]))
+                    .tunnel(field([b"client-dynamic-ip = ", b"client_dynamic_ip is "])),
+            )
         }
         722055 | 722053 => {
             // Client type and version of a session: a further record of the same stay.

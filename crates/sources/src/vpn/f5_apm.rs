@@ -430,8 +430,12 @@ fn tell(
         // The wrong passwords were told one by one.
         Step::Denied if known.wrong => Parsed::Irrelevant(Kind::Repeats),
         Step::Denied => base(out.event(Act::Auth, Outcome::Failure)).reason(Reason::Policy).done(),
-        // Sessions that never got in.
-        Step::Statistics | Step::Deleted if !known.allowed && known.tunnel.is_none() => {
+        // Sessions that never got in. Where nothing else is known of one, its beginning lies before the logs.
+        Step::Statistics | Step::Deleted
+            if !known.allowed
+                && known.tunnel.is_none()
+                && (known.src.is_some() || !known.user.is_empty()) =>
+        {
             Parsed::Irrelevant(Kind::Repeats)
         }
         Step::Statistics if ended => Parsed::Irrelevant(Kind::Repeats),

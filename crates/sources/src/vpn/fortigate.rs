@@ -43,7 +43,7 @@ pub static SOURCE: Source = Source {
     manual: "FortiOS Log Message Reference (event: vpn, user, system)",
     enable: "config log syslogd setting; set status enable; set format default (or cef); event logging for vpn, system and user",
     general: false,
-    marks: &["logid=", "logdesc=", "ortigate|", "\"logid\""],
+    marks: &["logid=", "logdesc=", "typeid=", "ortigate|", "\"logid\""],
     reader: Reader::Code { claim: |r| is_fortigate(r) && !is_traffic(r), parse, join: None },
 };
 
@@ -53,7 +53,7 @@ pub(crate) fn is_fortigate(r: &Record<'_>) -> bool {
             let head = &r.body[..r.body.len().min(400)];
             let has = |key: &[u8]| find(head, key).is_some();
             let own = (has(b"logid=") || has(b"logdesc=")) && (has(b"devid=") || has(b"vd="));
-            own && has(b"type=") || has(b"|Fortigate|")
+            own && has(b"type=") || has(b"|Fortigate|") || has(b"subcategory=\"") && has(b"typeid=")
         }
         // FortiAnalyzer and FortiGate Cloud.
         Shape::Json => {
@@ -69,7 +69,9 @@ pub(crate) fn is_fortigate(r: &Record<'_>) -> bool {
 pub(crate) fn is_traffic(r: &Record<'_>) -> bool {
     let head = &r.body[..r.body.len().min(500)];
     match r.shape {
-        Shape::Text => find(head, b"type=\"traffic\"").or_else(|| find(head, b"type=traffic")).is_some(),
+        Shape::Text => {
+            [&b"type=\"traffic\""[..], b"type=traffic", b"|traffic:"].iter().any(|t| find(head, t).is_some())
+        }
         Shape::Json => {
             let head = &r.body[..r.body.len().min(2_000)];
             find(head, b"\"type\":\"traffic\"").or_else(|| find(head, b"\"type\": \"traffic\"")).is_some()
@@ -225,6 +227,13 @@ pub(crate) fn fields<'a>(r: &Record<'a>) -> Fields<'a> {
     for (key, value) in kv::pairs(r.body) {
         f.set(key, value);
     }
+    // FortiAuthenticator writes its sentence behind the pairs, without a name.
+    if f.msg.is_empty() && find(r.body, b"typeid=").is_some() {
+        f.msg = memchr::memrchr(b'"', r.body)
+            .and_then(|at| r.body.get(at + 1..))
+            .unwrap_or_default()
+            .trim_ascii();
+    }
     f
 }
 
@@ -239,7 +248,8 @@ impl<'a> Fields<'a> {
             b"devname" => &mut self.devname,
             b"logid" => &mut self.logid,
             b"type" => &mut self.kind,
-            b"subtype" => &mut self.subtype,
+            // FortiAuthenticator's own syslog has the other name.
+            b"subtype" | b"subcategory" => &mut self.subtype,
             b"action" => &mut self.action,
             b"status" => &mut self.status,
             b"reason" => &mut self.reason,

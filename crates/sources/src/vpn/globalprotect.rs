@@ -16,8 +16,8 @@ pub static SOURCE: Source = Source {
     name: "globalprotect",
     title: "Palo Alto GlobalProtect",
     row: Row::Vpn,
-    gives: &[Act::Auth, Act::SessionStart, Act::IpAssign, Act::SessionEnd],
-    lacks: &[Field::Mfa],
+    gives: &[Act::Auth, Act::Posture, Act::SessionStart, Act::IpAssign, Act::SessionEnd],
+    lacks: &[Field::Mfa, Field::SessionId, Field::Bytes, Field::Host],
     traps: &[
         "local_times",
         "pre_logon",

@@ -34,7 +34,7 @@ pub static SOURCE: Source = Source {
         Act::Config,
         Act::Account,
     ],
-    lacks: &[Field::Zone],
+    lacks: &[Field::Host],
     traps: &["first_factor", "one_failure_three_lines", "welf", "without_codes", "address_in_the_name"],
     manual: "Ivanti Connect Secure Administration Guide: Logging and Monitoring; Log Messages",
     enable: "System > Log/Monitoring > User Access, Admin Access and Events > Settings: select all events, add the syslog server, filter Standard or WELF",
@@ -134,7 +134,8 @@ fn welf(raw: &[u8]) -> Option<Head<'_>> {
     let text = raw.get(from + 6..)?;
     let text = text.trim_ascii_end();
     h.node = welf_value(fields, b" vpn=");
-    h.user = welf_value(fields, b" user=");
+    // A name may hold blanks and `=`: `CN=Anna Fock, OU=Staff`.
+    h.user = between(fields, b" user=", b" realm=\"").unwrap_or_else(|| welf_value(fields, b" user="));
     h.realm = between(fields, b" realm=\"", b"\"").unwrap_or_default();
     h.roles = between(fields, b" roles=\"", b"\"").unwrap_or_default();
     h.agent = between(fields, b" agent=\"", b"\"").unwrap_or_default();
@@ -291,6 +292,13 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             .reason(if good { Reason::None } else { Reason::MfaFailed })
             .done();
     }
+    if let Some(from) = text.strip_prefix(b"Authentication requests from IP address ") {
+        return base(out.event(Act::Auth, Outcome::Failure), r, &h)
+            .source_ip(Ip::parse(word(from).0))
+            .reason(Reason::Locked)
+            .detail(text)
+            .done();
+    }
     if has(b" restrictions ") {
         if !has(b" restrictions failed") {
             return Parsed::Irrelevant(Kind::Pending);
@@ -349,6 +357,8 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         || begins(b"Closed connection")
         || begins(b"Established connection")
         || begins(b"Connected to")
+        || begins(b"Terminated SSL handshake")
+        || begins(b"OCSP ")
     {
         return Parsed::Irrelevant(Kind::Transport);
     }

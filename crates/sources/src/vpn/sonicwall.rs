@@ -33,7 +33,7 @@ pub static SOURCE: Source = Source {
         Act::Flow,
         Act::Alert,
     ],
-    lacks: &[Field::SessionId, Field::Device],
+    lacks: &[Field::SessionId, Field::Bytes],
     traps: &["cef", "closed_repeats_opened", "address_in_the_name", "assigned_or_not"],
     manual: "SonicOS Log Events Reference Guide",
     enable: "Device > Log > Syslog: Enhanced Syslog (or ArcSight) with all categories; Log > Settings: Users, SSL VPN, VPN, Network Access at level Inform",
@@ -357,8 +357,8 @@ fn account(r: &Record<'_>, f: &Fields<'_>, change: Change, out: &mut Emit<'_>) -
 
 fn lease(r: &Record<'_>, f: &Fields<'_>, out: &mut Emit<'_>) -> Parsed {
     let ip = kv::after(f.msg, b"ssigned IP address ", b"").map_or(Ip::NONE, |rest| Ip::parse(word(rest).0));
-    let (_, rest) = word(f.note);
-    let mac = if f.mac.is_empty() { rest } else { f.mac };
+    let told = kv::after(f.msg, b" to MAC address ", b"").map(|rest| word(rest).0);
+    let mac = if f.mac.is_empty() { told.unwrap_or_else(|| word(f.note).1) } else { f.mac };
     if ip.is_none() {
         return Parsed::Irrelevant(Kind::Housekeeping);
     }

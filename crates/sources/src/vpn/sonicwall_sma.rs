@@ -438,7 +438,22 @@ fn web(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
 
 fn system(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let raw = r.raw;
-    let at = find(raw, b"[").and_then(|n| raw.get(n + 1..)).and_then(|t| clf_time(t, r));
+    let stamp = find(raw, b"[").and_then(|n| raw.get(n + 1..)).unwrap_or_default();
+    let at = clf_time(stamp, r);
+    let here = after(stamp, b"] ", b" ").unwrap_or_default();
+    let observer = if here.is_empty() { r.host() } else { here };
+    if let Some(rest) = after(raw, b" System Session End:", b"") {
+        let named = rest.split(|b| *b == b' ').find(|w| w.starts_with(b"(")).unwrap_or_default();
+        let (name, realm) = who(named);
+        return out
+            .event(Act::SessionEnd, Outcome::Success)
+            .at(at)
+            .service(Service::Vpn)
+            .user(name)
+            .group(realm)
+            .observer(observer)
+            .done();
+    }
     let Some(user) = after(raw, b" User '", b"") else { return Parsed::Irrelevant(Kind::OtherMessage) };
     let Some(mid) = rfind(user, b"' connecting from '") else {
         return Parsed::Irrelevant(Kind::OtherMessage);
@@ -467,6 +482,6 @@ fn system(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         .destination_ip(dst)
         .destination_port(dport)
         .group(realm)
-        .observer(r.host())
+        .observer(observer)
         .done()
 }

@@ -1,9 +1,9 @@
 //! One Windows event: XML text, Winlogbeat or Elastic agent JSON, NXLog JSON, the JSON of an EVTX reader, the flat rows
 //! of a SIEM, and the texts that agents send over syslog.
 //!
-//! Read from: Event Schema (Windows); Winlogbeat, NXLog, Wazuh and Snare reference manuals; Azure Monitor tables
+//! Read from: Event Schema (Windows); Winlogbeat, NXLog and Snare reference manuals; Azure Monitor tables
 //! SecurityEvent, Event and WindowsEvent; Splunk Add-on for Microsoft Windows. Trap: `EventTime` is local time without a
-//! zone; where a shipper's own stamp stands beside it, the whole half hours between the two are the zone.
+//! zone; unless one is declared, the whole half hours to the shipper's own stamp beside it are the zone.
 
 use super::text::{self, Said};
 use crate::decode::clock::{self, Clock, Stamp};
@@ -22,7 +22,7 @@ pub(crate) const MARKS: &[&str] = &[
     "\"EventID\"",
     "\"Event\":{",
     "\"event_id\"",
-    "\"eventID\"",
+    "\"RawXml\"",
     "MSWinEventLog",
     "EventCode=",
     "WinEvtLog",
@@ -31,30 +31,24 @@ pub(crate) const MARKS: &[&str] = &[
 ];
 
 /// Where each shape keeps a fact; the first that is there counts.
-const HEADS: [&str; 52] = [
+const HEADS: [&str; 45] = [
     // 0 number
     "winlog.event_id",
     "event_id",
-    "win.system.eventID",
-    "data.win.system.eventID",
     "Event.System.EventID",
     "EventID",
     "winlog\\.event_id",
-    // 7 channel
+    // 5 channel
     "winlog.channel",
     "log_name",
-    "win.system.channel",
-    "data.win.system.channel",
     "Event.System.Channel",
     "Channel",
     "EventLog",
     "LogName",
     "winlog\\.channel",
-    // 16 provider
+    // 12 provider
     "winlog.provider_name",
     "source_name",
-    "win.system.providerName",
-    "data.win.system.providerName",
     "Event.System.Provider_attributes.Name",
     "Event.System.Provider.#attributes.Name",
     "Event.System.Provider.@Name",
@@ -64,51 +58,74 @@ const HEADS: [&str; 52] = [
     "ProviderName",
     "Source",
     "winlog\\.provider_name",
-    // 29 computer
+    // 23 computer
     "winlog.computer_name",
     "computer_name",
-    "win.system.computer",
-    "data.win.system.computer",
     "Event.System.Computer",
     "Hostname",
     "Computer",
     "winlog\\.computer_name",
-    // 37 time
-    "win.system.systemTime",
-    "data.win.system.systemTime",
+    // 29 time
     "Event.System.TimeCreated_attributes.SystemTime",
     "Event.System.TimeCreated.#attributes.SystemTime",
     "Event.System.TimeCreated.@SystemTime",
     "EventTime",
     "TimeGenerated",
     "TimeCreated",
-    // 45 data
+    // 35 data
     "winlog.event_data",
     "event_data",
-    "win.eventdata",
-    "data.win.eventdata",
     "Event.EventData",
     "EventData",
-    // 51
+    // 39
     "@timestamp",
+    // 40 Azure diagnostics: the event as XML inside its row
+    "properties.EventId",
+    "properties.Channel",
+    "properties.ProviderName",
+    "properties.RawXml",
+    "time",
 ];
-const CHANNEL: usize = 7;
-const PROVIDER: usize = 16;
-const COMPUTER: usize = 29;
-const TIME: usize = 37;
-const DATA: usize = 45;
-const SHIPPED: usize = 51;
+const CHANNEL: usize = 5;
+const PROVIDER: usize = 12;
+const COMPUTER: usize = 23;
+const TIME: usize = 29;
+const DATA: usize = 35;
+const SHIPPED: usize = 39;
+const DIAGNOSTICS: usize = 40;
 static HEAD: LazyLock<Paths<{ HEADS.len() }>> = LazyLock::new(|| Paths::new(HEADS));
+
+/// The two shapes that come by the million are asked for what they have and nothing else.
+static WINLOG: LazyLock<Paths<6>> = LazyLock::new(|| {
+    Paths::new([
+        "winlog.event_id",
+        "winlog.channel",
+        "winlog.provider_name",
+        "winlog.computer_name",
+        "winlog.event_data",
+        "@timestamp",
+    ])
+});
+static EVTX: LazyLock<Paths<6>> = LazyLock::new(|| {
+    Paths::new([
+        "Event.System.EventID",
+        "Event.System.Channel",
+        "Event.System.Provider_attributes.Name",
+        "Event.System.Computer",
+        "Event.EventData",
+        "Event.System.TimeCreated_attributes.SystemTime",
+    ])
+});
 
 /// Which shape the event came in.
 enum Body<'a> {
     Xml(&'a [u8]),
     /// The object that holds the data fields.
     Json(&'a [u8]),
+    /// Winlogbeat's data, and the whole record: its modules move fields to where Elastic's schema has them.
+    Winlog(&'a [u8], &'a [u8]),
     /// A flat row, and the data that one of its columns holds as text of its own.
     Row(&'a [u8], Vec<u8>),
-    /// Names of fields begin in lower case, as Wazuh writes them.
-    Camel(&'a [u8]),
     Text(Said<'a>),
 }
 
@@ -134,7 +151,7 @@ pub(crate) fn is_event(r: &Record<'_>) -> bool {
                 || find(head, b"\"Event\":{").is_some()
                 || find(r.body, b"\"event_id\"").is_some()
                     && (find(r.body, b"\"log_name\"").is_some() || find(r.body, b"\"winlog\"").is_some())
-                || find(r.body, b"\"eventID\"").is_some() && find(r.body, b"\"win\"").is_some()
+                || find(r.body, b"\"RawXml\"").is_some() && find(r.body, b"\"EventId\"").is_some()
         }
         Shape::Text => text::looks(r),
         _ => false,
@@ -187,16 +204,49 @@ impl<'a> WinEvent<'a> {
     }
 
     fn json(text: &'a [u8]) -> Option<WinEvent<'a>> {
-        let v = HEAD.pick(text).ok()?;
-        let id_of = |v: &Value<'_>| match v {
-            Value::Nested(n) => {
-                // `"EventID":{"#text":4624,…}`
-                let digits = n.iter().position(u8::is_ascii_digit)?;
-                u32::try_from(crate::decode::kv::number(n.get(digits..)?)).ok()
-            }
-            v if v.is_missing() => None,
-            v => u32::try_from(crate::decode::kv::number(v.bytes())).ok(),
+        let head = text.get(..text.len().min(40)).unwrap_or_default();
+        let usual = if find(text, b"\"winlog\":").is_some() {
+            WINLOG.pick(text).ok()
+        } else if find(head, b"\"Event\":{").is_some() {
+            EVTX.pick(text).ok()
+        } else {
+            None
         };
+        if let Some([id, channel, provider, computer, data, stamp]) = usual
+            && let (Some(id), false) = (id_of(&id), stamp.is_missing())
+        {
+            let data = data.nested();
+            return Some(WinEvent {
+                id,
+                channel: channel.text(),
+                provider: provider.text(),
+                computer: computer.text(),
+                stamp: stamp.bytes(),
+                shipped: b"",
+                body: match data.len() {
+                    0..=2 => Body::Json(text),
+                    _ if find(head, b"\"Event\":{").is_some() => Body::Json(data),
+                    _ => Body::Winlog(data, text),
+                },
+            });
+        }
+        let v = HEAD.pick(text).ok()?;
+        if let [id, channel, provider, raw, time] = v.get(DIAGNOSTICS..)?
+            && let (Some(id), false) = (id_of(id), raw.bytes().is_empty())
+        {
+            let xml = raw.text().into_owned();
+            let computer =
+                find_tag(&xml, b"Computer").and_then(|at| xml.get(at..)?.split(|b| *b == b'<').next());
+            return Some(WinEvent {
+                id,
+                channel: channel.text(),
+                provider: provider.text(),
+                computer: Cow::Owned(computer.unwrap_or_default().to_vec()),
+                stamp: time.bytes(),
+                shipped: b"",
+                body: Body::Row(b"{}", xml),
+            });
+        }
         let (shape, id) = v.get(..CHANNEL)?.iter().enumerate().find_map(|(n, v)| Some((n, id_of(v)?)))?;
         let first = |from: usize, to: usize| {
             v.get(from..to)
@@ -210,16 +260,15 @@ impl<'a> WinEvent<'a> {
         let data = v.get(DATA..SHIPPED).unwrap_or_default().iter().find(|v| !v.is_missing());
         let nested = data.map_or(&b""[..], |d| d.nested());
         let body = match (shape, data) {
-            (2 | 3, _) => Body::Camel(if nested.is_empty() { text } else { nested }),
             // Columns of their own, and perhaps the rest as text: XML or JSON.
-            (5, Some(Value::Text(inner))) => Body::Row(text, unescape(inner).into_owned()),
+            (3, Some(Value::Text(inner))) => Body::Row(text, unescape(inner).into_owned()),
             // User data and the EVTX reader's own arrangement stand beside the data.
-            (5 | 6, _) => Body::Json(text),
+            (3 | 4, _) => Body::Json(text),
             _ if nested.len() > 2 && find(nested, b"\"").is_some() => Body::Json(nested),
             _ => Body::Json(text),
         };
         // Winlogbeat's own stamp is the event's.
-        let stamp = if matches!(shape, 0 | 1 | 6) { shipped } else { first(TIME, DATA).bytes() };
+        let stamp = if matches!(shape, 0 | 1 | 4) { shipped } else { first(TIME, DATA).bytes() };
         Some(WinEvent {
             id,
             channel: first(CHANNEL, PROVIDER).text(),
@@ -238,14 +287,15 @@ impl<'a> WinEvent<'a> {
         match clock::iso(self.stamp) {
             Some((Stamp::Absolute(t), _)) => Some((t, Certainty::Exact)),
             Some((Stamp::Local(civil), _)) => {
+                let declared = r.clock.resolve(civil);
+                if declared.is_some_and(|(_, c)| c == Certainty::Exact) {
+                    return declared;
+                }
                 match (Clock::with_offset(civil, 0), clock::iso(self.shipped)) {
                     (Some(local), Some((Stamp::Absolute(shipped), _))) => {
-                        match zone_between(local, shipped) {
-                            Some(zone) => Some((local.plus(zone), Certainty::Exact)),
-                            None => r.clock.resolve(civil),
-                        }
+                        zone_between(local, shipped).map(|(zone, c)| (local.plus(zone), c)).or(declared)
                     }
-                    _ => r.clock.resolve(civil),
+                    _ => declared,
                 }
             }
             None => match text::american(self.stamp) {
@@ -260,6 +310,10 @@ impl<'a> WinEvent<'a> {
         match &self.body {
             Body::Xml(text) => unescape_xml(xml_data(text, name.as_bytes())),
             Body::Json(object) => json_field(object, name.as_bytes()),
+            Body::Winlog(data, whole) => {
+                let own = json_field(data, name.as_bytes());
+                if own.is_empty() { moved(whole, name) } else { own }
+            }
             Body::Row(object, data) => {
                 let own = json_field(object, name.as_bytes());
                 if !own.is_empty() {
@@ -271,13 +325,6 @@ impl<'a> WinEvent<'a> {
                     json_field(data, name.as_bytes())
                 };
                 Cow::Owned(inner.into_owned())
-            }
-            Body::Camel(object) => {
-                let mut own = name.as_bytes().to_vec();
-                if let Some(first) = own.first_mut() {
-                    first.make_ascii_lowercase();
-                }
-                json_field(object, &own)
             }
             Body::Text(said) => said.get(name),
         }
@@ -294,7 +341,7 @@ impl<'a> WinEvent<'a> {
                 Some(at) => unescape_xml(text.get(at..).unwrap_or_default()),
                 None => unescape_xml(text),
             },
-            Body::Json(text) | Body::Camel(text) => unescape(text),
+            Body::Json(text) | Body::Winlog(text, _) => unescape(text),
             Body::Row(text, data) => {
                 Cow::Owned([&unescape(text)[..], b" ", &unescape_xml(data)[..]].concat())
             }
@@ -303,13 +350,63 @@ impl<'a> WinEvent<'a> {
     }
 }
 
+/// A field of Sysmon's that Winlogbeat's module moved to its place in Elastic's schema.
+fn moved<'a>(whole: &'a [u8], name: &str) -> Cow<'a, [u8]> {
+    static PATHS: LazyLock<Paths<8>> = LazyLock::new(|| {
+        Paths::new([
+            "user.domain",
+            "user.name",
+            "process.command_line",
+            "process.executable",
+            "source.ip",
+            "destination.ip",
+            "source.port",
+            "destination.port",
+        ])
+    });
+    let at = match name {
+        "User" => 1,
+        "CommandLine" => 2,
+        "Image" => 3,
+        "SourceIp" => 4,
+        "DestinationIp" => 5,
+        "SourcePort" => 6,
+        "DestinationPort" => 7,
+        _ => return Cow::Borrowed(b""),
+    };
+    let Ok(v) = PATHS.pick(whole) else { return Cow::Borrowed(b"") };
+    let value = v.get(at).map_or(Cow::Borrowed(&b""[..]), |v| v.text());
+    match v.first() {
+        Some(domain) if at == 1 && !domain.is_missing() && !value.is_empty() => {
+            Cow::Owned([&domain.text()[..], b"\\", &value[..]].concat())
+        }
+        _ => value,
+    }
+}
+
+/// The number of an event: `4624`, `"4624"`, `{"#text":4624,…}`.
+fn id_of(v: &Value<'_>) -> Option<u32> {
+    let digits = match v {
+        Value::Nested(n) => n.get(n.iter().position(u8::is_ascii_digit)?..)?,
+        v if v.is_missing() => return None,
+        v => v.bytes(),
+    };
+    u32::try_from(crate::decode::kv::number(digits)).ok()
+}
+
 /// Microseconds from a local stamp to UTC, where the shipper's stamp lies whole half hours away and a little later.
-fn zone_between(local: EventTime, shipped: EventTime) -> Option<i64> {
-    const HALF: i64 = 1_800_000_000;
+/// The longer the record was under way, the less sure it is.
+fn zone_between(local: EventTime, shipped: EventTime) -> Option<(i64, Certainty)> {
+    const SECOND: i64 = 1_000_000;
+    const HALF: i64 = 1_800 * SECOND;
     let apart = shipped.0.saturating_sub(local.0);
-    let zone = (apart + 2_000_000).div_euclid(HALF) * HALF;
-    let late = apart - zone;
-    ((-2_000_000..=30_000_000).contains(&late) && zone.abs() <= 28 * HALF).then_some(zone)
+    let halves = apart.saturating_add(2 * SECOND).div_euclid(HALF);
+    let late = apart.saturating_sub(halves.saturating_mul(HALF));
+    // Zones lie from 14 hours east to 12 hours west of UTC; few of them not at whole hours.
+    let exists = (-28..=24).contains(&halves)
+        && (halves % 2 == 0 || matches!(halves, -21 | -19 | -13 | -11 | -9 | -7 | 5 | 7 | 19));
+    let sure = if late <= 30 * SECOND { Certainty::Exact } else { Certainty::ZoneAssumed };
+    (exists && late <= 1_200 * SECOND).then_some((halves * HALF, sure))
 }
 
 /// The text behind `<name …>`.
@@ -470,6 +567,7 @@ mod tests {
             r#"{"TimeGenerated":"3/4/2026, 5:06:07.000 AM","EventID":"4624","EventLog":"Security","Computer":"WEB01","EventData":"<EventData xmlns=\"x\"><Data Name=\"TargetUserName\">an&amp;na</Data><Data Name=\"LogonType\">3</Data></EventData>"}"#,
             r#"{"TimeGenerated":"2026-03-04T05:06:07Z","EventID":4624,"Channel":"Security","Computer":"WEB01","EventData":"{\"TargetUserName\":\"an&na\",\"LogonType\":\"3\"}"}"#,
             r#"{"TimeGenerated":"2026-03-04T05:06:07Z","EventID":4624,"Channel":"Security","Computer":"WEB01","EventData":{"TargetUserName":"an&na","LogonType":"3"}}"#,
+            r#"{"time":"2026-03-04T05:06:07Z","category":"WindowsEventLogsTable","properties":{"ProviderName":"Microsoft-Windows-Security-Auditing","EventId":4624,"Channel":"Security","Description":"An account","RawXml":"<Event xmlns='x'><System><EventID>4624</EventID><Computer>WEB01</Computer></System><EventData><Data Name='TargetUserName'>an&amp;na</Data><Data Name='LogonType'>3</Data></EventData></Event>"}}"#,
             r#"{"win":{"system":{"eventID":"4624","channel":"Security","computer":"WEB01","systemTime":"2026-03-04T05:06:07.0000000Z"},"eventdata":{"targetUserName":"an&na","logonType":"3"}}}"#,
         ] {
             check(object);
@@ -477,9 +575,22 @@ mod tests {
     }
 
     #[test]
+    fn the_zone_between_two_stamps() {
+        let at = |h: u32, m: u32, s: u32| EventTime::from_civil(2026, 3, 4, h, m, s, 0);
+        let hours = |a, b| zone_between(a, b).map(|(z, c)| (z / 1_800_000_000, c));
+        assert_eq!(hours(at(8, 0, 0), at(12, 0, 3)), Some((8, Certainty::Exact)));
+        assert_eq!(hours(at(8, 0, 0), at(12, 9, 0)), Some((8, Certainty::ZoneAssumed)));
+        assert_eq!(hours(at(8, 0, 0), at(2, 30, 1)), Some((-11, Certainty::Exact)));
+        assert_eq!(hours(at(8, 0, 0), at(7, 59, 59)), Some((0, Certainty::Exact)));
+        // No zone lies half an hour west, and 25 minutes under way may be anything.
+        assert_eq!(hours(at(8, 0, 0), at(8, 31, 0)), None);
+        assert_eq!(hours(at(8, 0, 0), at(8, 25, 0)), None);
+    }
+
+    #[test]
     fn texts() {
         const SAID: &str = "An account was successfully logged on.\n\nSubject:\n\tAccount Name:\t\tWEB01$\n\nLogon Type:\t\t\t3\n\nNew Logon:\n\tAccount Name:\t\tan&na\n\tAccount Domain:\t\tCORP\n";
-        let flat = SAID.replace('\n', "  ").replace('\t', "  ");
+        let flat = SAID.replace(['\n', '\t'], "  ");
         check(&format!(
             "03/04/2026 05:06:07 AM\nLogName=Security\nSourceName=Microsoft Windows security auditing.\nEventCode=4624\nEventType=0\nComputerName=WEB01\nMessage={SAID}"
         ));

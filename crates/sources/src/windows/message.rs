@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn lines_and_flattened() {
         check(LOGON);
-        check(&LOGON.replace('\n', "  ").replace('\t', "  "));
+        check(&LOGON.replace(['\n', '\t'], "  "));
         check(&LOGON.replace('\n', "\r\n"));
     }
 

@@ -3,5 +3,7 @@
 mod event;
 mod message;
 mod text;
+mod tools;
 
 pub(crate) use event::{MARKS, WinEvent, is_event};
+pub(crate) use tools::is_remote_tool;

@@ -86,7 +86,7 @@ static PROPERTY: LazyLock<Paths<2>> = LazyLock::new(|| Paths::new(["displayName"
 static KEY_VALUE: LazyLock<Paths<2>> = LazyLock::new(|| Paths::new(["key", "value"]));
 
 /// What an activity is to the playbook; `None` is a step whose result is another record.
-fn meaning(name: &[u8], said: &[u8]) -> Option<(Act, Change)> {
+pub(in crate::authentication) fn meaning(name: &[u8], said: &[u8]) -> Option<(Act, Change)> {
     let has = |needle: &[u8]| find(name, needle).is_some();
     let change = match name {
         b"Add user" | b"Invite external user" | b"Restore user" => Change::AccountCreated,
@@ -159,7 +159,7 @@ fn credential(name: &[u8]) -> bool {
 pub(super) fn parse(r: &Record<'_>, spelling: Spelling, out: &mut Emit<'_>) -> Parsed {
     let paths = match spelling {
         Spelling::Diagnostic => &DIAGNOSTIC,
-        Spelling::Graph => &GRAPH,
+        Spelling::Graph | Spelling::Hunting => &GRAPH,
         Spelling::Columns => &COLUMNS,
         Spelling::Portal => return portal(r, out),
     };

@@ -69,7 +69,7 @@ fn pick<'a>(r: &Record<'a>, spelling: Spelling) -> Option<[Value<'a>; N]> {
     let paths = match spelling {
         Spelling::Diagnostic => &DIAGNOSTIC,
         Spelling::Columns => &COLUMNS,
-        Spelling::Graph | Spelling::Portal => &GRAPH,
+        Spelling::Graph | Spelling::Portal | Spelling::Hunting => &GRAPH,
     };
     paths.pick(r.body).ok()
 }

@@ -169,6 +169,42 @@ names!(
     ]
 );
 
+names!(
+    HUNTING,
+    [
+        "Timestamp",
+        "\u{1}",
+        "ErrorCode",
+        "\u{2}",
+        "AccountUpn",
+        "AccountDisplayName",
+        "IPAddress",
+        "\u{3}",
+        "ClientAppUsed",
+        "UserAgent",
+        "DeviceName",
+        "City",
+        "Country",
+        "AuthenticationRequirement",
+        "\u{4}",
+        "SessionId",
+        "UniqueTokenId",
+        "Application",
+        "\u{5}",
+        "IsManaged",
+        "RiskLevelDuringSignIn",
+        "RequestId",
+        "ServicePrincipalId",
+        "LogonType",
+        "\u{6}",
+        "IsCompliant",
+        "\u{7}",
+        "\u{8}",
+        "RiskLevelAggregated",
+        "\u{9}",
+    ]
+);
+
 static STATUS: LazyLock<Paths<3>> =
     LazyLock::new(|| Paths::new(["errorCode", "failureReason", "additionalDetails"]));
 static DEVICE: LazyLock<Paths<4>> =
@@ -183,10 +219,19 @@ pub(super) fn parse(r: &Record<'_>, spelling: Spelling, category: Category, out:
         Spelling::Graph => &GRAPH,
         Spelling::Columns => &COLUMNS,
         Spelling::Portal => &PORTAL,
+        Spelling::Hunting => &HUNTING,
     };
     let Ok(v) = paths.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
     let portal = spelling == Spelling::Portal;
-    let kinds = if portal { b"" } else { v[23].nested() };
+    let hunting = spelling == Spelling::Hunting;
+    // Every value by itself, no objects.
+    let flat = portal || hunting;
+    let kinds = match v[23] {
+        _ if portal => b"",
+        // A list that was written as text.
+        Value::Text(text) => text,
+        list => list.nested(),
+    };
     let machine = find(kinds, b"servicePrincipal").is_some() || find(kinds, b"managedIdentity").is_some();
     let person = first(&[v[4], v[29]]);
     if machine || person.is_missing() && !first(&[v[22]]).is_missing() {
@@ -227,25 +272,35 @@ pub(super) fn parse(r: &Record<'_>, spelling: Spelling, category: Category, out:
     } else {
         Method::Unknown
     };
-    let device = if portal { Cow::Borrowed(&b""[..]) } else { unwrapped(v[10]) };
+    let device = if flat { Cow::Borrowed(&b""[..]) } else { unwrapped(v[10]) };
     let d = DEVICE.pick(&device).unwrap_or_default();
-    let place = if portal { Cow::Borrowed(&b""[..]) } else { unwrapped(v[11]) };
+    let place = if flat { Cow::Borrowed(&b""[..]) } else { unwrapped(v[11]) };
     let p = LOCATION.pick(&place).unwrap_or_default();
-    let (country, city) =
-        if portal { portal_place(v[11].bytes()) } else { (first(&[p[0], v[12]]).bytes(), p[1].bytes()) };
+    let (country, city) = match spelling {
+        Spelling::Portal => portal_place(v[11].bytes()),
+        Spelling::Hunting => (v[12].bytes(), v[11].bytes()),
+        _ => (first(&[p[0], v[12]]).bytes(), p[1].bytes()),
+    };
     let coordinate = |x: Value<'_>| std::str::from_utf8(x.bytes()).ok().and_then(|t| t.parse::<f32>().ok());
     let point = match (coordinate(p[2]), coordinate(p[3])) {
         (Some(lat), Some(lon)) if lat != 0.0 || lon != 0.0 => Some(Point { lat, lon }),
         _ => None,
     };
     let yes = |x: Value<'_>| matches!(x.bytes(), b"Yes" | b"true" | b"True" | b"1");
-    let managed = if portal { yes(v[19]) || yes(v[20]) } else { yes(d[2]) || yes(d[3]) };
+    let managed = if portal {
+        yes(v[19]) || yes(v[20])
+    } else if hunting {
+        yes(v[19]) || yes(v[25])
+    } else {
+        yes(d[2]) || yes(d[3])
+    };
     let quiet = category == Category::NonInteractive
-        || !portal && category == Category::Unsaid && (v[19].truth() == Some(false) || v[19].is(b"0"))
+        || !flat && category == Category::Unsaid && (v[19].truth() == Some(false) || v[19].is(b"0"))
         || find(kinds, b"nonInteractiveUser").is_some();
     let act = if quiet && outcome == Outcome::Failure { Act::Posture } else { Act::Auth };
-    let risky = !portal && [v[20], v[28]].iter().any(|x| matches!(x.bytes(), b"high" | b"medium"));
-    let device = if portal { v[10] } else { first(&[d[0], d[1]]) };
+    let risky =
+        !portal && [v[20], v[28]].iter().any(|x| matches!(x.bytes(), b"high" | b"medium" | b"50" | b"100"));
+    let device = if flat { v[10] } else { first(&[d[0], d[1]]) };
     out.event(act, outcome)
         .at(when(r, stamp))
         .identity(v[21].bytes())
@@ -273,11 +328,11 @@ pub(super) fn parse(r: &Record<'_>, spelling: Spelling, category: Category, out:
 fn portal_place(text: &[u8]) -> (&[u8], &[u8]) {
     let mut parts = text.rsplit(|b| *b == b',').map(<[u8]>::trim_ascii);
     let country = parts.next().unwrap_or_default();
-    (country, parts.last().unwrap_or_default())
+    (country, parts.next_back().unwrap_or_default())
 }
 
 /// What an error code says of the attempt.
-fn meaning(code: u64, said: &[&[u8]], steps: &[u8]) -> (Outcome, Reason) {
+pub(in crate::authentication) fn meaning(code: u64, said: &[&[u8]], steps: &[u8]) -> (Outcome, Reason) {
     match code {
         0 => (Outcome::Success, Reason::None),
         // The password was right, and something else stopped the login.

@@ -3,8 +3,10 @@
 use super::Values;
 use crate::cloud::{member, says};
 use crate::decode::find::find;
+use crate::decode::json::{Paths, elements};
 use portreeve_model::event::Change;
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 /// Calls through which somebody gets a shell on a machine or into a container.
 pub(super) fn is_shell(name: &[u8], service: &[u8]) -> bool {
@@ -110,6 +112,8 @@ pub(super) fn of(name: &[u8], service: &[u8], v: &Values<'_>) -> Change {
         | b"CreateAccountAssignment"
         | b"AttachManagedPolicyToPermissionSet"
         | b"PutInlinePolicyToPermissionSet"
+        | b"PutPermissionsPolicy"
+        | b"AssociateProfile"
         | b"AssociateAccessPolicy" => Change::RoleGranted,
         b"DetachUserPolicy" | b"DetachRolePolicy" | b"DeleteAccountAssignment" => Change::RoleRemoved,
         b"UpdateAssumeRolePolicy"
@@ -121,11 +125,16 @@ pub(super) fn of(name: &[u8], service: &[u8], v: &Values<'_>) -> Change {
         | b"CreateTrustAnchor"
         | b"PutMfaDeviceManagementForDirectory"
         | b"UpdateMfaDeviceManagementForDirectory"
+        | b"CreateExternalIdPConfigurationForDirectory"
+        | b"UpdateExternalIdPConfigurationForDirectory"
+        | b"EnableExternalIdPConfigurationForDirectory"
+        | b"AssociateDirectory"
         | b"LeaveOrganization" => Change::PolicyChanged,
         b"DeactivateMFADevice" | b"DeleteMfaDeviceForUser" => Change::FactorRemoved,
         b"EnableMFADevice"
         | b"CompleteVirtualMfaDeviceRegistration"
-        | b"CompleteWebauthnDeviceRegistration" => Change::FactorEnrolled,
+        | b"CompleteWebauthnDeviceRegistration"
+        | b"CompleteWebAuthnDeviceRegistration" => Change::FactorEnrolled,
         b"StopLogging"
         | b"DeleteTrail"
         | b"PutEventSelectors"
@@ -186,6 +195,18 @@ pub(super) fn of(name: &[u8], service: &[u8], v: &Values<'_>) -> Change {
         }
         _ => Change::None,
     }
+}
+
+static ITEMS: LazyLock<Paths<1>> = LazyLock::new(|| Paths::new(["ipPermissions.items"]));
+static RULE: LazyLock<Paths<3>> = LazyLock::new(|| Paths::new(["fromPort", "toPort", "ipProtocol"]));
+
+/// What a rule opens to everybody: `port 22 from 0.0.0.0/0`. Empty where the call is about no ports.
+pub(super) fn opened(v: &Values<'_>) -> Vec<u8> {
+    let parameters = v[25].nested();
+    let items = ITEMS.pick(parameters).map(|i| i[0].nested()).unwrap_or_default();
+    let item = elements(items).map(|i| i.nested()).find(|i| open_to_all(i)).unwrap_or(parameters);
+    let Ok(rule) = RULE.pick(item) else { return Vec::new() };
+    crate::cloud::opened(rule[0].bytes(), rule[1].bytes(), rule[2].is(b"-1"))
 }
 
 fn open_to_all(parameters: &[u8]) -> bool {

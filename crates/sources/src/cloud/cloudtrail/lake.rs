@@ -10,6 +10,7 @@ const NAMES: &[&str] = &[
     "eventTime",
     "eventSource",
     "eventName",
+    "eventID",
     "awsRegion",
     "sourceIPAddress",
     "userAgent",

@@ -1,7 +1,7 @@
 //! Sign-ins: console, Identity Center, its access portal, federation into a role, and what is asked on the way.
 
 use super::{At, Values, why};
-use crate::cloud::member;
+use crate::cloud::{member, says};
 use crate::decode::find::find;
 use crate::emit::Emit;
 use crate::source::{Kind, Parsed};
@@ -38,6 +38,18 @@ pub(super) fn read(v: &Values<'_>, at: At, user: &[u8], out: &mut Emit<'_>) -> O
                 .mfa(mfa)
                 .method(method)
                 .factor(credential(v))
+                .done()
+        }
+        // The answer of an external provider, before the sign-in is through. The record calls nobody by name, and the
+        // type of its identity is Root whoever it was.
+        (b"signin.amazonaws.com", b"ExternalIdPDirectoryLogin") => {
+            if says(v[38].nested(), b"\"ExternalIdPDirectoryLogin\"", b"\"Success\"") {
+                return Some(Parsed::Irrelevant(Kind::Pending));
+            }
+            event(out, Act::Auth, Outcome::Failure, v, at, v[28].bytes())
+                .service(Service::Idp)
+                .method(Method::Saml)
+                .reason(Reason::Other)
                 .done()
         }
         // The access portal's own word for the same sign-in; the only one where sign-in events are not collected.
@@ -137,6 +149,7 @@ fn event<'e>(
     let account = if v[8].bytes().is_empty() { v[34].bytes() } else { v[8].bytes() };
     out.event(act, outcome)
         .at(at)
+        .identity(v[39].bytes())
         .user(user)
         .source(v[3].bytes())
         .client(&v[4].text())

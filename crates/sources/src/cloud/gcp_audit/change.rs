@@ -14,6 +14,8 @@ pub(super) struct Changed<'a> {
     pub(super) target: &'a [u8],
     pub(super) detail: &'a [u8],
     pub(super) shell: bool,
+    /// Opened to everybody.
+    pub(super) port: &'a [u8],
 }
 
 fn kind<'a>(kind: Change) -> Changed<'a> {
@@ -104,7 +106,11 @@ fn compute<'a>(method: &[u8], request: &'a [u8], metadata: &'a [u8]) -> Changed<
     let open = find(request, b"\"0.0.0.0/0\"").or_else(|| find(request, b"\"::/0\"")).is_some();
     let inwards = find(request, b"\"EGRESS\"").is_none() && find(request, b"\"denieds\"").is_none();
     if rule && open && inwards {
-        return Changed { target: member(request, b"\"name\"").unwrap_or_default(), ..kind(Change::Exposed) };
+        return Changed {
+            target: member(request, b"\"name\"").unwrap_or_default(),
+            port: member(request, b"\"ports\"").unwrap_or_default(),
+            ..kind(Change::Exposed)
+        };
     }
     if ends(b".addAccessConfig") {
         return kind(Change::Exposed);
@@ -143,7 +149,7 @@ fn rights<'a>(request: &'a [u8], data: &'a [u8]) -> Changed<'a> {
             _ => false,
         };
         if better {
-            found = Changed { kind: now, target: plain, detail: d[1].bytes(), shell: false };
+            found = Changed { kind: now, target: plain, detail: d[1].bytes(), ..Changed::default() };
         }
     }
     if found.kind != Change::None {
@@ -185,6 +191,6 @@ fn directory<'a>(method: &[u8], metadata: &'a [u8]) -> Changed<'a> {
         kind: change,
         target: parameter(b"USER_EMAIL"),
         detail: if group.is_empty() { role } else { group },
-        shell: false,
+        ..Changed::default()
     }
 }

@@ -90,6 +90,7 @@ pub(super) fn login(call: &Call<'_>, out: &mut Emit<'_>) -> Parsed {
             };
             out.event(Act::Auth, if ok { Outcome::Success } else { Outcome::Failure })
                 .at(call.at)
+                .identity(call.id)
                 .service(Service::Idp)
                 .user(user)
                 .source(call.source)
@@ -111,6 +112,7 @@ pub(super) fn login(call: &Call<'_>, out: &mut Emit<'_>) -> Parsed {
             }
             out.event(Act::Mfa, outcome)
                 .at(call.at)
+                .identity(call.id)
                 .service(Service::Idp)
                 .user(user)
                 .source(call.source)
@@ -123,6 +125,7 @@ pub(super) fn login(call: &Call<'_>, out: &mut Emit<'_>) -> Parsed {
         b"logout" => out
             .event(Act::SessionEnd, Outcome::Success)
             .at(call.at)
+            .identity(call.id)
             .service(Service::Idp)
             .user(user)
             .source(call.source)
@@ -150,6 +153,7 @@ pub(super) fn login(call: &Call<'_>, out: &mut Emit<'_>) -> Parsed {
             };
             out.event(Act::Alert, Outcome::Unknown)
                 .at(call.at)
+                .identity(call.id)
                 .service(Service::Idp)
                 .user(user)
                 .source(call.source)
@@ -167,6 +171,7 @@ pub(super) fn login(call: &Call<'_>, out: &mut Emit<'_>) -> Parsed {
             };
             out.event(Act::Account, Outcome::Success)
                 .at(call.at)
+                .identity(call.id)
                 .service(Service::Idp)
                 .user(user)
                 .target(user)
@@ -229,6 +234,7 @@ pub(super) fn os_login(call: &Call<'_>, out: &mut Emit<'_>) -> Parsed {
         };
         out.event(act, outcome)
             .at(call.at)
+            .identity(call.id)
             .service(Service::Ssh)
             .user(&call.user)
             .host(host)

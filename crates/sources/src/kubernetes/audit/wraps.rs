@@ -117,7 +117,7 @@ fn gke(r: &Record<'_>, w: &[Value<'_>; 10], payload: &[u8], out: &mut Emit<'_>) 
     judge(&request, out)
 }
 
-static ROW: LazyLock<Paths<13>> = LazyLock::new(|| {
+static ROW: LazyLock<Paths<14>> = LazyLock::new(|| {
     Paths::new([
         "TimeGenerated",
         "RequestReceivedTime",
@@ -132,6 +132,7 @@ static ROW: LazyLock<Paths<13>> = LazyLock::new(|| {
         "RequestObject",
         "Annotations",
         "_ResourceId",
+        "AuditId",
     ])
 });
 static USER: LazyLock<Paths<3>> = LazyLock::new(|| Paths::new(["username", "groups", "extra"]));
@@ -172,6 +173,7 @@ fn aks_row(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         object: &body,
         groups: u[1].nested(),
         extra: u[2].nested(),
+        id: v[13].bytes(),
         cluster: v[12].bytes().rsplit(|b| *b == b'/').next().unwrap_or_default(),
         ..Request::default()
     };
