@@ -141,10 +141,11 @@ fn join(parts: &[(u32, &[u8])], out: &mut Vec<u8>) {
 }
 
 fn command(r: &Record<'_>, at: Option<(EventTime, Certainty)>, out: &mut Emit<'_>) -> Parsed {
-    let Some(execve) = find(r.body, b"type=EXECVE").or_else(|| find(r.body, b"type=1309")) else {
+    let execve = find(r.body, b"type=EXECVE").or_else(|| find(r.body, b"type=1309"));
+    let syscall = &r.body[..execve.unwrap_or(r.body.len())];
+    if execve.is_none() && !starts_program(syscall) {
         return Parsed::Irrelevant(Kind::OtherMessage);
-    };
-    let syscall = &r.body[..execve];
+    }
     let auid = after(syscall, b" auid=", b" ").unwrap_or_default();
     // Nobody logged in: a service of the system.
     if nobody(auid) {
@@ -156,7 +157,7 @@ fn command(r: &Record<'_>, at: Option<(EventTime, Certainty)>, out: &mut Emit<'_
     }
     let uid = after(syscall, b" uid=", b" ").unwrap_or_default();
     let mut line = Vec::with_capacity(128);
-    for (key, value) in pairs(&r.body[execve..]) {
+    for (key, value) in pairs(&r.body[execve.unwrap_or(r.body.len())..]) {
         let Some(argument) = argument(key) else {
             if !line.is_empty() && key == b"type" {
                 break;
@@ -168,6 +169,9 @@ fn command(r: &Record<'_>, at: Option<(EventTime, Certainty)>, out: &mut Emit<'_
             line.push(b' ');
         }
         line.extend_from_slice(&decode(value));
+    }
+    if execve.is_none() {
+        line = untold(r.body);
     }
     out.event(
         Act::Exec,
@@ -181,6 +185,19 @@ fn command(r: &Record<'_>, at: Option<(EventTime, Certainty)>, out: &mut Emit<'_
     .observer(node(r))
     .flag_if(uid == b"0" && auid != b"0", Flags::PRIVILEGED)
     .done()
+}
+
+/// execve and execveat, by their numbers on x86_64, i386 and arm64, and by name.
+fn starts_program(syscall: &[u8]) -> bool {
+    matches!(after(syscall, b" syscall=", b" "), Some(b"59" | b"11" | b"221" | b"322" | b"281" | b"358"))
+        || matches!(after(syscall, b"SYSCALL=", b" "), Some(b"execve" | b"execveat"))
+}
+
+/// Where the arguments were not kept: the title of the process, whose arguments a zero byte parts, else the program.
+fn untold(body: &[u8]) -> Vec<u8> {
+    let mut title = field(body, b"proctitle=").into_owned();
+    title.iter_mut().filter(|b| **b == 0).for_each(|b| *b = b' ');
+    if title.is_empty() { field(body, b" exe=").into_owned() } else { title }
 }
 
 /// `a0`, `a1[0]`: begins an argument; `a1[1]`: goes on with one. Anything else, `a1_len` too, is none.

@@ -208,8 +208,7 @@ static EVIDENCE: LazyLock<Paths<16>> = LazyLock::new(|| {
 
 fn graph(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Ok(v) = GRAPH.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
-    let (mut host, mut user, mut domain): (Cow<'_, [u8]>, Cow<'_, [u8]>, Cow<'_, [u8]>) =
-        (v[11].text(), v[12].text(), v[13].text());
+    let (mut host, mut user, mut domain) = (v[11].text(), v[12].text(), v[13].text());
     let (mut address, mut file): (&[u8], Cow<'_, [u8]>) = (b"", Cow::Borrowed(b""));
     for list in [v[8], v[9], v[10], v[16]] {
         for piece in elements(list.nested()).take(64) {

@@ -161,7 +161,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         .split(|b| matches!(b, b' ' | b','))
         .filter(|w| portreeve_model::Ip::parse_with_port(w).0.is_some());
     let first = addresses.next().unwrap_or_default();
-    let last = addresses.last();
+    let last = addresses.next_back();
     alert(r, out, known, at, last.unwrap_or(first), q.target, status, last.is_some(), b"")
 }
 

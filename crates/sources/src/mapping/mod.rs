@@ -386,3 +386,44 @@ impl Slot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+name: mapped
+title: Mapped
+row: endpoint
+enable: nothing
+format: json
+claim:
+  contains: ['"things"', ['"new_id"', '"old_id"']]
+  any:
+    - {kind: alert}
+    - {old_id: {present: true}}
+time: {from: at, format: [epoch, "%d-%b-%Y %H:%M:%S", iso]}
+fields: {host: "things[type=host].name", user: "things[TYPE=user].name", detail: words}
+rules:
+  - act: alert
+tests:
+  - line: '{"new_id":1,"kind":"alert","at":"2026-03-05T10:01:00Z","things":[{"type":"user","name":"anna"},{"type":"host","name":"web1"}],"words":["first","second"]}'
+    gives: 2026-03-05T10:01:00Z alert unknown service=other host=web1 detail=first
+  - line: '{"old_id":1,"at":"05-Mar-2026 10:01:00","things":[]}'
+    gives: 2026-03-05T10:01:00Z alert unknown service=other time=zone assumed
+  - line: '{"old_id":1,"at":"1772704860123","things":{},"words":[]}'
+    gives: 2026-03-05T10:01:00.123Z alert unknown service=other
+  - line: '{"new_id":1,"kind":"other","at":"1772704860","things":[]}'
+    gives: (not mine)
+  - line: '{"kind":"alert","at":"1772704860","things":[]}'
+    gives: (not mine)
+"#;
+
+    #[test]
+    fn alternatives_and_elements() {
+        let read = source(FILE).expect("a file without mistakes");
+        let failed = failures(read);
+        assert!(failed.is_empty(), "{failed:#?}");
+        assert!(source(&FILE.replace("[type=host]", "[type]")).is_err());
+    }
+}
