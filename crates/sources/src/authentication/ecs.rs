@@ -130,16 +130,13 @@ impl<'a> Doc<'a> {
 
     fn outcome(&self) -> Outcome {
         let outcome = self.get(2).bytes();
-        if outcome.eq_ignore_ascii_case(b"success") {
-            Outcome::Success
-        } else if outcome.eq_ignore_ascii_case(b"failure") {
-            Outcome::Failure
-        } else if has(self.kind, &["denied"]) {
-            Outcome::Failure
-        } else if has(self.kind, &["allowed"]) {
-            Outcome::Success
-        } else {
-            Outcome::Unknown
+        let said = |word: &[u8]| outcome.eq_ignore_ascii_case(word);
+        match (said(b"success"), said(b"failure")) {
+            (true, _) => Outcome::Success,
+            (_, true) => Outcome::Failure,
+            _ if has(self.kind, &["denied"]) => Outcome::Failure,
+            _ if has(self.kind, &["allowed"]) => Outcome::Success,
+            _ => Outcome::Unknown,
         }
     }
 }
@@ -276,7 +273,7 @@ fn account(r: &Record<'_>, doc: &Doc<'_>, out: &mut Emit<'_>) -> Parsed {
         }
     } else if says(&["role", "privilege", "permission", "admin"]) {
         if removal { Change::RoleRemoved } else { Change::RoleGranted }
-    } else if group && says(&["add", "member", "assign"]) || group && says(&["remov"]) {
+    } else if group && says(&["add", "member", "assign", "remov"]) {
         if removal { Change::GroupRemoved } else { Change::GroupAdded }
     } else if group {
         return Parsed::Irrelevant(Kind::OtherMessage);
