@@ -5,8 +5,9 @@ use crate::record::{Record, Shape};
 use crate::source::Source;
 use std::collections::BTreeSet;
 
-/// How many looks are remembered: more than a mixed stream of a whole company has kinds of records.
-const LOOKS: usize = 1_024;
+/// How many looks are remembered: more than a mixed stream of a whole company has kinds of records. Memory that was not
+/// touched costs nothing.
+const LOOKS: usize = 1 << 14;
 
 /// Finds who reads a record. Claims decide; what is remembered only says whom to ask first, so the answer does not
 /// depend on what was read before.
@@ -14,7 +15,7 @@ pub struct Recogniser {
     catalog: &'static Catalog,
     only: Option<&'static Source>,
     last: usize,
-    /// Look of a record, and who read the last one that looked so.
+    /// Look of a record, and who read the last one that looked so, counted from 1.
     looks: Box<[(u32, u16)]>,
     seen: Vec<u16>,
     clashes: BTreeSet<Clash>,
@@ -32,7 +33,7 @@ impl Recogniser {
             catalog,
             only: None,
             last: usize::MAX,
-            looks: vec![(0, u16::MAX); LOOKS].into_boxed_slice(),
+            looks: vec![(0, 0); LOOKS].into_boxed_slice(),
             seen: Vec::new(),
             clashes: BTreeSet::new(),
         }
@@ -61,10 +62,11 @@ impl Recogniser {
         let slot = look as usize % LOOKS;
         if let Some((known, at)) = self.looks.get(slot)
             && *known == look
-            && let Some(source) = self.catalog.get(usize::from(*at))
+            && let Some(at) = usize::from(*at).checked_sub(1)
+            && let Some(source) = self.catalog.get(at)
             && source.claims(record)
         {
-            self.last = usize::from(*at);
+            self.last = at;
             return Some(source);
         }
         let clashes = &mut self.clashes;
@@ -76,7 +78,7 @@ impl Recogniser {
         if !source.general {
             self.last = at;
             if let Some(slot) = self.looks.get_mut(slot) {
-                *slot = (look, u16::try_from(at).unwrap_or(u16::MAX));
+                *slot = (look, u16::try_from(at + 1).unwrap_or(0));
             }
         }
         Some(source)
