@@ -23,7 +23,7 @@ pub static SOURCE: Source = Source {
     title: "Linux audit (auditd, laurel, Auditbeat)",
     row: Row::Endpoint,
     gives: &[Act::Exec, Act::Account, Act::Logon, Act::Logoff, Act::Config, Act::Posture],
-    lacks: &[Field::Mfa, Field::TunnelIp, Field::Device, Field::Bytes],
+    lacks: &[Field::TunnelIp, Field::Device, Field::Mfa, Field::SessionId, Field::Bytes],
     traps: &[
         "records_in_any_order",
         "hexadecimal_arguments",

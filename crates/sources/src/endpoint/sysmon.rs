@@ -18,7 +18,7 @@ pub static SOURCE: Source = Source {
     title: "Sysmon",
     row: Row::Endpoint,
     gives: &[Act::Exec, Act::Flow],
-    lacks: &[Field::Mfa],
+    lacks: &[Field::TunnelIp, Field::Device, Field::Mfa, Field::SessionId, Field::SessionEnd, Field::Bytes],
     traps: &["linux"],
     manual: "Microsoft Sysinternals: Sysmon events; Sysmon for Linux",
     enable: "install Sysmon with a configuration that keeps event 1 (process) and 3 (network); on Linux it writes to syslog as `sysmon`",
