@@ -19,7 +19,7 @@ pub static SOURCE: Source = Source {
     title: "Active Directory Federation Services (AD FS)",
     row: Row::Authentication,
     gives: &[Act::Auth, Act::Account, Act::SessionEnd],
-    lacks: &[Field::TunnelIp, Field::Device, Field::Bytes],
+    lacks: &[Field::TunnelIp, Field::Device, Field::SessionId, Field::Bytes, Field::Host],
     traps: &["failure_twice", "list_of_addresses", "older_farm"],
     manual: "Microsoft: AD FS auditing and events (1200 to 1210, 411, 515, 516)",
     enable: "Set-AdfsProperties -AuditLevel Basic (or Verbose); auditpol /set /subcategory:\"Application Generated\" /success:enable /failure:enable; Federation Service Properties > Events: success and failure audits",

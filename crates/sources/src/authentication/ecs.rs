@@ -35,7 +35,7 @@ pub static SOURCE: Source = Source {
         Act::Exec,
         Act::Alert,
     ],
-    lacks: &[Field::TunnelIp, Field::SessionId],
+    lacks: &[Field::TunnelIp, Field::Device, Field::SessionId],
     traps: &["collector_as_host", "outcome_unknown"],
     manual: "Elastic Common Schema (ECS) Reference; categorization fields",
     enable: "in each integration turn \"Preserve original event\" on: with event.original the product's own record is read and tells more",

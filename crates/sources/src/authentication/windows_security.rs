@@ -15,7 +15,7 @@ pub static SOURCE: Source = Source {
     title: "Windows Security log",
     row: Row::Authentication,
     gives: &[Act::Logon, Act::Logoff, Act::Auth, Act::Account, Act::Exec],
-    lacks: &[Field::Mfa, Field::TunnelIp],
+    lacks: &[Field::TunnelIp, Field::Mfa, Field::SessionId, Field::Bytes],
     traps: &[
         "failure_codes",
         "machine_accounts",

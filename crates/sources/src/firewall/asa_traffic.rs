@@ -21,7 +21,7 @@ pub static SOURCE: Source = Source {
     title: "Cisco ASA / FTD (connections)",
     row: Row::Firewall,
     gives: &[Act::Flow, Act::Alert],
-    lacks: &[Field::Mfa, Field::Device],
+    lacks: &[Field::TunnelIp, Field::Device, Field::Mfa, Field::SessionId, Field::SessionEnd, Field::Bytes],
     traps: &["tunnel_user", "security_events", "named_ports"],
     manual: "Cisco Secure Firewall ASA Series Syslog Messages",
     enable: "logging trap informational; access lists with `log`; FTD: access control policy > Logging > send connection, intrusion and malware events to syslog, or the eNcore client",

@@ -24,7 +24,6 @@ pub static SOURCE: Source = Source {
         Field::SessionId,
         Field::SessionEnd,
         Field::Bytes,
-        Field::Host,
     ],
     traps: &["ipv6"],
     manual: "Netgate: pfSense Raw Filter Log Format",

@@ -18,7 +18,7 @@ pub static SOURCE: Source = Source {
     title: "FortiGate (connections)",
     row: Row::Firewall,
     gives: &[Act::Flow],
-    lacks: &[Field::Mfa],
+    lacks: &[Field::TunnelIp, Field::Mfa, Field::SessionId, Field::SessionEnd],
     traps: &["access_proxy"],
     manual: "FortiOS Log Message Reference (traffic)",
     enable: "set logtraffic all on the policies of remote access and of the VPN zone; local-in denies with set local-in-deny-broadcast",

@@ -26,7 +26,6 @@ pub static SOURCE: Source = Source {
         Field::SessionId,
         Field::SessionEnd,
         Field::Bytes,
-        Field::Host,
     ],
     traps: &["prefix_decides", "inner_packet"],
     manual: "iptables-extensions(8), LOG target; nft(8), log statement; ufw(8)",

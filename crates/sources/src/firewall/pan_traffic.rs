@@ -31,7 +31,7 @@ pub static SOURCE: Source = Source {
         Act::Posture,
         Act::Alert,
     ],
-    lacks: &[Field::Mfa],
+    lacks: &[Field::Mfa, Field::SessionId, Field::Bytes],
     traps: &["system_login", "name_with_an_address", "system_globalprotect", "threats_and_pages"],
     manual: "PAN-OS Administrator's Guide: syslog field descriptions",
     enable: "log forwarding profiles on the security policies; system and configuration logs to syslog",

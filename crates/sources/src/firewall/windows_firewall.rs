@@ -28,7 +28,6 @@ pub static SOURCE: Source = Source {
         Field::SessionId,
         Field::SessionEnd,
         Field::Bytes,
-        Field::Host,
         Field::Zone,
     ],
     traps: &["rows_with_names"],

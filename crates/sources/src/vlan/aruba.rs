@@ -16,7 +16,7 @@ pub static SOURCE: Source = Source {
     title: "HPE Aruba controllers and switches",
     row: Row::Vlan,
     gives: &[Act::Lease, Act::Nac, Act::Auth, Act::Admin, Act::Config],
-    lacks: &[Field::Mfa, Field::Device, Field::SessionId, Field::SessionEnd, Field::Bytes, Field::Host],
+    lacks: &[Field::Mfa, Field::SessionId, Field::SessionEnd, Field::Bytes, Field::Host],
     traps: &["address_of_controller", "names_with_text"],
     manual: "ArubaOS Syslog Messages Reference Guide; ArubaOS-Switch and AOS-CX Event Log Message Reference Guides",
     enable: "controllers: logging security level informational, logging user level informational, logging <server>; switches: logging <server> severity info",

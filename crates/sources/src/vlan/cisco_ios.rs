@@ -32,7 +32,7 @@ pub static SOURCE: Source = Source {
         Act::Exec,
         Act::Alert,
     ],
-    lacks: &[Field::Mfa, Field::Device, Field::Bytes],
+    lacks: &[Field::Mfa, Field::Bytes],
     traps: &["vlan_without_person", "told_twice", "web_interface"],
     manual: "Cisco IOS, IOS-XE, IOS-XR and NX-OS System Message Guides (AUTHMGR, DOT1X, MAB, SESSION_MGR, SYS, SEC_LOGIN)",
     enable: "logging trap notifications; authentication logging verbose; login on-success log; login on-failure log; archive log config with notify syslog; service timestamps log datetime msec year show-timezone",

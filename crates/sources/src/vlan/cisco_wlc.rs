@@ -18,7 +18,7 @@ pub static SOURCE: Source = Source {
     title: "Cisco wireless controllers (AireOS, Catalyst 9800)",
     row: Row::Vlan,
     gives: &[Act::Lease, Act::Nac, Act::Admin],
-    lacks: &[Field::Mfa, Field::Device, Field::SessionEnd, Field::Bytes, Field::Host],
+    lacks: &[Field::Mfa, Field::SessionEnd, Field::Bytes, Field::Host],
     traps: &["admin_and_client", "nameless"],
     manual: "Cisco Wireless LAN Controller System Message Guide; Catalyst 9800 Series Configuration Guide: Syslog support for client state change",
     enable: "AireOS: config logging syslog level 6; 9800: wireless client syslog-detailed, logging trap debugging for severity 7",

@@ -11,7 +11,7 @@ use crate::decode::kv::{self, after, between, number};
 use crate::emit::{Emit, EventBuilder};
 use crate::firewall::asa_traffic::worth;
 use crate::record::Record;
-use crate::source::{Kind, Parsed, Reader, Row, Source, Why};
+use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::event::{Act, Change, Flags, Outcome, Reason, Service};
 use portreeve_model::time::Certainty;
 use portreeve_model::{EventTime, Ip};
@@ -32,7 +32,7 @@ pub static SOURCE: Source = Source {
         Act::Flow,
         Act::Alert,
     ],
-    lacks: &[],
+    lacks: &[Field::Mfa],
     traps: &["logout_is_successful", "zones", "central_format", "address_in_the_name"],
     manual: "Sophos Firewall: Syslog guide",
     enable: "Configure > System services > Log settings: add a syslog server and check Firewall, Authentication, Admin and System events; log traffic in the rules of remote access and in Device access",

@@ -32,7 +32,7 @@ pub static SOURCE: Source = Source {
         Act::Account,
         Act::Flow,
     ],
-    lacks: &[Field::SessionId],
+    lacks: &[Field::Mfa, Field::SessionId, Field::Bytes],
     traps: &["utc_in_brackets", "whose_login", "leef", "address_in_the_name"],
     manual: "Fireware Log Message Catalog",
     enable: "System > Logging > Syslog Server, format Syslog or IBM LEEF with time stamp and serial number; send event and traffic messages; `Send a log message` in the policies of remote access",
