@@ -30,6 +30,9 @@ pub(crate) struct Readings {
     pub(crate) days: Days,
 }
 
+/// What reading one input gave besides its events: its account, and records that may go on in another input.
+type OneRead = (InputAccount, Vec<Open>);
+
 /// Records looked at per file to learn in which years the logs lie.
 const DATED_SAMPLE: usize = 60;
 
@@ -42,7 +45,7 @@ pub(crate) fn all(
 ) -> io::Result<Readings> {
     let near = dated_span(inputs, options, tables, names);
     let runs = Runs::default();
-    let done: Mutex<Vec<(usize, (InputAccount, Vec<Open>))>> = Mutex::new(Vec::with_capacity(inputs.len()));
+    let done: Mutex<Vec<(usize, OneRead)>> = Mutex::new(Vec::with_capacity(inputs.len()));
     let next = AtomicUsize::new(0);
     let broken: Mutex<Option<io::Error>> = Mutex::new(None);
     let stop = AtomicBool::new(false);
@@ -279,7 +282,7 @@ impl<'w> Worker<'w> {
         self.runs.add(&mut self.events)
     }
 
-    fn input(&mut self, number: u32, input: &Input, clock: &Arc<Clock>) -> (InputAccount, Vec<Open>) {
+    fn input(&mut self, number: u32, input: &Input, clock: &Arc<Clock>) -> OneRead {
         let mut one = One::new(self.catalog, self.only);
         one.account.report.file = input.shown.clone().into();
         let problems = match self.pool.filter(|_| input.stdin || input.bytes >= SHARED) {

@@ -118,7 +118,7 @@ tests:
 
     #[test]
     fn a_sites_own_source_wins_over_a_built_in_one_of_its_name() {
-        let text = GATE.replace("name: gate", "name: openssh").replace("[\"gate: \"]", "[\"gate: \"]");
+        let text = GATE.replace("name: gate", "name: openssh");
         let own = mapping::source(&text).expect("a source");
         let catalog = Catalog::with(vec![own]);
         assert_eq!(catalog.by_name("openssh").map(|s| s.title), Some("Our gate"));

@@ -3,7 +3,6 @@
 
 use crate::source::{Field, Kind, Reader, Source};
 use portreeve_model::event::Act;
-use std::fmt::Write;
 
 /// What people ask first about a log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -142,8 +141,7 @@ impl Source {
     pub fn text(&self) -> String {
         let mut text = format!("{} ({})\n", self.title, self.name);
         let mut row = |key: &str, value: &str| {
-            // A string takes all.
-            let _ = writeln!(text, "  {key:12} {value}");
+            text.push_str(&format!("  {key:12} {value}\n"));
         };
         row("row", self.row.folder());
         row("turn on", self.enable);

@@ -112,9 +112,7 @@ fn session(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 fn line<'a>(r: &Record<'a>) -> Option<Line<'a>> {
     let raw = r.raw;
     if r.shape == Shape::Cef {
-        if find(&r.body[..r.body.len().min(40)], b"|F5|").is_none() {
-            return None;
-        }
+        find(&r.body[..r.body.len().min(40)], b"|F5|")?;
         let mut l = Line { raw, text: r.body, ..Line::default() };
         if find(&r.body[..r.body.len().min(40)], b"|F5|APM|").is_some()
             && let Some((_, extension)) = kv::cef(r.body)
