@@ -18,7 +18,7 @@ const RECORDS: usize = 200_000;
 pub(crate) struct Lines {
     pub(crate) source: &'static Source,
     pub(crate) records: Vec<Vec<u8>>,
-    pub(crate) json: bool,
+    pub(crate) form: &'static str,
 }
 
 fn clock() -> Clock {
@@ -45,9 +45,14 @@ pub(crate) fn lines() -> anyhow::Result<Vec<Lines>> {
                 });
             }
         }
-        let json = records.iter().filter(|r| r.first() == Some(&b'{')).count() * 2 > records.len();
+        let most = |sign: &[u8]| records.iter().filter(|r| r.starts_with(sign)).count() * 2 > records.len();
+        let form = match () {
+            () if most(b"{") => "json",
+            () if most(b"<Event") => "xml",
+            () => "text",
+        };
         if !records.is_empty() {
-            found.push(Lines { source, records, json });
+            found.push(Lines { source, records, form });
         }
     }
     Ok(found)
@@ -97,8 +102,8 @@ pub(crate) fn run(names: &[String]) -> anyhow::Result<()> {
     for l in all.iter().filter(|l| names.is_empty() || names.iter().any(|n| n == l.source.name)) {
         let rate = rate(Catalog::built_in(), l.records.iter().map(Vec::as_slice), RECORDS)?;
         let bytes = l.records.iter().map(Vec::len).sum::<usize>() / l.records.len();
-        let (form, goal) = if l.json { ("json", 250) } else { ("text", 400) };
-        println!("{:22} {form:>8} {bytes:>8} {rate:>9.0} {goal:>6}", l.source.name);
+        let goal = if l.form == "text" { 400 } else { 250 };
+        println!("{:22} {:>8} {bytes:>8} {rate:>9.0} {goal:>6}", l.source.name, l.form);
         parts += 1.0 / rate;
     }
     if !names.is_empty() {

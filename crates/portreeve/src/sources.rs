@@ -2,7 +2,7 @@
 
 use crate::{Failure, SourceArgs, named, say};
 use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use portreeve_model::untrusted::escape_for_terminal;
 
 /// List the log sources: what each tells, which questions it helps with, how to turn it on
@@ -34,7 +34,14 @@ impl Sources {
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(crate::hunt::width());
-        table.set_header(["SOURCE", "PRODUCT", "TELLS", "IP", "TUNNEL", "END", "MFA", "DEVICE"]);
+        // A narrow terminal has no room for the events; the page of each source has them.
+        let wide = crate::hunt::width() >= 120;
+        let mut header = vec!["SOURCE", "PRODUCT", "IP", "TUNNEL", "END", "MFA", "DEVICE"];
+        if wide {
+            header.push("TELLS");
+        }
+        table.set_header(header);
+        table.set_constraints([ColumnConstraint::ContentWidth]);
         let mut row = "";
         let all = catalog.listed();
         for s in &all {
@@ -45,16 +52,19 @@ impl Sources {
             let gives: Vec<&str> = s.gives.iter().map(|a| a.name()).collect();
             let t = s.tells();
             let mark = |told: bool| if told { "yes" } else { "-" };
-            table.add_row([
+            let mut cells = vec![
                 s.name.to_owned(),
                 escape_for_terminal(s.title),
-                gives.join(" "),
                 mark(t.source_ip).to_owned(),
                 mark(t.tunnel_ip).to_owned(),
                 mark(t.session_end).to_owned(),
                 mark(t.mfa).to_owned(),
                 mark(t.device).to_owned(),
-            ]);
+            ];
+            if wide {
+                cells.push(gives.join(" "));
+            }
+            table.add_row(cells);
         }
         say(&format!(
             "{table}\n\n{} sources. `portreeve sources NAME` says how to turn a log on and what it never tells; the same is in docs/sources/NAME.md.\nYour own format: docs/own-sources.md.",

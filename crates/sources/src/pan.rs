@@ -301,6 +301,12 @@ impl<'a> Columns<'a> {
             }
         };
         let made = read(self.c[GENERATED]).or_else(|| read(self.c[RECEIVED]));
+        // The logging service writes UTC and says so.
+        if let Some(Stamp::Absolute(t)) = made
+            && self.shape == Shape::Json
+        {
+            return Some((t, Certainty::Exact));
+        }
         if let Some(Stamp::Absolute(t)) = read(self.precise) {
             let near = match made {
                 Some(Stamp::Absolute(m)) => Some(m),

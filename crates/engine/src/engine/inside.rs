@@ -351,6 +351,10 @@ impl Engine<'_> {
     }
 
     pub(super) fn alert(&mut self, event: &Event, account: Option<&Account>) {
+        // What a firewall, an intrusion detector or a cloud calls an alert says nothing of a device that EDR watches.
+        if event.service != Service::Edr {
+            return;
+        }
         let host = self.memo.host(self.context, event.host.or(event.device)).name;
         if host.is_some() {
             let all = self.infrastructure.host_alerts.entry(host).or_default();

@@ -179,7 +179,7 @@ impl Infrastructure {
                 self.seen.note(SeenKind::Inner, at);
             }
             Act::Mfa => self.seen.note(SeenKind::MfaProvider, at),
-            Act::Alert => self.seen.note(SeenKind::Edr, at),
+            Act::Alert if event.service == Service::Edr => self.seen.note(SeenKind::Edr, at),
             Act::Nac => self.seen.note(SeenKind::Nac, at),
             _ => {}
         }
