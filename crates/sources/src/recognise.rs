@@ -15,6 +15,8 @@ pub struct Recogniser {
     catalog: &'static Catalog,
     only: Option<&'static Source>,
     last: usize,
+    /// How the last record began.
+    begins: u64,
     /// Look of a record, and who read the last one that looked so, counted from 1.
     looks: Box<[(u32, u16)]>,
     seen: Vec<u16>,
@@ -33,6 +35,7 @@ impl Recogniser {
             catalog,
             only: None,
             last: usize::MAX,
+            begins: 0,
             looks: vec![(0, 0); LOOKS].into_boxed_slice(),
             seen: Vec::new(),
             clashes: BTreeSet::new(),
@@ -53,7 +56,12 @@ impl Recogniser {
         if self.only.is_some() {
             return self.only;
         }
-        if let Some(last) = self.catalog.get(self.last)
+        // A claim may read the whole record: the last source is asked only where the record begins as its last did.
+        let begins = begins(record);
+        let alike = begins == self.begins;
+        self.begins = begins;
+        if alike
+            && let Some(last) = self.catalog.get(self.last)
             && last.claims(record)
         {
             return Some(last);
@@ -83,6 +91,17 @@ impl Recogniser {
         }
         Some(source)
     }
+}
+
+/// The first bytes of a record, and of the program that wrote it.
+fn begins(record: &Record<'_>) -> u64 {
+    let eight = |text: &[u8]| {
+        let mut first = [0u8; 8];
+        let n = text.len().min(8);
+        first[..n].copy_from_slice(&text[..n]);
+        u64::from_le_bytes(first)
+    };
+    eight(record.body) ^ eight(record.header.program).rotate_left(32) ^ (record.header.program.len() as u64)
 }
 
 /// What records of one kind have in common: of JSON its first keys, of text the program and the first characters,
