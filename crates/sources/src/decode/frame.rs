@@ -131,7 +131,11 @@ pub fn bare<'a>(line: &'a [u8], at: RawRef, clock: &'a Clock) -> Record<'a> {
     if shape == Shape::Text {
         for (marker, found) in [(&b"CEF:"[..], Shape::Cef), (b"LEEF:", Shape::Leef)] {
             if let Some(n) = crate::decode::find::find(&body[..body.len().min(160)], marker)
-                && body.get(n + marker.len()).is_some_and(u8::is_ascii_digit)
+                // In quotes it is told of, not written.
+                && n.checked_sub(1).and_then(|before| body.get(before)) != Some(&b'"')
+                && body.get(n + marker.len()..).is_some_and(|t| {
+                    t.strip_prefix(b" ").unwrap_or(t).first().is_some_and(u8::is_ascii_digit)
+                })
             {
                 body = &body[n..];
                 shape = found;
@@ -165,6 +169,19 @@ mod tests {
             (depth, host.to_owned(), program.to_owned(), body.to_owned(), timed),
             "{line}"
         );
+    }
+
+    #[test]
+    fn formats_behind_headers_that_no_rule_knows() {
+        let shape = |line: &str| {
+            let (clock, mut scratch) = (Clock::utc(), Vec::new());
+            frame(line.as_bytes(), RawRef::default(), &clock, &mut scratch).shape
+        };
+        assert_eq!(shape("x y z CEF:0|a|b|1|2|c|3|"), Shape::Cef);
+        assert_eq!(shape("Oct 23 07:21:42 gw1 CEF: 0|a|b|1|2|c|3|"), Shape::Cef);
+        assert_eq!(shape("x LEEF:2.0|a|b|1|2|"), Shape::Leef);
+        assert_eq!(shape("trap (message = \"\"CEF:0|a|b|1|2|c|3|\"\")"), Shape::Text);
+        assert_eq!(shape("the CEF: format"), Shape::Text);
     }
 
     #[test]
