@@ -125,7 +125,14 @@ pub fn bare<'a>(line: &'a [u8], at: RawRef, clock: &'a Clock) -> Record<'a> {
         Some(b'<') if line.starts_with(b"<Event") || line.starts_with(b"<?xml") => (Header::default(), line),
         _ => syslog::split(line),
     };
-    let mut body = body;
+    let (mut header, mut body) = (header, body);
+    // `gw1 CEF: 0|…` looks like the name of a program.
+    if header.program == b"CEF"
+        && let Some(n) = crate::decode::find::find(line, b"CEF: ")
+    {
+        header.program = b"";
+        body = &line[n..];
+    }
     // CEF and LEEF may stand behind a header that no rule knows.
     let mut shape = Shape::of(body);
     if shape == Shape::Text {
