@@ -96,7 +96,7 @@ pub(super) fn source(text: &str) -> Result<&'static Source, MappingError> {
         c.problems.push("rules: those of a text have a pattern, all others have none".to_owned());
     }
     if file.format.list().contains(&file::Shape::Csv) {
-        for name in c.wanted.names.iter().filter(|n| !file.columns.contains(n)) {
+        for name in c.wanted.names.iter().filter(|n| !n.starts_with('@') && !file.columns.contains(n)) {
             c.problems.push(format!("columns: there is no `{name}`, which is asked for"));
         }
     }
@@ -139,6 +139,8 @@ pub(super) fn source(text: &str) -> Result<&'static Source, MappingError> {
         program: file.claim.program,
         claim,
         any,
+        host: c.wanted.names.iter().position(|n| n == "@host"),
+        writer: c.wanted.names.iter().position(|n| n == "@program"),
         splits,
         time,
         rules,

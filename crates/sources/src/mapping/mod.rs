@@ -37,6 +37,9 @@ pub struct Mapping {
     any: Vec<Vec<Check>>,
     /// One per shape that the product writes.
     splits: Vec<Split>,
+    /// Fields `@host` and `@program`: what the header or the envelope says.
+    host: Option<usize>,
+    writer: Option<usize>,
     time: Option<TimeRule>,
     rules: Vec<ReadyRule>,
     pub(crate) tests: Vec<file::Test>,
@@ -166,6 +169,11 @@ impl Mapping {
         let Some(split) = self.split(record) else { return Parsed::NotMine };
         if let Err(why) = split.read(record, &mut values) {
             return Parsed::Broken(why);
+        }
+        for (field, value) in [(self.host, record.host()), (self.writer, record.header.program)] {
+            if let Some(place) = field.and_then(|f| values.get_mut(f)) {
+                *place = Raw::Plain(value);
+            }
         }
         for rule in &self.rules {
             if let Some(pattern) = &rule.pattern
