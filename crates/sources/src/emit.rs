@@ -45,14 +45,22 @@ impl<'a> Emit<'a> {
         // events gives several keys.
         let event = Event {
             time: if self.untimed { EventTime::MIN } else { EventTime::default() },
-            key: content_key(self.raw).wrapping_add((self.events.len() - self.from) as u64),
+            // Added to the hash of the record, once nobody named a surer key.
+            key: (self.events.len() - self.from) as u64,
             source: self.names.intern(self.source),
             raw: self.at,
             act,
             outcome,
             ..Event::default()
         };
-        EventBuilder { names: self.names, events: self.events, event, timed: self.untimed, raw: self.raw }
+        EventBuilder {
+            names: self.names,
+            events: self.events,
+            event,
+            timed: self.untimed,
+            keyed: false,
+            raw: self.raw,
+        }
     }
 }
 
@@ -121,6 +129,8 @@ pub struct EventBuilder<'e> {
     events: &'e mut Vec<Event>,
     event: Event,
     timed: bool,
+    /// The product's own id is the key.
+    keyed: bool,
     raw: &'e [u8],
 }
 
@@ -301,7 +311,7 @@ impl EventBuilder<'_> {
     /// ids are none.
     pub fn identity(mut self, id: &[u8]) -> Self {
         if !says_nothing(id) {
-            self.event.key = content_key(id.trim_ascii());
+            (self.event.key, self.keyed) = (content_key(id.trim_ascii()), true);
         }
         self
     }
@@ -371,6 +381,9 @@ impl EventBuilder<'_> {
                 None if self.timed => {}
                 None => return Parsed::Broken(crate::source::Why::NoTime),
             }
+        }
+        if !self.keyed {
+            self.event.key = content_key(self.raw).wrapping_add(self.event.key);
         }
         self.events.push(self.event);
         Parsed::Events

@@ -17,8 +17,9 @@ pub struct Recogniser {
     last: usize,
     /// How the last record began.
     begins: u64,
-    /// Look of a record, and who read the last one that looked so, counted from 1.
-    looks: Box<[(u32, u16)]>,
+    /// Look of a record, and who read the last two kinds that looked so, counted from 1: a firewall's traffic and its
+    /// logins begin alike.
+    looks: Box<[(u32, [u16; 2])]>,
     seen: Vec<u16>,
     clashes: BTreeSet<Clash>,
 }
@@ -36,7 +37,7 @@ impl Recogniser {
             only: None,
             last: usize::MAX,
             begins: 0,
-            looks: vec![(0, 0); LOOKS].into_boxed_slice(),
+            looks: vec![(0, [0; 2]); LOOKS].into_boxed_slice(),
             seen: Vec::new(),
             clashes: BTreeSet::new(),
         }
@@ -68,14 +69,17 @@ impl Recogniser {
         }
         let look = look(record);
         let slot = look as usize % LOOKS;
-        if let Some((known, at)) = self.looks.get(slot)
+        if let Some((known, both)) = self.looks.get(slot)
             && *known == look
-            && let Some(at) = usize::from(*at).checked_sub(1)
-            && let Some(source) = self.catalog.get(at)
-            && source.claims(record)
         {
-            self.last = at;
-            return Some(source);
+            for at in both.iter().filter_map(|at| usize::from(*at).checked_sub(1)) {
+                if let Some(source) = self.catalog.get(at)
+                    && source.claims(record)
+                {
+                    self.last = at;
+                    return Some(source);
+                }
+            }
         }
         let clashes = &mut self.clashes;
         let at = self.catalog.find(record, &mut self.seen, |clash| {
@@ -86,14 +90,15 @@ impl Recogniser {
         if !source.general {
             self.last = at;
             if let Some(slot) = self.looks.get_mut(slot) {
-                *slot = (look, u16::try_from(at + 1).unwrap_or(0));
+                let other = if slot.0 == look { slot.1[0] } else { 0 };
+                *slot = (look, [u16::try_from(at + 1).unwrap_or(0), other]);
             }
         }
         Some(source)
     }
 }
 
-/// The first bytes of a record, and of the program that wrote it.
+/// The program that wrote a record, or else its first bytes.
 fn begins(record: &Record<'_>) -> u64 {
     let eight = |text: &[u8]| {
         let mut first = [0u8; 8];
@@ -101,7 +106,10 @@ fn begins(record: &Record<'_>) -> u64 {
         first[..n].copy_from_slice(&text[..n]);
         u64::from_le_bytes(first)
     };
-    eight(record.body) ^ eight(record.header.program).rotate_left(32) ^ (record.header.program.len() as u64)
+    match record.header.program {
+        b"" => eight(record.body),
+        program => eight(program).rotate_left(32) ^ (program.len() as u64),
+    }
 }
 
 /// What records of one kind have in common: of JSON its first keys, of text the program and the first characters,
