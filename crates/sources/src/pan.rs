@@ -11,7 +11,7 @@ use crate::decode::json::{self, Paths};
 use crate::decode::kv::{cef_pairs, csv_fields, leef, leef_pairs};
 use crate::record::{Record, Shape};
 use portreeve_model::EventTime;
-use portreeve_model::time::{Certainty, DAY_US};
+use portreeve_model::time::{Certainty, DAY_US, SECOND_US};
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
@@ -301,11 +301,15 @@ impl<'a> Columns<'a> {
             }
         };
         let made = read(self.c[GENERATED]).or_else(|| read(self.c[RECEIVED]));
-        // The logging service writes UTC and says so.
+        // The logging service writes UTC and says so; the finer stamp adds its fraction where it means the same second.
         if let Some(Stamp::Absolute(t)) = made
             && self.shape == Shape::Json
         {
-            return Some((t, Certainty::Exact));
+            let finer = match read(self.precise) {
+                Some(Stamp::Absolute(p)) if p.0.div_euclid(SECOND_US) == t.0.div_euclid(SECOND_US) => p,
+                _ => t,
+            };
+            return Some((finer, Certainty::Exact));
         }
         if let Some(Stamp::Absolute(t)) = read(self.precise) {
             let near = match made {
