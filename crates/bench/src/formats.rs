@@ -49,6 +49,11 @@ pub(crate) fn lines() -> anyhow::Result<Vec<Lines>> {
         let form = match () {
             () if most(b"{") => "json",
             () if most(b"<Event") => "xml",
+            () if records.iter().filter(|r| r.starts_with(b"{") || r.starts_with(b"<Event")).count() * 3
+                > records.len() =>
+            {
+                "several"
+            }
             () => "text",
         };
         if !records.is_empty() {

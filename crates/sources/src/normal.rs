@@ -4,9 +4,11 @@
 use crate::decode::clock::{self, Stamp};
 use crate::decode::json::{PathSet, Value, elements};
 use crate::record::Record;
+use aho_corasick::AhoCorasick;
 use portreeve_model::EventTime;
 use portreeve_model::event::{Outcome, Reason, Service};
 use portreeve_model::time::Certainty;
+use std::sync::LazyLock;
 
 /// Paths of one form, counting every spelling.
 const PATHS: usize = 256;
@@ -61,8 +63,12 @@ pub(crate) fn one(value: Value<'_>) -> Value<'_> {
 
 /// Does the text hold one of these words, in any case? Words are in small letters.
 pub(crate) fn has(text: &[u8], words: &[&str]) -> bool {
-    let text = text.get(..200).unwrap_or(text).to_ascii_lowercase();
-    words.iter().any(|w| crate::decode::find::find(&text, w.as_bytes()).is_some())
+    let mut small = [0u8; 200];
+    let n = text.len().min(small.len());
+    small[..n].copy_from_slice(&text[..n]);
+    let small = &mut small[..n];
+    small.make_ascii_lowercase();
+    words.iter().any(|w| crate::decode::find::find(small, w.as_bytes()).is_some())
 }
 
 /// Time of a field: text with a zone, else in UTC; or a number since 1970.
@@ -78,72 +84,81 @@ pub(crate) fn time(r: &Record<'_>, value: Value<'_>) -> Option<(EventTime, Certa
     }
 }
 
+/// Words in the names of products; of several, the kind that stands first here.
+const KINDS: [(Service, &[&str]); 13] = [
+    (
+        Service::Bastion,
+        &["cyberark", "wallix", "beyondtrust", "delinea", "teleport", "bastion", "privileged access"],
+    ),
+    (Service::Rmm, &["teamviewer", "anydesk", "screenconnect", "splashtop", "connectwise"]),
+    (Service::Ztna, &["zscaler", "netskope", "ztna", "twingate", "cloudflare", "zero trust", "tailscale"]),
+    (Service::Ica, &["citrix", "netscaler"]),
+    (
+        Service::Vpn,
+        &[
+            "vpn",
+            "globalprotect",
+            "anyconnect",
+            "secure client",
+            "cisco.asa",
+            "cisco_asa",
+            "cisco asa",
+            "cisco_ftd",
+            "fortigate",
+            "pulse",
+            "ivanti connect",
+            "wireguard",
+            "ipsec",
+            "sonicwall",
+        ],
+    ),
+    (Service::RdGateway, &["terminalservices-gateway", "rd gateway"]),
+    (
+        Service::Idp,
+        &[
+            "okta",
+            "azure",
+            "entra",
+            "aad",
+            "active directory",
+            "auth0",
+            "onelogin",
+            "pingone",
+            "ping identity",
+            "pingfederate",
+            "duo",
+            "keycloak",
+            "jumpcloud",
+            "google_workspace",
+            "google workspace",
+            "gsuite",
+            "o365",
+            "office 365",
+            "single sign",
+            "sso",
+        ],
+    ),
+    (Service::CloudConsole, &["aws", "gcp", "cloudtrail", "google cloud"]),
+    (Service::Kubernetes, &["kubernetes"]),
+    (Service::Radius, &["radius", "cisco_ise", "cisco ise", "clearpass", "network policy server"]),
+    (Service::Rdp, &["rdp", "remote desktop", "terminalservices"]),
+    (Service::Ssh, &["ssh", "system.auth"]),
+    (Service::Windows, &["windows", "winlog"]),
+];
+
 /// What a product is, by its name; Other where the name says nothing.
 pub(crate) fn service(product: &[u8]) -> Service {
-    const KINDS: [(Service, &[&str]); 13] = [
-        (
-            Service::Bastion,
-            &["cyberark", "wallix", "beyondtrust", "delinea", "teleport", "bastion", "privileged access"],
-        ),
-        (Service::Rmm, &["teamviewer", "anydesk", "screenconnect", "splashtop", "connectwise"]),
-        (
-            Service::Ztna,
-            &["zscaler", "netskope", "ztna", "twingate", "cloudflare", "zero trust", "tailscale"],
-        ),
-        (Service::Ica, &["citrix", "netscaler"]),
-        (
-            Service::Vpn,
-            &[
-                "vpn",
-                "globalprotect",
-                "anyconnect",
-                "secure client",
-                "cisco.asa",
-                "cisco_asa",
-                "cisco asa",
-                "cisco_ftd",
-                "fortigate",
-                "pulse",
-                "ivanti connect",
-                "wireguard",
-                "ipsec",
-                "sonicwall",
-            ],
-        ),
-        (Service::RdGateway, &["terminalservices-gateway", "rd gateway"]),
-        (
-            Service::Idp,
-            &[
-                "okta",
-                "azure",
-                "entra",
-                "aad",
-                "active directory",
-                "auth0",
-                "onelogin",
-                "pingone",
-                "ping identity",
-                "pingfederate",
-                "duo",
-                "keycloak",
-                "jumpcloud",
-                "google_workspace",
-                "google workspace",
-                "gsuite",
-                "o365",
-                "office 365",
-                "single sign",
-                "sso",
-            ],
-        ),
-        (Service::CloudConsole, &["aws", "gcp", "cloudtrail", "google cloud"]),
-        (Service::Kubernetes, &["kubernetes"]),
-        (Service::Radius, &["radius", "cisco_ise", "cisco ise", "clearpass", "network policy server"]),
-        (Service::Rdp, &["rdp", "remote desktop", "terminalservices"]),
-        (Service::Ssh, &["ssh", "system.auth"]),
-        (Service::Windows, &["windows", "winlog"]),
-    ];
-    KINDS.iter().find(|(_, words)| has(product, words)).map_or(Service::Other, |(s, _)| *s)
+    static WORDS: LazyLock<(Option<AhoCorasick>, Vec<usize>)> = LazyLock::new(|| {
+        let words =
+            || KINDS.iter().enumerate().flat_map(|(n, (_, words))| words.iter().map(move |w| (n, *w)));
+        let all = AhoCorasick::builder().ascii_case_insensitive(true).build(words().map(|(_, w)| w)).ok();
+        (all, words().map(|(n, _)| n).collect())
+    });
+    let (Some(words), kinds) = &*WORDS else { return Service::Other };
+    let text = product.get(..200).unwrap_or(product);
+    let kind =
+        words.find_overlapping_iter(text).filter_map(|m| kinds.get(m.pattern().as_usize())).min().copied();
+    kind.and_then(|n| KINDS.get(n)).map_or(Service::Other, |(service, _)| *service)
 }
 
 /// Is this a logon on a host rather than at a gateway or provider?
