@@ -7,7 +7,7 @@
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
-use crate::windows::{WinEvent, is_event, is_remote_tool};
+use crate::windows::{WinEvent, claimed, is_remote_tool};
 use portreeve_model::event::{Act, Change, Flags, Method, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
@@ -28,21 +28,17 @@ pub static SOURCE: Source = Source {
     enable: "advanced audit policy: Logon, Kerberos, Credential Validation, Account Management, Process Creation (with command line)",
     general: false,
     marks: crate::windows::MARKS,
-    reader: Reader::Code {
-        claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| wanted(&e)),
-        parse,
-        join: None,
-    },
+    reader: Reader::Code { claim: |r| claimed(r, wanted), parse, join: None },
 };
 
-fn wanted(e: &WinEvent<'_>) -> bool {
-    let by_channel = e.channel.eq_ignore_ascii_case(b"Security") || e.channel.eq_ignore_ascii_case(b"System");
-    let by_provider = e.provider.starts_with(b"Microsoft-Windows-Security-Auditing")
-        || e.provider.starts_with(b"Microsoft-Windows-Eventlog")
-        || e.provider.starts_with(b"Service Control Manager");
+fn wanted(id: u32, channel: &[u8], provider: &[u8]) -> bool {
+    let by_channel = channel.eq_ignore_ascii_case(b"Security") || channel.eq_ignore_ascii_case(b"System");
+    let by_provider = provider.starts_with(b"Microsoft-Windows-Security-Auditing")
+        || provider.starts_with(b"Microsoft-Windows-Eventlog")
+        || provider.starts_with(b"Service Control Manager");
     (by_channel || by_provider)
-        && !e.provider.starts_with(b"AD FS")
-        && !matches!(e.id, 20249..=20300 | 6272..=6280 | 4778 | 4779)
+        && !provider.starts_with(b"AD FS")
+        && !matches!(id, 20249..=20300 | 6272..=6280 | 4778 | 4779)
 }
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {

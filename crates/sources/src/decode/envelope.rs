@@ -45,7 +45,7 @@ impl Inner<'_> {
 }
 
 /// First keys of products whose JSON is the record itself: nothing to look for, at no cost.
-const NATIVE: [&[u8]; 15] = [
+const NATIVE: [&[u8]; 16] = [
     b"eventVersion",
     b"kind",
     b"apiVersion",
@@ -60,6 +60,7 @@ const NATIVE: [&[u8]; 15] = [
     b"uuid",
     b"asctime",
     b"_path",
+    b"Event_attributes",
     b"@stream",
 ];
 

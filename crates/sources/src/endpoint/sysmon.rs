@@ -7,7 +7,7 @@ use crate::decode::clock::{self, Clock, Stamp};
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
-use crate::windows::{WinEvent, is_event, is_remote_tool};
+use crate::windows::{WinEvent, claimed, is_remote_tool};
 use portreeve_model::EventTime;
 use portreeve_model::Ip;
 use portreeve_model::event::{Act, Flags, Outcome, Service};
@@ -26,12 +26,11 @@ pub static SOURCE: Source = Source {
     marks: crate::windows::MARKS,
     reader: Reader::Code {
         claim: |r| {
-            is_event(r)
-                && WinEvent::of(r).is_some_and(|e| {
-                    [&e.channel, &e.provider]
-                        .iter()
-                        .any(|n| n.starts_with(b"Microsoft-Windows-Sysmon") || n.starts_with(b"Linux-Sysmon"))
-                })
+            claimed(r, |_, channel, provider| {
+                [channel, provider]
+                    .iter()
+                    .any(|n| n.starts_with(b"Microsoft-Windows-Sysmon") || n.starts_with(b"Linux-Sysmon"))
+            })
         },
         parse,
         join: None,

@@ -5,5 +5,5 @@ mod message;
 mod text;
 mod tools;
 
-pub(crate) use event::{MARKS, WinEvent, is_event};
+pub(crate) use event::{MARKS, WinEvent, claimed, is_event};
 pub(crate) use tools::is_remote_tool;
