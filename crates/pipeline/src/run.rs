@@ -150,7 +150,7 @@ fn account(readings: &mut Readings, report: &mut RunReport) {
     }
     for clash in clashes {
         report.warnings.push(format!(
-            "ambiguous: records that look like {} and like {}; read as the first, --source or log_sources.csv decides",
+            "ambiguous: records that look like {} and like {}; read as the first; --source NAME reads everything as one product",
             clash.read_by, clash.also
         ));
     }
