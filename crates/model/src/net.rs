@@ -67,6 +67,11 @@ impl Ip {
                 Some(end) => (&rest[..end], rest.get(end + 2..).map_or(0, digits)),
                 None => return (Ip::NONE, 0),
             },
+            // Eight groups and one more: the last is a port, as some firewalls write it.
+            _ if text.iter().filter(|b| **b == b':').count() == 8 && !text.windows(2).any(|w| w == b"::") => {
+                let end = text.iter().rposition(|b| *b == b':').unwrap_or(text.len());
+                (&text[..end], digits(text.get(end + 1..).unwrap_or_default()))
+            }
             _ => (text, 0),
         };
         let host = host.split(|b| *b == b'%').next().unwrap_or_default();
@@ -309,6 +314,9 @@ mod tests {
         }
         assert_eq!(Ip::parse_with_port(b"203.0.113.9:443"), (want, 443));
         assert_eq!(Ip::parse_with_port(b"[2001:db8::1]:22").1, 22);
+        let full = Ip::parse(b"2001:db8:0:0:0:0:0:1");
+        assert_eq!(Ip::parse_with_port(b"2001:db8:0:0:0:0:0:1:443"), (full, 443));
+        assert_eq!(Ip::parse_with_port(b"2001:db8::1:443").1, 0);
         assert_eq!(Ip::parse(b"fe80::1%eth0").to_string(), "fe80::1");
     }
 

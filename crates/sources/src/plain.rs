@@ -505,6 +505,14 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                     _ => found.take(&key, &value),
                 }
             }
+            // `time=2026-03-06 09:12:09` without quotes ends at the blank.
+            if date.is_empty()
+                && time.len() == 10
+                && let Some(rest) = kv::after(body, time.as_bytes(), b"")
+                && clock::iso(format!("{time}{}", String::from_utf8_lossy(rest)).as_bytes()).is_some()
+            {
+                time.push_str(&String::from_utf8_lossy(rest.get(..9).unwrap_or(rest)));
+            }
             if !date.is_empty() || time.len() >= 19 {
                 found.take("time", format!("{date} {time}{zone}").trim());
             }
@@ -548,7 +556,16 @@ fn read(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if found.time.is_none() && header.is_none() && r.shape == Shape::Text {
         found.time = any_time(r.body).map(|t| (99, t));
     }
-    let at = header.or_else(|| found.time.map(|(_, t)| (t, Certainty::Exact)));
+    let at = header.or_else(|| found.time.map(|(_, t)| (t, Certainty::Exact))).or_else(|| {
+        // A row without names for its columns: the first that can be seconds since 1970.
+        let seconds = |t: &&[u8]| t.len() == 10 && t[0] == b'1' && t.iter().all(u8::is_ascii_digit);
+        let mut columns = r.body.split(|b| *b == b' ').take(40);
+        (r.shape == Shape::Text)
+            .then(|| columns.find(seconds))
+            .flatten()
+            .and_then(clock::epoch)
+            .map(|t| (t, Certainty::Exact))
+    });
     if at.is_none() && found.user.is_none() && found.address.is_none() {
         return Parsed::Irrelevant(Kind::OtherMessage);
     }
