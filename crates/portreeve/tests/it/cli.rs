@@ -201,3 +201,29 @@ fn evidence_of_standard_input_has_its_text() {
     }
     assert!(!evidence.is_empty());
 }
+
+/// A product that changes the wording of its messages shows in the run, with the day.
+#[test]
+fn a_changed_format_is_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut lines = String::new();
+    for (day, word) in [(1, "Accepted"), (2, "Accepted"), (3, "Let in by"), (4, "Let in by")] {
+        // One message that stays tells the day.
+        lines.push_str(&format!("<38>Mar  {day} 08:00:00 gw1 sshd[1]: Accepted password for bruno from 192.0.2.9 port 40000 ssh2\n"));
+        for n in 0..100 {
+            lines.push_str(&format!(
+                "<38>Mar  {day} 09:{:02}:09 gw1 sshd[{n}]: {word} password for anna from 192.0.2.1 port 4{n:04} ssh2\n",
+                n % 60
+            ));
+        }
+    }
+    std::fs::write(dir.path().join("auth.log"), lines).expect("written");
+    let out = dir.path().join("out");
+    portreeve()
+        .args(["hunt", "--year", "2026", "--out"])
+        .args([&out, &dir.path().join("auth.log")])
+        .assert()
+        .success();
+    let run = std::fs::read_to_string(out.join("run.json")).expect("run.json");
+    assert!(run.contains("openssh: from 2026-03-03 on 1 % are understood, before it was 100 %"), "{run}");
+}

@@ -154,7 +154,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         b"login" => login(r, text, out),
         b"useradd" | b"usermod" | b"gpasswd" | b"userdel" | b"passwd" | b"chpasswd" => account(r, text, out),
         b"systemd-logind" => Parsed::Irrelevant(Kind::Repeats),
-        _ => Parsed::Irrelevant(Kind::Housekeeping),
+        _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }
 

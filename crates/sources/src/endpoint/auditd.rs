@@ -124,7 +124,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         b"USER_START" | b"CRED_ACQ" | b"USER_END" | b"CRED_DISP" | b"CRED_REFR" | b"LOGIN" => {
             Parsed::Irrelevant(Kind::Repeats)
         }
-        _ => Parsed::Irrelevant(Kind::Housekeeping),
+        _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }
 

@@ -580,8 +580,42 @@ fn ends(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
     if plain.starts_with(b"Disconnecting: Too many authentication failures") {
         return Parsed::Irrelevant(Kind::Repeats);
     }
-    Parsed::Irrelevant(Kind::Transport)
+    // What nobody taught us is counted apart, so that a changed wording shows.
+    let known = KNOWN.iter().any(|k| plain.starts_with(k));
+    Parsed::Irrelevant(if known { Kind::Transport } else { Kind::OtherMessage })
 }
+
+/// Beginnings of messages about connections and the daemon itself.
+const KNOWN: [&[u8]; 28] = [
+    b"Server listening",
+    b"Server listen",
+    b"Connection from ",
+    b"Connection closed",
+    b"Connection reset",
+    b"Connection to ",
+    b"Received disconnect",
+    b"Received signal",
+    b"Received SIGHUP",
+    b"Disconnected from",
+    b"Disconnecting",
+    b"Close session",
+    b"Closing connection",
+    b"Starting session",
+    b"Transferred:",
+    b"Did not receive identification",
+    b"Unable to negotiate",
+    b"Bad protocol version",
+    b"banner exchange",
+    b"ssh_dispatch_run_fatal",
+    b"kex_",
+    b"Exiting on signal",
+    b"User child is on",
+    b"Postponed ",
+    b"input_userauth_request",
+    b"reverse mapping checking",
+    b"Address ",
+    b"debug",
+];
 
 /// `anna 192.0.2.5 port 4711[: …]`: the user, who may hold blanks and such a text himself, and the address.
 fn peer(text: &[u8]) -> (&[u8], &[u8]) {

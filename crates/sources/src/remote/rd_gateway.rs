@@ -81,6 +81,6 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .reason(Reason::Logout)
                 .done()
         }
-        _ => Parsed::Irrelevant(Kind::Housekeeping),
+        _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }

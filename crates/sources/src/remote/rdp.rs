@@ -103,6 +103,6 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             .host(host)
             .observer(host)
             .done(),
-        _ => Parsed::Irrelevant(Kind::Housekeeping),
+        _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }

@@ -270,7 +270,7 @@ fn proxy(r: &Record<'_>, f: &Fields<'_>, out: &mut Emit<'_>) -> Parsed {
         | b"LOGOUT" => Parsed::Irrelevant(Kind::Repeats),
         b"INCOMING_CONNECTION" => Parsed::Irrelevant(Kind::Transport),
         b"AUTHENTICATION_TRY" | b"TARGET_CONNECTION" => Parsed::Irrelevant(Kind::Pending),
-        _ => Parsed::Irrelevant(Kind::Housekeeping),
+        _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }
 

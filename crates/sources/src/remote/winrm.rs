@@ -130,6 +130,6 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .done()
         }
         168 => Parsed::Irrelevant(Kind::Pending),
-        _ => Parsed::Irrelevant(Kind::Housekeeping),
+        _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }

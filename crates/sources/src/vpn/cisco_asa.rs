@@ -417,7 +417,7 @@ fn through(r: &Record<'_>, id: u32, text: &[u8], out: &mut Emit<'_>) -> Parsed {
                 .user(after(text, b"user ", b" from ").map_or(&b""[..], unquoted))
                 .source_ip(last_end(text).0),
         ),
-        _ => Parsed::Irrelevant(Kind::Housekeeping),
+        _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }
 

@@ -249,7 +249,7 @@ fn event(r: &Record<'_>, f: &Fields<'_>, out: &mut Emit<'_>) -> Parsed {
             admin(r, f, out)
         }
         _ if f.subtype == b"Admin" => admin(r, f, out),
-        _ => Parsed::Irrelevant(Kind::Housekeeping),
+        _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{At, Values, why};
 use crate::cloud::{member, says};
 use crate::decode::find::find;
 use crate::emit::Emit;
-use crate::source::{Kind, Parsed};
+use crate::source::{Kind, Parsed, Why};
 use portreeve_model::event::{Act, Change, Factor, Flags, Method, Mfa, Outcome, Reason, Service};
 
 /// Reads the record if it is one of a sign-in.
@@ -220,7 +220,8 @@ fn console(v: &Values<'_>, at: At, user: &[u8], out: &mut Emit<'_>) -> Parsed {
     let kind = v[10].bytes();
     let ok = v[20].is(b"Success");
     if !ok && v[20].is_missing() && matches!(v[5].bytes(), b"" | b"null") && v[6].is_missing() {
-        return Parsed::Irrelevant(Kind::OtherMessage);
+        // A login without its result is not "of no concern": it was not understood.
+        return Parsed::Broken(Why::Missing("responseElements.ConsoleLogin"));
     }
     let has = |text: &[u8], needle: &[u8]| find(text, needle).is_some();
     let federated = !v[19].is_missing()
