@@ -1,6 +1,6 @@
 //! A connection as firewalls, cloud networks and sensors report it, and what of it matters.
 
-use crate::emit::Emit;
+use crate::emit::{Emit, EventBuilder};
 use crate::firewall::asa_traffic::{is_remote_port, worth};
 use crate::source::{Kind, Parsed};
 use portreeve_model::Ip;
@@ -26,6 +26,45 @@ pub(crate) struct Flow<'a> {
     pub(crate) host: &'a [u8],
     /// The rule that decided.
     pub(crate) rule: &'a [u8],
+}
+
+/// The ends of a record and when it was.
+#[derive(Clone, Copy)]
+pub(crate) struct Ends<'a> {
+    pub(crate) time: Option<(EventTime, Certainty)>,
+    pub(crate) src: Ip,
+    pub(crate) sport: u16,
+    pub(crate) dst: Ip,
+    pub(crate) dport: u16,
+    pub(crate) dst_text: &'a [u8],
+    pub(crate) observer: &'a [u8],
+}
+
+impl Ends<'_> {
+    /// An event with the ends and the time of this record.
+    pub(crate) fn event<'e>(&self, out: &'e mut Emit<'_>, act: Act, outcome: Outcome) -> EventBuilder<'e> {
+        out.event(act, outcome)
+            .at(self.time)
+            .source_ip(self.src)
+            .source_port(self.sport)
+            .destination_ip(self.dst)
+            .destination_port(self.dport)
+            .observer(self.observer)
+    }
+
+    /// The record as a connection.
+    pub(crate) fn flow(&self, outcome: Outcome) -> Flow<'_> {
+        Flow {
+            time: self.time,
+            outcome,
+            src: self.src,
+            sport: self.sport,
+            dst: self.dst,
+            dport: self.dport,
+            observer: self.observer,
+            ..Flow::default()
+        }
+    }
 }
 
 impl Flow<'_> {

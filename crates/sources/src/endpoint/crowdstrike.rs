@@ -13,7 +13,7 @@ use super::defender::severity;
 use crate::decode::clock::{self, Stamp};
 use crate::decode::find::find;
 use crate::decode::json::{Paths, Value, elements};
-use crate::emit::Emit;
+use crate::emit::{Emit, EventBuilder};
 use crate::record::{Record, Shape};
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::EventTime;
@@ -358,6 +358,17 @@ struct Console<'a> {
     detail: &'a [u8],
 }
 
+impl Console<'_> {
+    /// An event of the console: who, from where, when and how it went.
+    fn event<'e>(&self, out: &'e mut Emit<'_>, act: Act) -> EventBuilder<'e> {
+        out.event(act, self.outcome)
+            .at(self.at)
+            .service(Service::Management)
+            .user(self.user)
+            .source(self.source)
+    }
+}
+
 fn console(out: &mut Emit<'_>, c: &Console<'_>) -> Parsed {
     let operation = c.operation;
     let is = |all: &[&[u8]]| all.iter().any(|o| operation.eq_ignore_ascii_case(o));
@@ -388,12 +399,8 @@ fn console(out: &mut Emit<'_>, c: &Console<'_>) -> Parsed {
         Change::None
     };
     if change != Change::None {
-        return out
-            .event(Act::Account, c.outcome)
-            .at(c.at)
-            .service(Service::Management)
-            .user(c.user)
-            .source(c.source)
+        return c
+            .event(out, Act::Account)
             .target(c.target)
             .detail(if c.detail.is_empty() { operation } else { c.detail })
             .change(change)
@@ -401,26 +408,15 @@ fn console(out: &mut Emit<'_>, c: &Console<'_>) -> Parsed {
     }
     if is(&[b"twoFactorAuthenticate"]) {
         let failed = c.outcome == Outcome::Failure;
-        return out
-            .event(Act::Mfa, c.outcome)
-            .at(c.at)
-            .service(Service::Management)
-            .user(c.user)
-            .source(c.source)
+        return c
+            .event(out, Act::Mfa)
             .factor(Factor::Totp)
             .mfa(if c.outcome == Outcome::Success { Mfa::Yes } else { Mfa::Unknown })
             .reason(if failed { Reason::MfaFailed } else { Reason::None })
             .done();
     }
     if is(&[b"userAuthenticate", b"saml2Assert", b"selfAcceptEula", b"oidcAuthenticate"]) {
-        return out
-            .event(Act::Admin, c.outcome)
-            .at(c.at)
-            .service(Service::Management)
-            .user(c.user)
-            .source(c.source)
-            .detail(operation)
-            .done();
+        return c.event(out, Act::Admin).detail(operation).done();
     }
     // Changes of what the sensors prevent, quarantine or keep; reading them is none.
     let weakens =
@@ -432,12 +428,8 @@ fn console(out: &mut Emit<'_>, c: &Console<'_>) -> Parsed {
             .iter()
             .any(|what| find(operation, what).is_some())
     {
-        return out
-            .event(Act::Config, c.outcome)
-            .at(c.at)
-            .service(Service::Management)
-            .user(c.user)
-            .source(c.source)
+        return c
+            .event(out, Act::Config)
             .target(c.target)
             .detail(operation)
             .change(Change::PolicyChanged)
@@ -445,15 +437,7 @@ fn console(out: &mut Emit<'_>, c: &Console<'_>) -> Parsed {
     }
     // The stream itself: a program, with an address that may be worth a look.
     if is(&[b"streamStarted", b"streamStopped"]) {
-        return out
-            .event(Act::Posture, c.outcome)
-            .at(c.at)
-            .service(Service::Management)
-            .user(c.user)
-            .source(c.source)
-            .detail(operation)
-            .flag(Flags::NON_INTERACTIVE)
-            .done();
+        return c.event(out, Act::Posture).detail(operation).flag(Flags::NON_INTERACTIVE).done();
     }
     Parsed::Irrelevant(Kind::RoutineUse)
 }

@@ -8,9 +8,9 @@ use crate::decode::clock::{self, Civil, Stamp};
 use crate::decode::find::find;
 use crate::decode::json::{Paths, Value};
 use crate::decode::kv::{between, number, word};
-use crate::emit::{Emit, EventBuilder};
+use crate::emit::Emit;
 use crate::firewall::zeek::kerberos_reason;
-use crate::flows::{Flow, is_answer, port};
+use crate::flows::{Ends, Flow, is_answer, port};
 use crate::record::{Record, Shape};
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::Ip;
@@ -56,43 +56,6 @@ static PATHS: LazyLock<Paths<9>> = LazyLock::new(|| {
         "@timestamp",
     ])
 });
-
-/// What every EVE record has.
-struct Head<'a> {
-    time: Option<(EventTime, Certainty)>,
-    src: Ip,
-    sport: u16,
-    dst: Ip,
-    dport: u16,
-    dst_text: &'a [u8],
-    observer: &'a [u8],
-    tcp: bool,
-}
-
-impl Head<'_> {
-    fn event<'e>(&self, out: &'e mut Emit<'_>, act: Act, outcome: Outcome) -> EventBuilder<'e> {
-        out.event(act, outcome)
-            .at(self.time)
-            .source_ip(self.src)
-            .source_port(self.sport)
-            .destination_ip(self.dst)
-            .destination_port(self.dport)
-            .observer(self.observer)
-    }
-
-    fn flow(&self, outcome: Outcome) -> Flow<'_> {
-        Flow {
-            time: self.time,
-            outcome,
-            src: self.src,
-            sport: self.sport,
-            dst: self.dst,
-            dport: self.dport,
-            observer: self.observer,
-            ..Flow::default()
-        }
-    }
-}
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if r.shape == Shape::Json { eve(r, r.body, None, out) } else { fast(r, out) }
@@ -141,7 +104,7 @@ pub(crate) fn eve(r: &Record<'_>, body: &[u8], around: Option<&[u8]>, out: &mut 
     } else {
         v[6].bytes()
     };
-    let head = Head {
+    let head = Ends {
         time,
         src: Ip::parse(v[2].bytes()),
         sport: port(v[3].bytes()),
@@ -149,11 +112,10 @@ pub(crate) fn eve(r: &Record<'_>, body: &[u8], around: Option<&[u8]>, out: &mut 
         dport: port(v[5].bytes()),
         dst_text: v[4].bytes(),
         observer: sensor,
-        tcp: v[7].is(b"TCP"),
     };
     match kind {
         b"alert" => alert(body, &head, out),
-        b"flow" => flow(body, &head, out),
+        b"flow" => flow(body, &head, v[7].is(b"TCP"), out),
         b"netflow" => netflow(body, &head, out),
         b"drop" => head.flow(Outcome::Failure).tell(out),
         b"smb" => smb(body, &head, out),
@@ -164,7 +126,7 @@ pub(crate) fn eve(r: &Record<'_>, body: &[u8], around: Option<&[u8]>, out: &mut 
     }
 }
 
-fn alert(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn alert(body: &[u8], head: &Ends<'_>, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<4>> =
         LazyLock::new(|| Paths::new(["alert.signature", "alert.severity", "src_ip", "alert.action"]));
     let Ok(v) = PATHS.pick(body) else { return Parsed::Broken(Why::Malformed("JSON")) };
@@ -197,7 +159,7 @@ fn severity(priority: u64) -> u8 {
     }
 }
 
-fn flow(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn flow(body: &[u8], head: &Ends<'_>, tcp: bool, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<8>> = LazyLock::new(|| {
         Paths::new([
             "flow.pkts_toclient",
@@ -219,7 +181,7 @@ fn flow(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
     let flags = std::str::from_utf8(flags).ok().and_then(|f| u8::from_str_radix(f, 16).ok());
     // Answered with SYN; a lone reset is a refusal.
     let accepted = match flags {
-        Some(flags) if head.tcp => flags & 0x02 != 0,
+        Some(flags) if tcp => flags & 0x02 != 0,
         _ => number(v[0].bytes()) > 0,
     };
     let outcome =
@@ -233,7 +195,7 @@ fn flow(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
 }
 
 /// One direction of a connection.
-fn netflow(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn netflow(body: &[u8], head: &Ends<'_>, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<3>> =
         LazyLock::new(|| Paths::new(["netflow.bytes", "netflow.age", "tcp.tcp_flags"]));
     if is_answer(head.sport, head.dport) {
@@ -255,7 +217,7 @@ fn netflow(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
     .tell(out)
 }
 
-fn smb(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn smb(body: &[u8], head: &Ends<'_>, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<5>> = LazyLock::new(|| {
         Paths::new([
             "smb.command",
@@ -295,7 +257,7 @@ fn smb(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
         .done()
 }
 
-fn krb5(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn krb5(body: &[u8], head: &Ends<'_>, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<5>> = LazyLock::new(|| {
         Paths::new(["krb5.msg_type", "krb5.cname", "krb5.realm", "krb5.error_code", "krb5.failed_request"])
     });
@@ -329,7 +291,7 @@ fn krb5(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
         .done()
 }
 
-fn rdp(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn rdp(body: &[u8], head: &Ends<'_>, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<3>> =
         LazyLock::new(|| Paths::new(["rdp.event_type", "rdp.cookie", "rdp.client.client_name"]));
     let Ok(v) = PATHS.pick(body) else { return Parsed::Broken(Why::Malformed("JSON")) };
@@ -345,7 +307,7 @@ fn rdp(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
         .done()
 }
 
-fn rfb(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn rfb(body: &[u8], head: &Ends<'_>, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<2>> =
         LazyLock::new(|| Paths::new(["rfb.authentication.security_result", "rfb.framebuffer.name"]));
     let Ok(v) = PATHS.pick(body) else { return Parsed::Broken(Why::Malformed("JSON")) };
@@ -357,7 +319,7 @@ fn rfb(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
     head.event(out, Act::Logon, outcome).service(Service::Vnc).host(head.dst_text).done()
 }
 
-fn dhcp(body: &[u8], head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn dhcp(body: &[u8], head: &Ends<'_>, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<4>> = LazyLock::new(|| {
         Paths::new(["dhcp.dhcp_type", "dhcp.client_mac", "dhcp.assigned_ip", "dhcp.hostname"])
     });

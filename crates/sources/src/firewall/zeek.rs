@@ -9,8 +9,8 @@ use crate::decode::clock::{self, Stamp};
 use crate::decode::find::find;
 use crate::decode::json::{Paths, Value, elements};
 use crate::decode::kv::number;
-use crate::emit::{Emit, EventBuilder};
-use crate::flows::{Flow, port};
+use crate::emit::Emit;
+use crate::flows::{Ends, Flow, port};
 use crate::record::{Record, Shape};
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
 use portreeve_model::Ip;
@@ -85,30 +85,6 @@ fn log_of(body: &[u8]) -> &'static [u8] {
     FIELDS.iter().find(|(mark, _)| find(body, mark).is_some()).map_or(b"", |(_, log)| log)
 }
 
-/// The ends of a record and when it was.
-struct Head<'a> {
-    time: Option<(EventTime, Certainty)>,
-    src: Ip,
-    sport: u16,
-    dst: Ip,
-    dport: u16,
-    dst_text: &'a [u8],
-    observer: &'a [u8],
-}
-
-impl Head<'_> {
-    /// An event with the ends and the time of this record.
-    fn event<'e>(&self, out: &'e mut Emit<'_>, act: Act, outcome: Outcome) -> EventBuilder<'e> {
-        out.event(act, outcome)
-            .at(self.time)
-            .source_ip(self.src)
-            .source_port(self.sport)
-            .destination_ip(self.dst)
-            .destination_port(self.dport)
-            .observer(self.observer)
-    }
-}
-
 /// Logs that are read.
 fn is_read(log: &[u8]) -> bool {
     matches!(
@@ -164,7 +140,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         return unread(log);
     }
     let dst_text = said(&[6, 7, 8]);
-    let head = Head {
+    let head = Ends {
         time: when(said(&[2])).or_else(|| r.header_time()),
         src: Ip::parse(said(&[3, 4, 5])),
         sport: port(said(&[9, 10, 11])),
@@ -219,7 +195,7 @@ fn when(ts: &[u8]) -> Option<(EventTime, Certainty)> {
     Some((time, Certainty::Exact))
 }
 
-fn conn(r: &Record<'_>, head: &Head<'_>, state: &[u8], out: &mut Emit<'_>) -> Parsed {
+fn conn(r: &Record<'_>, head: &Ends<'_>, state: &[u8], out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<3>> = LazyLock::new(|| Paths::new(["duration", "orig_bytes", "resp_bytes"]));
     let outcome = match state {
         b"SF" | b"S1" | b"S2" | b"S3" | b"RSTO" | b"RSTR" => Outcome::Success,
@@ -247,7 +223,7 @@ fn conn(r: &Record<'_>, head: &Head<'_>, state: &[u8], out: &mut Emit<'_>) -> Pa
     flow.tell(out)
 }
 
-fn ssh(r: &Record<'_>, head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn ssh(r: &Record<'_>, head: &Ends<'_>, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<3>> =
         LazyLock::new(|| Paths::new(["auth_success", "auth_attempts", "client"]));
     let Ok(v) = PATHS.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
@@ -262,7 +238,7 @@ fn ssh(r: &Record<'_>, head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
 }
 
 /// The cookie is the name that the client sent before any check; what came of it only the host knows.
-fn rdp(r: &Record<'_>, head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn rdp(r: &Record<'_>, head: &Ends<'_>, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<3>> = LazyLock::new(|| Paths::new(["cookie", "client_name", "result"]));
     let Ok(v) = PATHS.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
     head.event(out, Act::Posture, Outcome::Unknown)
@@ -274,7 +250,7 @@ fn rdp(r: &Record<'_>, head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
         .done()
 }
 
-fn kerberos(r: &Record<'_>, head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn kerberos(r: &Record<'_>, head: &Ends<'_>, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<5>> =
         LazyLock::new(|| Paths::new(["request_type", "client", "service", "success", "error_msg"]));
     let Ok(v) = PATHS.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
@@ -317,7 +293,7 @@ pub(crate) fn kerberos_reason(error: &[u8]) -> Reason {
     }
 }
 
-fn ntlm(r: &Record<'_>, head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn ntlm(r: &Record<'_>, head: &Ends<'_>, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<7>> = LazyLock::new(|| {
         Paths::new([
             "username",
@@ -345,7 +321,7 @@ fn ntlm(r: &Record<'_>, head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
         .done()
 }
 
-fn dhcp(r: &Record<'_>, head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn dhcp(r: &Record<'_>, head: &Ends<'_>, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<6>> = LazyLock::new(|| {
         Paths::new(["mac", "host_name", "client_fqdn", "assigned_addr", "msg_types", "server_addr"])
     });
@@ -371,7 +347,7 @@ fn dhcp(r: &Record<'_>, head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
         .done()
 }
 
-fn radius(r: &Record<'_>, head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn radius(r: &Record<'_>, head: &Ends<'_>, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<6>> = LazyLock::new(|| {
         Paths::new(["username", "mac", "tunnel_client", "remote_ip", "result", "reply_msg"])
     });
@@ -395,7 +371,7 @@ fn radius(r: &Record<'_>, head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
 }
 
 /// VNC, by its protocol's name.
-fn rfb(r: &Record<'_>, head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn rfb(r: &Record<'_>, head: &Ends<'_>, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<2>> = LazyLock::new(|| Paths::new(["auth", "authentication_method"]));
     let Ok(v) = PATHS.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
     let open = v[1].is(b"None");
@@ -412,7 +388,7 @@ fn rfb(r: &Record<'_>, head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
         .done()
 }
 
-fn socks(r: &Record<'_>, head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn socks(r: &Record<'_>, head: &Ends<'_>, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<9>> = LazyLock::new(|| {
         Paths::new([
             "user",
@@ -453,7 +429,7 @@ fn socks(r: &Record<'_>, head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
     .tell(out)
 }
 
-fn notice(r: &Record<'_>, head: &Head<'_>, out: &mut Emit<'_>) -> Parsed {
+fn notice(r: &Record<'_>, head: &Ends<'_>, out: &mut Emit<'_>) -> Parsed {
     static PATHS: LazyLock<Paths<4>> = LazyLock::new(|| Paths::new(["note", "msg", "src", "dst"]));
     let Ok(v) = PATHS.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
     let note = v[0].bytes();
