@@ -1,0 +1,12 @@
+//! The products that can be acted upon, one file each.
+
+use crate::connector::Connector;
+
+pub mod nftables;
+
+/// Every connector, in the order of their names.
+pub static CONNECTORS: &[&Connector] = &[&nftables::CONNECTOR];
+
+pub fn by_name(name: &str) -> Option<&'static Connector> {
+    CONNECTORS.iter().copied().find(|c| c.name == name)
+}

@@ -1,0 +1,16 @@
+//! An approved action becomes an effect, proven or undone.
+//!
+//! In reading order: a **value** from a log is taken as its type or refused; a **target** and an **act** make an order;
+//! a **connector** reads the device; a **plan** fixes what would be sent, and its digest names it; **guards** say what
+//! is never touched; an **approval** is bound to the digest; the **ledger** is written before each step; **execute**
+//! sends and reads the effect by another way; what expires is taken back, what comes back is reported.
+
+pub mod act;
+pub mod connector;
+pub mod connectors;
+pub mod encode;
+pub mod fault;
+pub mod secret;
+pub mod target;
+pub mod transport;
+pub mod value;

@@ -1,0 +1,5 @@
+//! Connectors against real servers and against stand-ins, and the life of an action from end to end.
+
+mod lab;
+mod nftables;
+mod stub;
