@@ -6,11 +6,19 @@
 //! sends and reads the effect by another way; what expires is taken back, what comes back is reported.
 
 pub mod act;
+pub mod approve;
+pub mod config;
 pub mod connector;
 pub mod connectors;
 pub mod encode;
+pub mod execute;
 pub mod fault;
+pub mod guard;
+pub mod ledger;
+pub mod operator;
+pub mod plan;
 pub mod secret;
 pub mod target;
 pub mod transport;
 pub mod value;
+pub mod watch;

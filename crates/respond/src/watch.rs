@@ -1,0 +1,157 @@
+//! Re-entry: for a stated time after containment, whatever the contained user, address, device or session does is
+//! raised as *containment ineffective*.
+
+use crate::ledger::{Draft, Kind, Ledger, LedgerError, StepState};
+use crate::plan::Plan;
+use crate::target::Target;
+use crate::value::Net;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// Something that a log tells.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Sighting {
+    /// Microseconds since 1970, UTC, event time.
+    pub at: i64,
+    pub user: String,
+    pub address: Option<IpAddr>,
+    pub device: String,
+    pub session: String,
+    /// Did it get in? A refused attempt shows that the intruder is there and that containment holds.
+    pub succeeded: bool,
+    /// In the words of the log, and where it stands.
+    pub what: String,
+    pub evidence: String,
+}
+
+/// A sighting that a containment should have prevented, or that it did prevent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Alarm {
+    pub case: String,
+    pub plan: String,
+    pub step: u16,
+    pub target: String,
+    pub at: i64,
+    /// `true`: containment ineffective. `false`: tried, and was kept out.
+    pub ineffective: bool,
+    pub what: String,
+    pub evidence: String,
+}
+
+struct Watched {
+    case: String,
+    plan: String,
+    step: u16,
+    target: Target,
+    name: String,
+    from: i64,
+    to: i64,
+}
+
+/// Everything under watch at the time it was made.
+pub struct Watch {
+    watched: Vec<Watched>,
+}
+
+impl Watch {
+    /// Takes up every step that was proven. It is watched from its proof until the plan's hours are over, or until it
+    /// was taken back.
+    pub fn new(ledger: &Ledger) -> Result<Watch, LedgerError> {
+        let mut watched = Vec::new();
+        for (digest, _) in ledger.plans()? {
+            let plan: Plan = ledger.plan(&digest)?;
+            for (step, record) in plan.steps.iter().zip(ledger.states(&plan, &digest)?) {
+                let Some(from) = record.verified_at else { continue };
+                let mut to = from + i64::from(plan.watch_hours) * 3_600_000_000;
+                if matches!(record.state, StepState::RolledBack | StepState::Expired) {
+                    to = to.min(record.at);
+                }
+                watched.push(Watched {
+                    case: plan.case.clone(),
+                    plan: digest.clone(),
+                    step: step.number,
+                    target: step.order.target.clone(),
+                    name: step.order.target.to_string(),
+                    from,
+                    to,
+                });
+            }
+        }
+        Ok(Watch { watched })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.watched.is_empty()
+    }
+
+    /// The first moment that matters.
+    pub fn since(&self) -> Option<i64> {
+        self.watched.iter().map(|w| w.from).min()
+    }
+
+    /// What this sighting means, for each step that it concerns.
+    pub fn see(&self, sighting: &Sighting) -> Vec<Alarm> {
+        self.watched
+            .iter()
+            .filter(|w| w.from < sighting.at && sighting.at <= w.to && concerns(&w.target, sighting))
+            .map(|w| Alarm {
+                case: w.case.clone(),
+                plan: w.plan.clone(),
+                step: w.step,
+                target: w.name.clone(),
+                at: sighting.at,
+                ineffective: sighting.succeeded,
+                what: sighting.what.clone(),
+                evidence: sighting.evidence.clone(),
+            })
+            .collect()
+    }
+}
+
+fn concerns(target: &Target, s: &Sighting) -> bool {
+    let user = |name: &str| !s.user.is_empty() && crate::guard::fold(name) == crate::guard::fold(&s.user);
+    let address = |net: Net| s.address.is_some_and(|ip| net.overlaps(Net::host(ip)));
+    match target {
+        Target::Address { net } => address(*net),
+        Target::Account { name } | Target::Role { name } => user(name.raw()),
+        Target::Session(stay) => {
+            stay.user.as_ref().is_some_and(|u| user(u.raw()))
+                || stay.id.as_ref().is_some_and(|id| id.raw() == s.session)
+                || stay.public.is_some_and(address)
+                || stay.inner.is_some_and(address)
+        }
+        Target::Device(device) => device
+            .host
+            .as_ref()
+            .is_some_and(|h| !s.device.is_empty() && h.raw().eq_ignore_ascii_case(&s.device)),
+        Target::Key { owner, .. } => owner.as_ref().is_some_and(|u| user(u.raw())),
+        Target::Service { .. } => false,
+    }
+}
+
+/// Writes alarms down, each once, and gives back those that are new.
+pub fn record(ledger: &mut Ledger, alarms: Vec<Alarm>, now: i64) -> Result<Vec<Alarm>, LedgerError> {
+    let mut known: BTreeSet<(String, u16, i64, String)> = BTreeSet::new();
+    for entry in ledger.since(i64::MIN)?.into_iter().filter(|e| e.kind == Kind::Reentry) {
+        if let Ok(alarm) = serde_json::from_str::<Alarm>(&entry.body) {
+            known.insert((alarm.plan, alarm.step, alarm.at, alarm.evidence));
+        }
+    }
+    let mut new = Vec::new();
+    for alarm in alarms {
+        if !known.insert((alarm.plan.clone(), alarm.step, alarm.at, alarm.evidence.clone())) {
+            continue;
+        }
+        ledger.append(&Draft {
+            at: now,
+            actor: "portreeve",
+            plan: &alarm.plan,
+            step: Some(alarm.step),
+            kind: Kind::Reentry,
+            body: serde_json::to_value(&alarm).unwrap_or_default(),
+        })?;
+        new.push(alarm);
+    }
+    Ok(new)
+}
