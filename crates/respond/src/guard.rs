@@ -281,6 +281,14 @@ impl Guard {
         if net.net().prefix_len() < widest {
             against.push(refusal("too_wide", format!("{net} is wider than /{widest}")));
         }
+        if let Some(v4) = net.embedded_v4()
+            && v4.net().prefix_len() < WIDEST_V4
+        {
+            against.push(refusal(
+                "too_wide",
+                format!("{net} stands for {v4}, which is wider than /{WIDEST_V4}"),
+            ));
+        }
         // IPv4 in NAT64 and 6to4 clothes is the same host.
         for net in std::iter::once(net).chain(net.embedded_v4()) {
             for (protected, rule, why) in &self.nets {
