@@ -63,19 +63,20 @@ struct Ticket {
 
 /// All tables of a context. Immutable once loaded.
 pub struct Tables {
-    names: Arc<SymbolTable>,
+    pub(crate) names: Arc<SymbolTable>,
     pub(crate) geo: Geo,
     pub(crate) intel: Intel,
     operators: Operators,
-    accounts: HashMap<Sym, Account>,
+    pub(crate) accounts: HashMap<Sym, Account>,
     /// Any spelling, lower case, to the canonical account.
     spellings: HashMap<String, Sym>,
     /// Label, place, and whether people sit there: a cloud's NAT or a proxy's exit is no office.
     egress: Ranges<(Sym, Place, bool)>,
+    pub(crate) egress_cidrs: Vec<(Cidr, Sym)>,
     pools: Ranges<Sym>,
     vlan_ranges: Ranges<Sym>,
     vlans: HashMap<u16, Vec<Sym>>,
-    hosts: HashMap<Sym, Host>,
+    pub(crate) hosts: HashMap<Sym, Host>,
     host_by_ip: HashMap<Ip, Sym>,
     trips: HashMap<Sym, Vec<Trip>>,
     policies: Vec<Policy>,
@@ -100,6 +101,7 @@ impl Tables {
             accounts: HashMap::new(),
             spellings: HashMap::new(),
             egress: Ranges::default(),
+            egress_cidrs: Vec::new(),
             pools: Ranges::default(),
             vlan_ranges: Ranges::default(),
             vlans: HashMap::new(),
@@ -270,6 +272,7 @@ impl Tables {
             egress.push((cidr(&row)?, names.intern(row.get("label"))));
             Ok(())
         });
+        self.egress_cidrs = egress.clone();
         let located: Vec<(Cidr, (Sym, Place, bool))> = egress
             .into_iter()
             .map(|(cidr, label)| {

@@ -145,6 +145,23 @@ pub struct Step {
     pub evidence: Vec<EvidenceLine>,
 }
 
+/// What an action falls on. Only what the logs told is set.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ActionSubject {
+    /// The address to block, or the public address of the session to end.
+    pub address: Option<Ip>,
+    /// The account, as the gateway wrote it where a session is meant.
+    pub account: Untrusted,
+    pub host: Untrusted,
+    /// The product's id of the session.
+    pub session: Untrusted,
+    pub gateway: Untrusted,
+    pub tunnel_ip: Option<Ip>,
+    pub service: &'static str,
+    /// Other accounts of the company that came from the address.
+    pub others: u32,
+}
+
 /// A proposed action of the containment row, in the order that works.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ProposedAction {
@@ -152,6 +169,8 @@ pub struct ProposedAction {
     pub kind: ActionKind,
     pub title: String,
     pub target: Untrusted,
+    /// The target field by field, for whoever acts on it.
+    pub subject: ActionSubject,
     pub because: Untrusted,
     /// What stays open when this alone is done.
     pub leaves_open: Untrusted,

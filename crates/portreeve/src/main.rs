@@ -6,6 +6,7 @@ mod evaluate;
 mod explain;
 mod hunt;
 mod parse;
+mod respond;
 mod simulate;
 mod sources;
 mod stamp;
@@ -39,6 +40,7 @@ enum Command {
     Sources(sources::Sources),
     Detections(detections::Detections),
     Doctor(doctor::Doctor),
+    Respond(Box<respond::Respond>),
     Simulate(simulate::Simulate),
     Evaluate(evaluate::Evaluate),
     /// Print the JSON Schema of cases.json, or of the files that describe a log source.
@@ -162,6 +164,7 @@ fn main() -> ExitCode {
         Command::Sources(c) => c.run(),
         Command::Detections(c) => c.run(),
         Command::Doctor(c) => c.run(),
+        Command::Respond(c) => c.run(),
         Command::Simulate(c) => c.run(),
         Command::Evaluate(c) => c.run(),
         Command::Schema { of: Schema::Cases } => say(&portreeve_report::json::schema()),

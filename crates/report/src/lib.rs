@@ -6,7 +6,7 @@ mod html;
 pub mod json;
 mod markdown;
 pub mod terminal;
-mod wire;
+pub mod wire;
 
 use portreeve_model::case::{Case, RunReport};
 use std::io::{self, Write};

@@ -182,12 +182,41 @@ pub struct Step {
     pub evidence: Vec<Evidence>,
 }
 
+/// What an action falls on. A field that no log told is absent.
+#[derive(Serialize, Deserialize, JsonSchema, Default)]
+pub struct Subject {
+    /// The address to block, or the public address of the session to end.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub address: String,
+    /// As the product wrote it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub account: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub host: String,
+    /// The product's id of the session.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub session: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub gateway: String,
+    /// The address inside the tunnel.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tunnel_ip: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub service: String,
+    /// Other accounts of the company that came from the address.
+    #[serde(default)]
+    pub others: u32,
+}
+
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Action {
     pub order: u8,
     pub id: String,
     pub title: String,
     pub target: String,
+    /// The target field by field; `portreeve respond plan` acts on these.
+    #[serde(default)]
+    pub subject: Subject,
     pub because: String,
     pub leaves_open: String,
     pub blast_radius: String,
@@ -504,6 +533,16 @@ impl From<&m::Case> for Case {
                     id: a.kind.id().to_owned(),
                     title: a.title.clone(),
                     target: a.target.raw().to_owned(),
+                    subject: Subject {
+                        address: a.subject.address.map(|ip| ip.to_string()).unwrap_or_default(),
+                        account: a.subject.account.raw().to_owned(),
+                        host: a.subject.host.raw().to_owned(),
+                        session: a.subject.session.raw().to_owned(),
+                        gateway: a.subject.gateway.raw().to_owned(),
+                        tunnel_ip: a.subject.tunnel_ip.map(|ip| ip.to_string()).unwrap_or_default(),
+                        service: a.subject.service.to_owned(),
+                        others: a.subject.others,
+                    },
                     because: a.because.raw().to_owned(),
                     leaves_open: a.leaves_open.raw().to_owned(),
                     blast_radius: a.blast_radius.raw().to_owned(),

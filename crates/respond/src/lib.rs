@@ -16,6 +16,7 @@ pub mod fault;
 pub mod guard;
 pub mod ledger;
 pub mod operator;
+pub mod page;
 pub mod plan;
 pub mod secret;
 pub mod target;

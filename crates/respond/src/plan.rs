@@ -8,6 +8,7 @@ use crate::connector::{Can, Order, Seen};
 use crate::fault::Fault;
 use crate::guard::{Guard, Weight};
 use crate::target::{Target, TargetKind};
+use crate::value::UserName;
 use portreeve_model::action::ActionKind;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -17,6 +18,8 @@ use sha2::{Digest, Sha256};
 pub struct Proposal {
     pub kind: ActionKind,
     pub target: Target,
+    /// Other spellings of the account, tried in order where a device does not know the first.
+    pub aliases: Vec<UserName>,
     pub because: String,
     /// Whom it hits besides, as the case says.
     pub blast_radius: String,
@@ -86,6 +89,8 @@ pub struct Making<'a> {
     pub hours: u32,
     /// Heavier acts that are only planned when they are asked for.
     pub with: &'a [Act],
+    /// Only these acts; empty: all.
+    pub only: &'a [Act],
 }
 
 /// Acts that a plan holds only when they are asked for: they hit hard and containment seldom needs them.
@@ -127,7 +132,8 @@ impl Plan {
                 why,
             });
         };
-        if ON_REQUEST.contains(&act) && !making.with.contains(&act) {
+        let asked = making.with.contains(&act) || making.only.contains(&act);
+        if (ON_REQUEST.contains(&act) && !asked) || !(making.only.is_empty() || asked) {
             return;
         }
         let able = devices.able(act, proposal.target.kind());
@@ -170,18 +176,38 @@ impl Plan {
     ) -> Result<Step, String> {
         let until = expires(act).then(|| making.now + i64::from(making.hours) * 3_600_000_000);
         let mark = mark(making.case, making.now, act, &proposal.target, name);
-        let order = Order { act, target: proposal.target.clone(), until, mark, case: making.case.to_owned() };
+        let mut order =
+            Order { act, target: proposal.target.clone(), until, mark, case: making.case.to_owned() };
         let refused = |refusals: Vec<crate::guard::Refusal>| {
             let all: Vec<String> = refusals.into_iter().map(|r| format!("{} ({})", r.why, r.rule)).collect();
             format!("never touched: {}", all.join("; "))
         };
-        let mut weights = making.guard.check(&order).map_err(refused)?;
+        // Every spelling is guarded, whichever the device knows.
+        let targets: Vec<Target> = std::iter::once(proposal.target.clone())
+            .chain(proposal.aliases.iter().filter_map(|alias| proposal.target.named(alias)))
+            .collect();
+        let mut weights = Vec::new();
+        for target in &targets {
+            order.target = target.clone();
+            weights.extend(making.guard.check(&order).map_err(refused)?);
+        }
         let connector = devices.connector(name).ok_or_else(|| format!("no connector {name}"))?;
         let control = devices.control(name).map_err(|f| f.to_string())?;
-        let seen = control.read(&order).map_err(|fault| match fault {
-            Fault::NotFound(why) => format!("not there: {why}"),
-            other => other.to_string(),
-        })?;
+        let mut found = None;
+        let mut absent = String::new();
+        for target in &targets {
+            order.target = target.clone();
+            match control.read(&order) {
+                Ok(seen) => {
+                    found = Some(seen);
+                    break;
+                }
+                Err(Fault::NotFound(why)) if absent.is_empty() => absent = why,
+                Err(Fault::NotFound(_)) => {}
+                Err(other) => return Err(other.to_string()),
+            }
+        }
+        let seen = found.ok_or_else(|| format!("not there: {absent}"))?;
         making.guard.check_resolved(&order, &seen).map_err(refused)?;
         if seen.in_force {
             return Err(format!("in force already by another hand, and left so: {}", seen.says));
@@ -190,6 +216,8 @@ impl Plan {
         if !seen.also_hits.is_empty() {
             weights.push(Weight::Many);
         }
+        weights.sort_unstable();
+        weights.dedup();
         let blast_radius = blast(proposal, &order, &seen, making);
         let need = making.policy.need(act, &weights);
         Ok(Step {

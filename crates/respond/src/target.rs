@@ -132,6 +132,17 @@ impl Target {
         }
     }
 
+    /// The same target under another spelling of its account; `None` where no account is meant.
+    pub fn named(&self, user: &UserName) -> Option<Target> {
+        match self {
+            Target::Account { .. } => Some(Target::Account { name: user.clone() }),
+            Target::Session(stay) if stay.user.is_some() => {
+                Some(Target::Session(Stay { user: Some(user.clone()), ..stay.clone() }))
+            }
+            _ => None,
+        }
+    }
+
     /// Everything that names an address which the act cuts off.
     pub fn net(&self) -> Option<Net> {
         match self {

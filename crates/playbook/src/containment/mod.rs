@@ -5,7 +5,7 @@ use crate::view::{Answer, CaseView};
 use portreeve_engine::detect::ops::mfa::{State, assess};
 use portreeve_model::action::ActionKind;
 use portreeve_model::answer::{Decision, Tri};
-use portreeve_model::case::ProposedAction;
+use portreeve_model::case::{ActionSubject, ProposedAction};
 use portreeve_model::event::Service;
 use portreeve_model::facts::AccountKind;
 use portreeve_model::net::NetworkClass;
@@ -33,6 +33,7 @@ pub fn propose(
         actions.push(action(
             ActionKind::QuarantineAccount,
             &account,
+            account_subject(&account),
             "the account was used by somebody else",
             "sessions, tokens and keys that exist already go on until they are ended",
             "everything that signs in with this account",
@@ -44,6 +45,7 @@ pub fn propose(
         actions.push(action(
             ActionKind::ResetPassword,
             &account,
+            account_subject(&account),
             "the password is known to somebody else",
             "SSH keys, access keys, application passwords and enrolled factors stay valid",
             "the person, until the new password is handed over",
@@ -52,6 +54,7 @@ pub fn propose(
         actions.push(action(
             ActionKind::RevokeFactors,
             &account,
+            account_subject(&account),
             "tokens, remembered devices and factors may be the intruder's",
             "sessions at gateways that keep their own state",
             "every device of the person must sign in again",
@@ -77,6 +80,11 @@ pub fn propose(
         actions.push(action(
             ActionKind::EnforceMfa,
             &target,
+            ActionSubject {
+                gateway: case.text(main.session.gateway).into(),
+                service: main.session.service.name(),
+                ..ActionSubject::default()
+            },
             &mfa.because,
             leaves,
             "everybody who uses this path without a second factor",
@@ -93,9 +101,14 @@ pub fn propose(
     actions
 }
 
+fn account_subject(account: &str) -> ActionSubject {
+    ActionSubject { account: account.into(), ..ActionSubject::default() }
+}
+
 fn action(
     kind: ActionKind,
     target: &str,
+    subject: ActionSubject,
     because: &str,
     leaves_open: &str,
     blast_radius: &str,
@@ -106,6 +119,7 @@ fn action(
         kind,
         title: String::new(),
         target: target.into(),
+        subject,
         because: because.into(),
         leaves_open: leaves_open.into(),
         blast_radius: blast_radius.into(),
@@ -147,6 +161,11 @@ fn block(case: &CaseView<'_>, actions: &mut Vec<ProposedAction>) {
         actions.push(action(
             ActionKind::BlockIp,
             &ip.to_string(),
+            ActionSubject {
+                address: Some(ip),
+                others: u32::try_from(others.len()).unwrap_or(u32::MAX),
+                ..ActionSubject::default()
+            },
             "the suspect sessions came from it",
             "connections that stand already, and any other address of the intruder",
             &blast,
@@ -178,7 +197,26 @@ fn terminate(case: &CaseView<'_>, actions: &mut Vec<ProposedAction>) {
             }
             _ => "the way in, unless the account is closed first",
         };
-        actions.push(action(ActionKind::TerminateSession, &target, because, leaves, "this session", ""));
+        let subject = ActionSubject {
+            address: session.stays.last().map(|s| s.ip),
+            account: case
+                .text(if session.account.is_some() { session.account } else { session.principal })
+                .into(),
+            session: case.text(session.sid).into(),
+            gateway: case.text(session.gateway).into(),
+            tunnel_ip: session.tunnels.last().map(|(ip, _)| *ip),
+            service: session.service.name(),
+            ..ActionSubject::default()
+        };
+        actions.push(action(
+            ActionKind::TerminateSession,
+            &target,
+            subject,
+            because,
+            leaves,
+            "this session",
+            "",
+        ));
         if actions.iter().filter(|a| a.kind == ActionKind::TerminateSession).count() >= 5 {
             break;
         }
@@ -208,6 +246,7 @@ fn forensics(case: &CaseView<'_>, actions: &mut Vec<ProposedAction>) {
         actions.push(action(
             ActionKind::CollectForensics,
             host,
+            ActionSubject { host: host.as_str().into(), ..ActionSubject::default() },
             "the session used or reached it",
             "what was changed on hosts that no log names",
             "load on the host while it is collected",

@@ -164,6 +164,37 @@ impl Executor<'_> {
         Ok(Report { allowed, steps: reports })
     }
 
+    /// A person says what he saw of a step whose effect cannot be read. It is his word, and stands as that.
+    pub fn attest(
+        &mut self,
+        digest: &str,
+        number: u16,
+        effective: bool,
+        word: &Word,
+    ) -> Result<(), ExecuteError> {
+        let plan = self.ledger.plan(digest)?;
+        let operator = genuine(word, digest, self.operators)?;
+        if operator.tier < Tier::T2 {
+            return Err(
+                NotApproved::TooLow { who: word.by.clone(), tier: operator.tier, needs: Tier::T2 }.into()
+            );
+        }
+        if plan.step_of(number).is_none() {
+            return Err(LedgerError::NotNow { step: number, state: StepState::Planned }.into());
+        }
+        self.say(digest, word)?;
+        let kind = if effective { Kind::Verified } else { Kind::NotEffective };
+        let body = serde_json::json!({"why": format!("{} says: {}", word.by, word.reason), "attested": word});
+        self.write_if(
+            &word.by,
+            digest,
+            number,
+            kind,
+            body,
+            &[StepState::Unknown, StepState::Acknowledged, StepState::NotEffective, StepState::Verified],
+        )
+    }
+
     /// Reads every open step's target again and holds it against the plan. Any difference stops the whole, before
     /// anything is sent.
     fn reread(&mut self, open: &[&Step], records: &[StepRecord]) -> Result<Vec<(u16, Seen)>, ExecuteError> {

@@ -242,6 +242,7 @@ impl Site {
             policy: &self.policy,
             hours: 4,
             with: &[],
+            only: &[],
         };
         Plan::make(proposals, &mut self.devices(), &making)
     }
@@ -297,7 +298,14 @@ fn account(kind: ActionKind, name: &str) -> Proposal {
 }
 
 fn proposal(kind: ActionKind, target: Target) -> Proposal {
-    Proposal { kind, target, because: "seen".into(), blast_radius: String::new(), caution: String::new() }
+    Proposal {
+        kind,
+        target,
+        aliases: vec![],
+        because: "seen".into(),
+        blast_radius: String::new(),
+        caution: String::new(),
+    }
 }
 
 #[test]
