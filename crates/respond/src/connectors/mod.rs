@@ -3,9 +3,10 @@
 use crate::connector::Connector;
 
 pub mod nftables;
+pub mod openvpn;
 
 /// Every connector, in the order of their names.
-pub static CONNECTORS: &[&Connector] = &[&nftables::CONNECTOR];
+pub static CONNECTORS: &[&Connector] = &[&nftables::CONNECTOR, &openvpn::CONNECTOR];
 
 pub fn by_name(name: &str) -> Option<&'static Connector> {
     CONNECTORS.iter().copied().find(|c| c.name == name)

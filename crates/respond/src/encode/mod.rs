@@ -3,5 +3,6 @@
 
 pub mod ldap;
 pub mod nft;
+pub mod openvpn;
 pub mod shell;
 pub mod xml;

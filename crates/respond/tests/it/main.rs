@@ -2,4 +2,5 @@
 
 mod lab;
 mod nftables;
+mod openvpn;
 mod stub;
