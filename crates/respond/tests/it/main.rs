@@ -2,5 +2,6 @@
 
 mod lab;
 mod nftables;
+mod ocserv;
 mod openvpn;
 mod stub;
