@@ -5,4 +5,5 @@ pub mod ldap;
 pub mod nft;
 pub mod openvpn;
 pub mod shell;
+pub mod wireguard;
 pub mod xml;

@@ -5,3 +5,4 @@ mod nftables;
 mod ocserv;
 mod openvpn;
 mod stub;
+mod wireguard;
