@@ -58,6 +58,12 @@ pub static CONNECTOR: Connector = Connector {
             says: "the file of `auth = \"plain[passwd=…]\"`; without it accounts cannot be disabled",
         },
         Setting {
+            name: "vhost",
+            required: false,
+            says: "the virtual host whose accounts are meant, where the server has several; one name in two of them \
+                   is two accounts",
+        },
+        Setting {
             name: "via",
             required: false,
             says: "`ssh: {host, user, port, identity, known_hosts, sudo}`, or `netns: NAME`; absent: this machine",
@@ -72,6 +78,7 @@ pub static CONNECTOR: Connector = Connector {
 struct Config {
     socket: Option<String>,
     passwd: Option<String>,
+    vhost: Option<String>,
     #[serde(default)]
     via: Via,
 }
@@ -84,6 +91,7 @@ fn open(settings: &Settings) -> Result<Box<dyn Control>, Fault> {
     Ok(Box::new(Ocserv {
         socket: config.socket,
         passwd: config.passwd.as_deref().map(File::new).transpose()?,
+        vhost: config.vhost,
         runner: config.via.runner()?,
     }))
 }
@@ -91,6 +99,7 @@ fn open(settings: &Settings) -> Result<Box<dyn Control>, Fault> {
 struct Ocserv {
     socket: Option<String>,
     passwd: Option<File>,
+    vhost: Option<String>,
     runner: Runner,
 }
 
@@ -103,6 +112,8 @@ struct User {
     id: u64,
     #[serde(rename = "Username")]
     name: String,
+    #[serde(default)]
+    vhost: String,
     #[serde(rename = "Remote IP", default)]
     remote: String,
     #[serde(rename = "IPv4", default)]
@@ -120,6 +131,8 @@ struct User {
 struct Cookie {
     #[serde(rename = "Username")]
     name: String,
+    #[serde(default)]
+    vhost: String,
     #[serde(rename = "Remote IP", default)]
     remote: String,
     #[serde(rename = "Session", default)]
@@ -220,6 +233,12 @@ impl<'a> Who<'a> {
     }
 }
 
+/// Sessions that were noted when the order was carried out.
+fn made(known: &Known, what: &str) -> Option<Vec<String>> {
+    let list = known.ack.as_ref()?.made.get(what)?;
+    serde_json::from_value(list.clone()).ok()
+}
+
 fn holds(net: Net, text: &str) -> bool {
     text.parse::<IpAddr>().is_ok_and(|ip| net.net().contains(&ip.to_canonical()))
 }
@@ -265,11 +284,15 @@ impl Ocserv {
     }
 
     fn users(&self) -> Result<Vec<User>, Fault> {
-        self.list(&["users"])
+        let mut users: Vec<User> = self.list(&["users"])?;
+        users.retain(|u| self.vhost.as_ref().is_none_or(|vhost| u.vhost == *vhost));
+        Ok(users)
     }
 
     fn cookies(&self) -> Result<Vec<Cookie>, Fault> {
-        self.list(&["sessions", "valid"])
+        let mut cookies: Vec<Cookie> = self.list(&["sessions", "valid"])?;
+        cookies.retain(|c| self.vhost.as_ref().is_none_or(|vhost| c.vhost == *vhost));
+        Ok(cookies)
     }
 
     fn account<'a>(&'a self, order: &'a Order) -> Result<(&'a UserName, &'a File, String, Line), Fault> {
@@ -300,8 +323,8 @@ impl Ocserv {
                 None => "no session fits".to_owned(),
             }));
         };
-        if fit.any(|other| other.name != first.name) {
-            return Err(Fault::Ambiguous("sessions of several users fit".into()));
+        if fit.any(|other| other.name != first.name || other.vhost != first.vhost) {
+            return Err(Fault::Ambiguous("sessions of several users or virtual hosts fit".into()));
         }
         Ok(UserName::new(first.name.clone())?)
     }
@@ -319,12 +342,7 @@ impl Ocserv {
                 escape_for_terminal(cookie.expires.as_deref().unwrap_or("its time is over"))
             )));
         }
-        let before: Option<Vec<String>> = known
-            .ack
-            .as_ref()
-            .and_then(|ack| ack.made.get("sessions"))
-            .and_then(|made| serde_json::from_value(made.clone()).ok())
-            .flatten();
+        let before = made(known, "sessions");
         Ok(match before {
             _ if cookies.is_empty() => {
                 Effect::Effective(format!("{}: {name} is locked, and has no cookie", file.path()))
@@ -351,22 +369,32 @@ impl Ocserv {
             return Ok(Effect::Unknown("the plan has no user name".into()));
         };
         let shown = escape_for_terminal(name);
-        // What comes back has another id, so only the name and where it comes from are asked.
-        if let Some(user) = self.users()?.into_iter().find(|u| u.name == *name && who.from(&u.remote)) {
+        let others = made(known, "others");
+        let meant = |session: &String, remote: &str| match &others {
+            Some(others) => !others.contains(session),
+            None => who.from(remote),
+        };
+        let user = self.users()?.into_iter().find(|u| u.name == *name && meant(&u.session, &u.remote));
+        if let Some(user) = user {
             return Ok(Effect::NotEffective(format!(
                 "{shown} has a session (id {}, {})",
                 user.id,
                 escape_for_terminal(&user.ipv4)
             )));
         }
-        let cookie = self.cookies()?.into_iter().find(|c| c.name == *name && who.from(&c.remote));
+        let cookie = self.cookies()?.into_iter().find(|c| c.name == *name && meant(&c.session, &c.remote));
         Ok(match cookie {
             Some(cookie) => Effect::NotEffective(format!(
                 "no session stands, but a cookie of {shown} lets in without a password until {}; ocserv has no \
                  command that takes it back (wait, or restart the server, which ends everybody's sessions)",
                 escape_for_terminal(cookie.expires.as_deref().unwrap_or("its time is over"))
             )),
-            None => Effect::Effective(format!("{shown} has no session and no cookie")),
+            None => Effect::Effective(match others.unwrap_or_default().len() {
+                0 => format!("{shown} has no session and no cookie"),
+                n => {
+                    format!("{shown} has no session and no cookie but {n} that were there and were not meant")
+                }
+            }),
         })
     }
 }
@@ -389,24 +417,11 @@ impl Control for Ocserv {
             });
         }
         let name = self.resolve(&Who::of(order)?, &self.users()?)?;
-        let locked = self
-            .passwd
-            .as_ref()
-            .and_then(|file| file.read(&self.runner).ok().flatten())
-            .and_then(|text| line_of(&text, &name).ok())
-            .is_some_and(|line| line.locked);
         Ok(Seen {
             ids: vec![name.raw().to_owned()],
             in_force: false,
             before: serde_json::Value::Null,
-            says: format!(
-                "{name} has a session; {}",
-                if locked {
-                    "the password is locked"
-                } else {
-                    "nothing keeps the user from signing in again: disable the account first"
-                }
-            ),
+            says: format!("{name} has a session; unless the password is locked, a new sign-in succeeds"),
             also_hits: Vec::new(),
         })
     }
@@ -458,17 +473,26 @@ impl Control for Ocserv {
         if seen.ids.first().is_some_and(|planned| planned != name.raw()) {
             return Err(Fault::Refused(format!("the session is now one of {name}, which was not planned")));
         }
+        // What stays is told from what begins afterwards, from wherever it comes.
+        let theirs = users.iter().filter(|u| u.name == name.raw() && !who.is(u)).map(|u| u.session.clone());
+        let cookies = self.cookies()?;
+        let elsewhere = cookies
+            .iter()
+            .filter(|c| c.name == name.raw() && !c.is_used() && !who.from(&c.remote))
+            .map(|c| c.session.clone());
+        let others: Vec<String> = theirs.chain(elsewhere).collect();
         let (mut ended, mut refused) = (0, None);
         for user in users.iter().filter(|u| who.is(u)) {
             let output =
                 self.runner.run(&self.occtl()?.args(&["disconnect", "id"]).value(&user.id), b"", LIMIT)?;
             if output.ok() { ended += 1 } else { refused = Some(output.complaint()) }
         }
-        match refused {
-            Some(why) if ended == 0 => Err(Fault::Refused(why)),
-            Some(why) => Ok(Ack::says(format!("{ended} disconnected, and one was refused: {why}"))),
-            None => Ok(Ack::says(format!("{ended} disconnected"))),
-        }
+        let says = match refused {
+            Some(why) if ended == 0 => return Err(Fault::Refused(why)),
+            Some(why) => format!("{ended} disconnected, and one was refused: {why}"),
+            None => format!("{ended} disconnected"),
+        };
+        Ok(Ack { made: serde_json::json!({ "others": others }), ..Ack::says(says) })
     }
 
     fn verify(&mut self, order: &Order, known: &Known) -> Effect {

@@ -7,14 +7,12 @@ use crate::connector::{
 };
 use crate::encode::openvpn::{self as encode, Command};
 use crate::fault::Fault;
-use crate::secret::{Secret, SecretRef, Vault};
 use crate::target::{Stay, Target, TargetKind};
 use crate::transport::command::{Argv, Runner, Via};
 use crate::transport::file::{self, File};
 use crate::transport::openvpn::{Client, Management, Place};
 use crate::value::UserName;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub static CONNECTOR: Connector = Connector {
@@ -27,7 +25,8 @@ pub static CONNECTOR: Connector = Connector {
                      client-config directory; the server turns the client away after its certificate and password \
                      were good. The file's other lines stay",
             leaves_open: "a tunnel that stands already (terminate it next); the same person's other certificates; \
-                          the password, wherever else it is good",
+                          the password, wherever else it is good. OpenVPN has no list of its clients: a name that \
+                          is spelt wrong, in capitals too, is not noticed",
             undo: "our two lines are taken out, or the file where it was made by us; other lines stay as they are \
                    then",
             verified_by: "the file is read again, and `status 3` shows no tunnel of this common name that began \
@@ -60,7 +59,8 @@ pub static CONNECTOR: Connector = Connector {
         Setting {
             name: "client_config_dir",
             required: false,
-            says: "the directory of `client-config-dir`, as an absolute path; without it accounts cannot be disabled",
+            says: "the directory of `client-config-dir`, as an absolute path; without it accounts cannot be disabled. An \
+                   account is a common name (the user name, with `username-as-common-name`)",
         },
         Setting {
             name: "via",
@@ -91,8 +91,7 @@ fn open(settings: &Settings) -> Result<Box<dyn Control>, Fault> {
         place: Place::new(&config.management)?,
         dir: config.client_config_dir,
         runner: config.via.runner()?,
-        credentials: settings.credentials.clone(),
-        vault: settings.vault.clone(),
+        settings: settings.clone(),
     }))
 }
 
@@ -100,8 +99,7 @@ struct OpenVpn {
     place: Place,
     dir: Option<String>,
     runner: Runner,
-    credentials: BTreeMap<String, SecretRef>,
-    vault: Vault,
+    settings: Settings,
 }
 
 /// Who is meant: a common name, and where a session was named closer, its addresses.
@@ -148,8 +146,8 @@ impl<'a> Who<'a> {
 
 impl OpenVpn {
     fn management(&self, act: Act) -> Result<Management, Fault> {
-        let from = self.credentials.get(act.id()).or_else(|| self.credentials.get("default"));
-        let password: Option<Secret> = from.map(|from| self.vault.open(from)).transpose()?;
+        let asked = !self.settings.credentials.is_empty();
+        let password = asked.then(|| self.settings.credential(act)).transpose()?;
         Management::open(&self.place, password.as_ref())
     }
 
@@ -237,6 +235,12 @@ fn without_block(text: &str, mark: &str) -> Option<String> {
     found.then_some(rest)
 }
 
+/// Tunnels that were noted when the order was carried out.
+fn made(known: &Known, what: &str) -> Option<Vec<String>> {
+    let list = known.ack.as_ref()?.made.get(what)?;
+    serde_json::from_value(list.clone()).ok()
+}
+
 /// What tells a tunnel from a later one of the same client.
 fn stay_key(client: &Client) -> String {
     format!("{}@{}", client.cid.unwrap_or_default(), client.since)
@@ -267,22 +271,14 @@ impl Control for OpenVpn {
             encode::file_name(name)?;
         }
         let (name, _) = Self::resolve(&who, &self.status(order.act)?)?;
-        // Ids and counts of tunnels change with each reconnection and are no part of the plan.
-        let kept_out = match self.file(&name).and_then(|file| file.read(&self.runner)) {
-            Ok(text) => text.is_some_and(|t| t.lines().any(disables)),
-            Err(_) => false,
-        };
+        // Ids and counts of tunnels change with each reconnection, and whether the file disables the client with the
+        // step before this one: neither is a part of the plan.
         Ok(Seen {
             ids: vec![name.raw().to_owned()],
             in_force: false,
             before: serde_json::Value::Null,
             says: format!(
-                "the common name is {name}, and it has a tunnel; {}",
-                if kept_out {
-                    "its file keeps it from coming back"
-                } else {
-                    "nothing keeps it from coming back within seconds: disable the account first"
-                }
+                "the common name is {name}, and it has a tunnel; unless its file disables it, it is back within seconds"
             ),
             also_hits: Vec::new(),
         })
@@ -346,24 +342,26 @@ impl Control for OpenVpn {
         if seen.ids.first().is_some_and(|planned| planned != name.raw()) {
             return Err(Fault::Refused(format!("the tunnel is now one of {name}, which was not planned")));
         }
-        let mut ended = Vec::new();
-        let mut refused = None;
-        for cid in clients.iter().filter(|c| who.is(c)).filter_map(|c| c.cid) {
+        // Other tunnels of the name are told from ones that begin afterwards, from wherever they come.
+        let (meant, others): (Vec<&Client>, Vec<&Client>) =
+            clients.iter().filter(|c| c.common_name == name.raw() && c.has_tunnel()).partition(|c| who.is(c));
+        let others: Vec<String> = others.into_iter().map(stay_key).collect();
+        let (mut ended, mut refused) = (Vec::new(), None);
+        for client in meant {
+            let Some(cid) = client.cid else { continue };
             match management.client_kill(cid) {
-                Ok(_) => ended.push(cid),
+                Ok(_) => ended.push(stay_key(client)),
                 Err(Fault::Refused(why)) => refused = Some(why),
                 // What was ended before stays ended; only reading tells the rest.
                 Err(fault) => return Err(fault),
             }
         }
-        match refused {
-            Some(why) if ended.is_empty() => Err(Fault::Refused(why)),
-            Some(why) => Ok(Ack::says(format!("{} ended, and one was refused: {why}", ended.len()))),
-            None => Ok(Ack {
-                made: serde_json::json!({ "ended": ended }),
-                ..Ack::says(format!("{} client-kill answered with SUCCESS", ended.len()))
-            }),
-        }
+        let says = match refused {
+            Some(why) if ended.is_empty() => return Err(Fault::Refused(why)),
+            Some(why) => format!("{} ended, and one was refused: {why}", ended.len()),
+            None => format!("{} client-kill answered with SUCCESS", ended.len()),
+        };
+        Ok(Ack { made: serde_json::json!({ "ended": ended, "others": others }), ..Ack::says(says) })
     }
 
     fn verify(&mut self, order: &Order, known: &Known) -> Effect {
@@ -381,19 +379,21 @@ impl Control for OpenVpn {
             Ok(clients) => clients,
             Err(fault) => return Effect::unread(&fault),
         };
-        let ended: Vec<u64> = known
-            .ack
-            .as_ref()
-            .and_then(|ack| ack.made.get("ended"))
-            .and_then(|made| serde_json::from_value(made.clone()).ok())
-            .unwrap_or_default();
+        let (ended, others) = (made(known, "ended"), made(known, "others"));
         let shown = portreeve_model::untrusted::escape_for_terminal(name);
-        let mut stands = clients.iter().filter(|c| c.common_name == *name && c.has_tunnel() && who.from(c));
+        let mut stands =
+            clients.iter().filter(|c| c.common_name == *name && c.has_tunnel()).filter(|c| match &others {
+                Some(others) => !others.contains(&stay_key(c)),
+                None => who.from(c),
+            });
         match stands.next() {
-            None => Effect::Effective(format!("status 3 shows no tunnel of {shown}")),
+            None => Effect::Effective(match others.unwrap_or_default().len() {
+                0 => format!("status 3 shows no tunnel of {shown}"),
+                n => format!("status 3 shows no tunnel of {shown} but {n} that stood and were not meant"),
+            }),
             Some(c) => {
                 let inside = c.inner.first().map(ToString::to_string).unwrap_or_default();
-                let back = !ended.is_empty() && c.cid.is_some_and(|cid| !ended.contains(&cid));
+                let back = ended.is_some_and(|ended| !ended.contains(&stay_key(c)));
                 Effect::NotEffective(format!(
                     "{shown} {} {inside} (client id {})",
                     if back { "is back with" } else { "holds" },
@@ -503,12 +503,7 @@ impl OpenVpn {
                 ));
             }
         };
-        let stood: Option<Vec<String>> = known
-            .ack
-            .as_ref()
-            .and_then(|ack| ack.made.get("stays"))
-            .and_then(|made| serde_json::from_value(made.clone()).ok())
-            .flatten();
+        let stood = made(known, "stays");
         let tunnels: Vec<&Client> =
             clients.iter().filter(|c| c.common_name == name.raw() && c.has_tunnel()).collect();
         match stood {

@@ -117,7 +117,12 @@ impl WireGuard {
         let argv = Argv::new("wg").arg("show").setting(&self.interface)?.arg(what);
         let output = self.runner.read(&argv, b"", LIMIT)?;
         if !output.ok() {
-            return Err(Fault::Credential(output.complaint()));
+            let why = output.complaint();
+            return Err(if why.contains("No such device") {
+                Fault::Config(format!("interface {}: {why}", self.interface))
+            } else {
+                Fault::Credential(why)
+            });
         }
         Ok(table(&output.out))
     }
@@ -127,10 +132,12 @@ impl WireGuard {
         Ok(self.show(what)?.into_iter().find(|(peer, _)| peer == key).map(|(_, value)| value))
     }
 
-    /// The configuration file; empty where none is set or none is there.
+    /// The configuration file; empty where none is set.
     fn text(&self) -> Result<String, Fault> {
         match &self.config {
-            Some(file) => Ok(file.read(&self.runner)?.unwrap_or_default()),
+            Some(file) => file
+                .read(&self.runner)?
+                .ok_or_else(|| Fault::Config(format!("{}: there is no such file", file.path()))),
             None => Ok(String::new()),
         }
     }
@@ -177,7 +184,9 @@ impl WireGuard {
         }
         let output = self.runner.run(&argv, b"", LIMIT);
         if let Some(file) = kept {
-            file.remove(&self.runner)?;
+            file.remove(&self.runner).map_err(|fault| {
+                Fault::Lost(format!("{} is still there and holds a preshared key: {fault}", file.path()))
+            })?;
         }
         output
     }

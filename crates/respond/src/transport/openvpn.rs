@@ -77,7 +77,7 @@ const PATIENCE: Duration = Duration::from_secs(6);
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
 const LONGEST_LINE: u64 = 64 << 10;
-const MOST_LINES: usize = 200_000;
+const LONGEST_STATUS: usize = 32 << 20;
 
 enum Closed {
     /// Somebody else is being served.
@@ -202,8 +202,10 @@ impl Management {
         let unread = |e: std::io::Error| Fault::Unreachable(format!("management: status: {e}"));
         self.write(&Command::Status.line()).map_err(unread)?;
         let mut lines = Vec::new();
-        while lines.len() < MOST_LINES {
+        let mut length = 0;
+        while length < LONGEST_STATUS {
             let line = self.line().map_err(unread)?;
+            length += line.len() + 1;
             if line == "END" {
                 return clients(&lines);
             }
@@ -296,6 +298,7 @@ fn address(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const HEADER: &str = "HEADER\tCLIENT_LIST\tCommon Name\tReal Address\tVirtual Address\tVirtual IPv6 Address\tBytes Received\tBytes Sent\tConnected Since\tConnected Since (time_t)\tUsername\tClient ID\tPeer ID\tData Channel Cipher";
 
@@ -331,6 +334,13 @@ mod tests {
         assert!(matches!(Place::new("[::1]:7505"), Ok(Place::Tcp(_))));
         for bad in ["192.0.2.1:7505", "0.0.0.0:7505", "localhost:7505", "run/x.sock", ""] {
             assert!(matches!(Place::new(bad), Err(Fault::Config(_))), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_a_list_or_a_fault(lines in proptest::collection::vec("(HEADER\tCLIENT_LIST|CLIENT_LIST)?(\t(Common Name|Client ID|[0-9a-f:.\\[\\]/]{0,8}|\\PC{0,4})){0,6}", 0..6)) {
+            let _any = clients(&lines);
         }
     }
 }

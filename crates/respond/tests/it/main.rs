@@ -1,6 +1,7 @@
 //! Connectors against real servers and against stand-ins, and the life of an action from end to end.
 
 mod conntrack;
+mod file;
 mod lab;
 mod nftables;
 mod ocserv;

@@ -153,7 +153,7 @@ impl Vpn {
     }
 
     fn gets_through(&self) -> bool {
-        lab::until(Duration::from_secs(6), || self.client.pings("10.88.0.1"))
+        lab::until(Duration::from_secs(12), || self.client.pings("10.88.0.1"))
     }
 }
 
@@ -193,7 +193,6 @@ fn a_locked_user_who_is_disconnected_stays_out_with_cookie_and_password_until_un
 
     let end = lab::order(Act::TerminateSession, account("alice"));
     let seen = control.read(&end).unwrap();
-    assert!(seen.says.contains("is locked"), "{}", seen.says);
     let ack = control.apply(&end, &seen).unwrap();
     let ended = Known { seen, ack: Some(ack) };
     assert!(lab::until(Duration::from_secs(5), || matches!(

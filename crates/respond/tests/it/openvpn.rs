@@ -166,7 +166,8 @@ fn a_killed_client_is_back_a_disabled_one_stays_out_and_undo_lets_it_in() {
     // Ending the session alone: the intruder starts his client again, and the reading says so.
     let end = lab::order(Act::TerminateSession, account("alice"));
     let seen = control.read(&end).unwrap();
-    assert!(seen.says.contains("nothing keeps it"), "{}", seen.says);
+    assert!(seen.says.contains("unless its file disables it"), "{}", seen.says);
+    let planned = seen.clone();
     let ack = control.apply(&end, &seen).unwrap();
     let known = Known { seen, ack: Some(ack) };
     assert!(lab::until(Duration::from_secs(10), || matches!(
@@ -195,13 +196,18 @@ fn a_killed_client_is_back_a_disabled_one_stays_out_and_undo_lets_it_in() {
     assert!(matches!(&effect, Effect::Effective(why) if why.contains("stands until")), "{effect:?}");
 
     let seen = control.read(&end).unwrap();
-    assert!(seen.says.contains("keeps it from coming back"), "{}", seen.says);
+    assert_eq!(seen, planned, "the step before does not change what this one was planned on");
     let ack = control.apply(&end, &seen).unwrap();
     let ended = Known { seen, ack: Some(ack) };
     again.says("halt", Duration::from_secs(5));
     // The intruder tries again; the server lists him without an address while it turns him away.
     let refused = vpn.connect("alice");
     refused.says("AUTH_FAILED", Duration::from_secs(15));
+    let row = |line: &String| {
+        let cells: Vec<&str> = line.split('\t').collect();
+        matches!(cells.as_slice(), ["CLIENT_LIST", "alice", _, inside, ..] if inside.is_empty())
+    };
+    assert!(vpn.says("status 3").iter().any(row), "the server lists whom it turned away");
     assert!(!vpn.client.pings("10.77.0.1"));
     assert!(lab::until(Duration::from_secs(10), || matches!(
         control.verify(&end, &ended),
@@ -347,4 +353,57 @@ fn the_password_of_the_interface_is_given_and_a_wrong_one_told() {
     assert!(matches!(&fault, Fault::Refused(why) if why.contains("not supported")), "{fault}");
     let disable = lab::order(Act::DisableAccount, account("alice"));
     assert!(matches!(control.read(&disable), Err(Fault::Config(_))));
+}
+
+/// A stand-in for the interface, with one client who has a tunnel; what it does with `client-kill` is the test's.
+fn stand_in(dir: &Path, kill: &'static str) -> PathBuf {
+    let path = dir.join("m.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    std::thread::spawn(move || {
+        for socket in listener.incoming().map_while(Result::ok) {
+            let mut writer = socket.try_clone().unwrap();
+            let _sent = writer.write_all(b">INFO:OpenVPN Management Interface Version 5\r\n");
+            for line in BufReader::new(socket).lines().map_while(Result::ok) {
+                let answer = match line.as_str() {
+                    "status 3" => {
+                        ">CLIENT:ADDRESS,7,10.8.0.2,1\r\n\
+                         HEADER\tCLIENT_LIST\tCommon Name\tReal Address\tVirtual Address\tConnected Since (time_t)\tClient ID\r\n\
+                         CLIENT_LIST\talice\t192.0.2.1:5\t10.8.0.2\t100\t7\r\nEND\r\n"
+                    }
+                    "client-kill 7 HALT" => kill,
+                    _ => "",
+                };
+                if answer.is_empty() || writer.write_all(answer.as_bytes()).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    path
+}
+
+#[test]
+fn what_became_of_a_kill_is_told_apart() {
+    let outcome = |kill| {
+        let dir = tempfile::tempdir().unwrap();
+        let fields = serde_json::json!({"management": stand_in(dir.path(), kill)});
+        let mut control = lab::open(&CONNECTOR, fields, &[]);
+        let order = lab::order(Act::TerminateSession, account("alice"));
+        let seen = control.read(&order).unwrap();
+        let ack = control.apply(&order, &seen);
+        let known = Known { seen, ack: ack.as_ref().ok().cloned() };
+        (ack.map(|a| a.says), control.verify(&order, &known))
+    };
+    let (refused, _) = outcome("ERROR: client-kill command failed\r\n");
+    assert!(matches!(refused, Err(Fault::Refused(_))));
+    // It broke off, or said something else: it may have worked, and only reading tells.
+    for lost in ["", "what?\r\n", "SUCC"] {
+        let (fault, effect) = outcome(lost);
+        assert!(fault.unwrap_err().may_have_acted(), "{lost}");
+        assert!(matches!(effect, Effect::NotEffective(_)));
+    }
+    // It said yes and did nothing.
+    let (yes, effect) = outcome("SUCCESS: client-kill command succeeded\r\n");
+    assert!(yes.is_ok());
+    assert!(matches!(&effect, Effect::NotEffective(why) if why.contains("alice holds")), "{effect:?}");
 }
