@@ -7,4 +7,5 @@ mod exports;
 mod hostile;
 mod limits;
 mod order;
+mod respond;
 mod tidy;

@@ -3,5 +3,7 @@
 
 pub mod ldap;
 pub mod nft;
+pub mod openvpn;
 pub mod shell;
+pub mod wireguard;
 pub mod xml;

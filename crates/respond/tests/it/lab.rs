@@ -139,11 +139,16 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn spawn(program: &str, args: &[&str], log: &Path) -> Daemon {
+        Daemon::spawn_with(program, args, log, None)
+    }
+
+    /// The same with a file as its input.
+    pub(crate) fn spawn_with(program: &str, args: &[&str], log: &Path, input: Option<&Path>) -> Daemon {
         let file = std::fs::File::create(log).unwrap();
         let path = which(program).unwrap_or_else(|| panic!("{program} is not installed"));
         let child = Command::new(path)
             .args(args)
-            .stdin(Stdio::null())
+            .stdin(input.map_or_else(Stdio::null, |path| std::fs::File::open(path).unwrap().into()))
             .stdout(file.try_clone().unwrap())
             .stderr(file)
             .spawn()

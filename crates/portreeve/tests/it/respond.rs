@@ -1,0 +1,196 @@
+//! One containment from case to proof to undo, on the binary, against a real kernel: the way of docs/respond.md.
+
+use assert_cmd::Command;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+fn portreeve() -> Command {
+    #[allow(deprecated)]
+    Command::cargo_bin("portreeve").unwrap()
+}
+
+/// A namespace that is taken away again; `None` where this machine cannot have one.
+struct Netns(String);
+
+impl Netns {
+    fn new() -> Option<Netns> {
+        let name = format!("prt{:x}", std::process::id());
+        let made = std::process::Command::new("ip").args(["netns", "add", &name]).output();
+        let nft = std::process::Command::new("nft").arg("--version").output();
+        match (made, nft) {
+            (Ok(made), Ok(_)) if made.status.success() => Some(Netns(name)),
+            _ => {
+                assert!(std::env::var_os("CI").is_none(), "CI lacks ip, nft or root");
+                eprintln!("NOT SHOWN: this test needs ip, nft and root");
+                None
+            }
+        }
+    }
+
+    fn nft(&self) -> String {
+        let out = std::process::Command::new("ip")
+            .args(["netns", "exec", &self.0, "nft", "list", "ruleset"])
+            .output()
+            .unwrap();
+        String::from_utf8(out.stdout).unwrap()
+    }
+}
+
+impl Drop for Netns {
+    fn drop(&mut self) {
+        drop(std::process::Command::new("ip").args(["netns", "del", &self.0]).output());
+    }
+}
+
+struct Site {
+    dir: PathBuf,
+}
+
+impl Site {
+    fn run(&self, who: &str, args: &[&str]) -> Output {
+        let mut all = vec!["respond"];
+        all.extend(args);
+        let config = self.dir.join("respond.yml");
+        let context = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/acme/context");
+        portreeve()
+            .args(&all)
+            .arg("--config")
+            .arg(config)
+            .args(["--context", context, "--as", who, "--key"])
+            .arg(self.dir.join(format!("{who}.key")))
+            .output()
+            .unwrap()
+    }
+
+    fn ok(&self, who: &str, args: &[&str]) -> String {
+        let out = self.run(who, args);
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(out.status.success(), "{args:?}: {text}{}", String::from_utf8_lossy(&out.stderr));
+        text
+    }
+}
+
+fn operator(dir: &Path, name: &str, tier: &str) -> String {
+    let key = dir.join(format!("{name}.key"));
+    let out = portreeve().args(["respond", "operator", name, "--tier", tier, "--out"]).arg(&key).output().unwrap();
+    assert!(out.status.success());
+    let text = String::from_utf8(out.stdout).unwrap();
+    let line = text.lines().find(|l| l.contains("public_key")).unwrap();
+    format!("  - {{name: {name}, tier: {tier}, {}}}\n", line.trim())
+}
+
+fn digest(text: &str) -> String {
+    text.lines().find_map(|l| l.strip_prefix("digest ")).unwrap_or_else(|| panic!("no digest in {text}")).to_owned()
+}
+
+#[test]
+fn from_case_to_proof_to_undo() {
+    let Some(netns) = Netns::new() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let acme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/acme");
+    let report = dir.path().join("report");
+    let hunt = portreeve()
+        .args(["hunt", &format!("{acme}/logs"), "--context", &format!("{acme}/context"), "--out"])
+        .arg(&report)
+        .output()
+        .unwrap();
+    assert!(hunt.status.success());
+    let cases: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(report.join("cases.json")).unwrap()).unwrap();
+    let case = cases["cases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|c| {
+            c["decision"] == "escalate"
+                && c["containment"].as_array().unwrap().iter().any(|a| a["id"] == "block_ip")
+        })
+        .unwrap();
+    let id = case["case_id"].as_str().unwrap();
+    let block = case["containment"].as_array().unwrap().iter().find(|a| a["id"] == "block_ip").unwrap();
+    let address = block["subject"]["address"].as_str().unwrap();
+
+    let people: String =
+        [("lena", "l1"), ("tom", "t2"), ("tess", "t3")].iter().map(|(n, t)| operator(dir.path(), n, t)).collect();
+    std::fs::write(
+        dir.path().join("respond.yml"),
+        format!(
+            "ledger: ledger.db\noperators:\n{people}connectors:\n  - name: edge\n    kind: nftables\n    settings: {{via: {{netns: {}}}}}\n",
+            netns.0
+        ),
+    )
+    .unwrap();
+    let site = Site { dir: dir.path().to_owned() };
+    let from = report.to_str().unwrap();
+
+    // L1 plans and cannot approve; the plan says what it leaves out.
+    let text = site.ok("lena", &["plan", id, "--in", from]);
+    assert!(text.contains(&format!("Block the address: {address}")), "{text}");
+    assert!(text.contains("not in the plan:"), "{text}");
+    assert!(!netns.nft().contains(address), "a plan changes nothing");
+    let digest = digest(&text);
+    let early = site.run("tom", &["apply", "--plan", &digest, "--reason", "now"]);
+    assert_eq!(early.status.code(), Some(65), "not approved yet");
+    let own = site.run("lena", &["approve", &digest, "--reason", "I am sure"]);
+    assert_eq!(own.status.code(), Some(65));
+    site.ok("tess", &["approve", &digest[..10], "--reason", "seen the case"]);
+    let done = site.ok("tom", &["apply", "--plan", &digest, "--reason", "contain"]);
+    assert!(done.contains("VERIFIED"), "{done}");
+    assert!(netns.nft().contains(address), "{}", netns.nft());
+
+    let status = site.ok("tom", &["status", &digest]);
+    assert!(status.contains("VERIFIED") && status.contains("until"), "{status}");
+    site.ok("tom", &["reconcile"]);
+
+    // The intruder shows up after containment.
+    let log = dir.path().join("later.log");
+    let stamp = (jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    std::fs::write(&log, format!("{stamp} gw1 sshd[77]: Accepted password for anna from {address} port 4711 ssh2\n")).unwrap();
+    let seen = site.run("tom", &["watch", log.to_str().unwrap()]);
+    let seen_text = String::from_utf8_lossy(&seen.stdout).into_owned();
+    assert_eq!(seen.status.code(), Some(1), "{seen_text}{}", String::from_utf8_lossy(&seen.stderr));
+    assert!(seen_text.contains("CONTAINMENT INEFFECTIVE"), "{seen_text}");
+
+    let undone = site.ok("tom", &["rollback", &digest, "--reason", "a false alarm"]);
+    assert!(undone.contains("ROLLED BACK"), "{undone}");
+    assert!(!netns.nft().contains(address));
+    assert!(site.ok("tom", &["verify-audit"]).contains("whole"));
+
+    // Somebody edits the ledger.
+    let db = dir.path().join("ledger.db");
+    let bytes = std::fs::read(&db).unwrap();
+    let needle = b"a false alarm";
+    if let Some(at) = bytes.windows(needle.len()).position(|w| w == needle) {
+        let mut changed = bytes;
+        changed[at] = b'A';
+        std::fs::write(&db, changed).unwrap();
+        drop(std::fs::remove_file(dir.path().join("ledger.db-wal")));
+        assert_eq!(site.run("tom", &["verify-audit"]).status.code(), Some(1));
+    }
+}
+
+#[test]
+fn a_wrong_configuration_names_file_and_cause() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("respond.yml");
+    std::fs::write(&config, "ledger: l.db\noperators: []\nconnectors:\n  - {name: a, kind: nftaples}\n").unwrap();
+    let out = portreeve().args(["respond", "status", "--config"]).arg(&config).output().unwrap();
+    assert_eq!(out.status.code(), Some(64));
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(text.contains("respond.yml") && text.contains("`nftaples` is none of"), "{text}");
+    let none = portreeve().args(["respond", "status"]).env_remove("PORTREEVE_RESPOND").output().unwrap();
+    assert_eq!(none.status.code(), Some(64));
+}
+
+#[test]
+fn every_connector_is_listed_with_how_far_it_is_tested() {
+    let out = portreeve().args(["respond", "connectors"]).output().unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    for connector in portreeve_respond::connectors::CONNECTORS {
+        let line = text.lines().find(|l| l.starts_with(&format!("{} ", connector.name))).unwrap();
+        assert!(line.contains(connector.proof.name()), "{line}");
+        for can in connector.can {
+            assert!(!can.effect.is_empty() && !can.leaves_open.is_empty() && !can.undo.is_empty() && !can.verified_by.is_empty(), "{} {}", connector.name, can.act.id());
+        }
+    }
+}
