@@ -56,7 +56,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let text = &*message;
     let has = |needle: &[u8]| find(text, needle).is_some();
     // `CID: 6f3c… :Access Accepted for user anna@example.org with Azure MFA response: Success and message: session 51…`
-    let Some(rest) = after(text, b" for user ", b"") else { return Parsed::Irrelevant(Kind::Housekeeping) };
+    let Some(rest) = after(text, b" for user ", b"") else { return Parsed::Irrelevant(Kind::OtherMessage) };
     let user = word(rest).0;
     let answer = after(text, b"response: ", b" ").unwrap_or_default();
     let (outcome, reason) = if has(b"ccess Accepted") {

@@ -56,7 +56,10 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             let payload = e.get("Payload");
             (if payload.is_empty() { named.into() } else { payload }, user.into())
         }
-        _ => return Parsed::Irrelevant(Kind::Housekeeping),
+        // Starts and ends of the console, of its engine and of script blocks; how a pipeline was run.
+        400 | 403 | 600 | 800 | 4100 | 4105 | 4106 | 8193..=8198 | 12039 | 24577 | 40961 | 40962 | 45090 | 53249
+        | 53250 | 53504..=53507 => return Parsed::Irrelevant(Kind::Housekeeping),
+        _ => return Parsed::Irrelevant(Kind::OtherMessage),
     };
     let text = command.trim_ascii();
     if text.is_empty() || matches!(text, b"prompt" | b"{ Set-StrictMode -Version 1; $_.PSMessageDetails }") {

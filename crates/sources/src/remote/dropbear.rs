@@ -102,7 +102,9 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .reason(if has(b"locked") { Reason::Locked } else { Reason::NotAllowed })
                 .done();
         } else {
-            return Parsed::Irrelevant(Kind::Housekeeping);
+            let known = ["running in background", "not backgrounding", "syslogin_perform_logout", "generating hostkey"];
+            let known = known.iter().any(|start| is(start.as_bytes()).is_some());
+            return Parsed::housekeeping_if(known);
         };
     let Some(from) = memchr::memmem::rfind(text, b" from ") else {
         return Parsed::Broken(Why::Missing("address"));

@@ -53,7 +53,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         1307 => (Outcome::Success, ["param1", "param2", "param3"]),
         787 | 788 | 1304 => return Parsed::Irrelevant(Kind::Repeats),
         800 | 1301 | 1302 => return Parsed::Irrelevant(Kind::Pending),
-        _ => return Parsed::Irrelevant(Kind::Housekeeping),
+        _ => return Parsed::Irrelevant(Kind::OtherMessage),
     };
     let get = |name: &str| if name.is_empty() { b"".into() } else { e.get(name) };
     let (user, host, address) = (get(names[0]), get(names[1]), get(names[2]));

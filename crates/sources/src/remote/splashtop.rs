@@ -102,7 +102,7 @@ fn tell(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
     {
         return event(out, Act::Posture, Outcome::Unknown, b"", word(rest).0, Reason::None);
     }
-    Parsed::Irrelevant(Kind::Housekeeping)
+    Parsed::Irrelevant(Kind::OtherMessage)
 }
 
 /// The address of mail in a text, without what encloses it.

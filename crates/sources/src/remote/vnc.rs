@@ -259,5 +259,5 @@ fn read(text: &[u8]) -> Result<Told<'_>, Kind> {
             return Ok(logon(outcome, b"", rest));
         }
     }
-    Err(if find(text, b"onnection").is_some() { Kind::Transport } else { Kind::Housekeeping })
+    Err(if find(text, b"onnection").is_some() { Kind::Transport } else { Kind::OtherMessage })
 }

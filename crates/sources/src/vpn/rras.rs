@@ -210,7 +210,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         // The release of the address repeats the end.
         20275 => return Parsed::Irrelevant(Kind::Repeats),
         20249 | 20252 | 20253 | 20255 | 20259 => return Parsed::Irrelevant(Kind::Transport),
-        _ => return Parsed::Irrelevant(Kind::Housekeeping),
+        _ => return Parsed::Irrelevant(Kind::OtherMessage),
     };
     let t = told(r, &e);
     if t.user.is_empty() && t.sid.is_empty() {
