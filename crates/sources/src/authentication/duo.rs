@@ -514,7 +514,16 @@ fn proxy_text(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         None => r.header_time(),
     };
     let Some(from) = find(text, b"((") else {
-        let known = [&b"Duo Security Authentication Proxy "[..], b"Init Complete", b"Module Configuration", b"Server listening", b"Starting ", b"Stopping ", b"RADIUS Automatic", b"http POST to "];
+        let known = [
+            &b"Duo Security Authentication Proxy "[..],
+            b"Init Complete",
+            b"Module Configuration",
+            b"Server listening",
+            b"Starting ",
+            b"Stopping ",
+            b"RADIUS Automatic",
+            b"http POST to ",
+        ];
         return Parsed::housekeeping_if(known.iter().any(|k| find(text, k).is_some()));
     };
     let text = text.get(from..).unwrap_or_default();

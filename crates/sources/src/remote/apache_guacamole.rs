@@ -95,7 +95,12 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         if transport {
             return Parsed::Irrelevant(Kind::Transport);
         }
-        let known = [&b"ExtensionModule - "[..], b"GuacamoleServletContextListener - ", b"FileEnvironment", b"LogModule - "];
+        let known = [
+            &b"ExtensionModule - "[..],
+            b"GuacamoleServletContextListener - ",
+            b"FileEnvironment",
+            b"LogModule - ",
+        ];
         return Parsed::housekeeping_if(known.iter().any(|k| find(text, k).is_some()));
     };
     if let Some(n) = memchr::memmem::rfind(rest, b"\" successfully authenticated from ") {
