@@ -19,7 +19,7 @@ title: Our {name}
 row: remote
 enable: always on
 format: text
-claim: {{program: gate}}
+claim: {{program: gate, contains: [" entered from "]}}
 rules:
   - pattern: "{{user>}} entered from {{source_ip}}"
     act: session_start

@@ -14,7 +14,7 @@ pub static SOURCE: Source = Source {
     name: "windows_security",
     title: "Windows Security log",
     row: Row::Authentication,
-    gives: &[Act::Logon, Act::Logoff, Act::Auth, Act::Account, Act::Exec],
+    gives: &[Act::Logon, Act::Logoff, Act::Auth, Act::Account, Act::Exec, Act::Posture],
     lacks: &[Field::TunnelIp, Field::Mfa, Field::SessionId, Field::Bytes],
     traps: &[
         "failure_codes",
