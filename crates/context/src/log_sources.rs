@@ -34,7 +34,7 @@ impl LogSources {
                 let like =
                     nearest(product, products).map_or_else(String::new, |n| format!("; did you mean {n}?"));
                 let text = format!(
-                    "`source` is no product that is known: {product}{like} `portreeve sources` lists them"
+                    "`source` is no product that is known: {product}{like} (`portreeve sources` lists them)"
                 );
                 return Err(row.problem(text));
             }
