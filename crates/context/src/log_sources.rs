@@ -6,6 +6,7 @@ use std::path::Path;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSource {
+    /// Name of the product; empty where none is given.
     pub source: String,
     /// IANA name or offset.
     pub timezone: Option<String>,
@@ -18,7 +19,8 @@ pub struct LogSources {
 }
 
 impl LogSources {
-    pub(crate) fn load(path: &Path, problems: &mut Vec<Problem>) -> LogSources {
+    /// `products` are the names that may be given; any where there are none.
+    pub(crate) fn load(path: &Path, products: &[&str], problems: &mut Vec<Problem>) -> LogSources {
         let mut entries = Vec::new();
         each(path, &["file"], problems, |row| {
             let zone = row.get("timezone");
@@ -27,8 +29,17 @@ impl LogSources {
                     row.problem(format!("`timezone` is no zone: {zone}; write Europe/Berlin, UTC or +02:00"))
                 );
             }
+            let product = row.get("source");
+            if !product.is_empty() && !products.is_empty() && !products.contains(&product) {
+                let like =
+                    nearest(product, products).map_or_else(String::new, |n| format!("; did you mean {n}?"));
+                let text = format!(
+                    "`source` is no product that is known: {product}{like} (`portreeve sources` lists them)"
+                );
+                return Err(row.problem(text));
+            }
             let source = LogSource {
-                source: row.get("source").to_owned(),
+                source: product.to_owned(),
                 timezone: (!zone.is_empty()).then(|| zone.to_owned()),
                 notes: row.get("notes").to_owned(),
             };
@@ -61,6 +72,32 @@ impl LogSources {
             || self.entries.iter().find(|(p, _)| !p.contains(['*', '?']) && base(&unrotated(p)) == name);
         exact.or_else(pattern).or_else(rotated).or_else(folder).or_else(by_name).map(|(_, s)| s)
     }
+}
+
+/// The name that differs least, where it differs little.
+fn nearest<'n>(name: &str, among: &[&'n str]) -> Option<&'n str> {
+    let name = name.to_ascii_lowercase().replace([' ', '-'], "_");
+    let least = among.iter().map(|n| (edits(name.as_bytes(), n.as_bytes()), *n)).min()?;
+    (least.0 <= 1 + name.len() / 4).then_some(least.1)
+}
+
+/// Letters to change, add or leave out between two words.
+fn edits(a: &[u8], b: &[u8]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (n, from) in a.iter().enumerate() {
+        let mut before = n;
+        let mut left = n + 1;
+        for (cell, to) in row.iter_mut().skip(1).zip(b) {
+            let changed = before + usize::from(from != to);
+            before = *cell;
+            left = changed.min(before + 1).min(left + 1);
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = n + 1;
+        }
+    }
+    row.last().copied().unwrap_or(a.len())
 }
 
 /// The name before rotation and compression: `a.log.1.gz`, `a.log-20261006.gz` and `a-20261006.log` are all `a.log`.
@@ -117,6 +154,17 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_are_nearly_right() {
+        let known = ["cisco_asa", "cisco_ise", "openssh"];
+        let of = |n: &str| nearest(n, &known);
+        assert_eq!(of("cisco-asa"), Some("cisco_asa"));
+        assert_eq!(of("Cisco ISE"), Some("cisco_ise"));
+        assert_eq!(of("opensh"), Some("openssh"));
+        assert_eq!(of("netscaler"), None);
+        assert_eq!((edits(b"abc", b""), edits(b"", b"abc"), edits(b"kitten", b"sitting")), (3, 3, 3));
+    }
 
     #[test]
     fn files_and_their_rotated_kin() {

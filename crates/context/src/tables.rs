@@ -29,6 +29,8 @@ pub struct Options {
     pub geo: Vec<PathBuf>,
     pub asn: Vec<PathBuf>,
     pub intel: Vec<PathBuf>,
+    /// Products that `log_sources.csv` may name; any where this is empty.
+    pub products: Vec<&'static str>,
 }
 
 struct Trip {
@@ -127,7 +129,7 @@ impl Tables {
         }
         if let Some(dir) = &options.dir {
             if dir.is_dir() {
-                t.directory(dir, &mut problems, &mut warnings);
+                t.directory(dir, &options.products, &mut problems, &mut warnings);
             } else {
                 problems.push(Problem {
                     file: dir.display().to_string(),
@@ -145,7 +147,13 @@ impl Tables {
         if problems.is_empty() { Ok(t) } else { Err(LoadError { problems }) }
     }
 
-    fn directory(&mut self, dir: &Path, problems: &mut Vec<Problem>, warnings: &mut Vec<String>) {
+    fn directory(
+        &mut self,
+        dir: &Path,
+        products: &[&str],
+        problems: &mut Vec<Problem>,
+        warnings: &mut Vec<String>,
+    ) {
         let mmdb = |p: &PathBuf| p.extension().is_some_and(|e| e == "mmdb");
         let mut databases: Vec<PathBuf> = std::fs::read_dir(dir.join("geo"))
             .into_iter()
@@ -168,7 +176,7 @@ impl Tables {
         self.coverage.assets = self.assets(&dir.join("assets.csv"), problems);
         self.coverage.mfa_policy = self.policies(&dir.join("mfa_policy.csv"), problems);
         self.explanations(dir, problems);
-        self.log_sources = LogSources::load(&dir.join("log_sources.csv"), problems);
+        self.log_sources = LogSources::load(&dir.join("log_sources.csv"), products, problems);
     }
 
     fn users(&mut self, path: &Path, problems: &mut Vec<Problem>) -> bool {

@@ -298,6 +298,21 @@ pub struct InputReport {
     /// A few records that no source understood: line and text.
     pub samples: Vec<(u32, Untrusted)>,
     pub gaps: Vec<(EventTime, EventTime)>,
+    /// Products whose clock differs from that of who collected their records.
+    pub clocks: Vec<ReceivedOff>,
+}
+
+/// A device's clock against the collector's, where records carry both times.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ReceivedOff {
+    /// Name of the log source.
+    pub source: String,
+    /// Ahead of the collector by so many seconds; negative where it is behind, by its clock or on the way.
+    pub fast_by_s: i64,
+    /// Records that were compared.
+    pub records: u64,
+    /// Whole or half hours, of records that name no zone: it is the zone and not the clock.
+    pub zone: bool,
 }
 
 /// Everything about a run besides its cases: `run.json`.

@@ -2,6 +2,7 @@
 
 use crate::course::Course;
 use crate::guard::Days;
+use crate::received::Received;
 use portreeve_model::EventTime;
 use portreeve_model::case::{InputReport, ReadCounts, SourceReport};
 use portreeve_sources::{Clash, Parsed};
@@ -17,6 +18,7 @@ pub(crate) struct SourceAccount {
     pub(crate) reasons: BTreeMap<&'static str, u64>,
     pub(crate) broken: BTreeMap<String, u64>,
     pub(crate) course: Course,
+    pub(crate) received: Received,
 }
 
 impl SourceAccount {
@@ -60,6 +62,12 @@ impl SourceAccount {
         for (k, n) in &other.broken {
             *self.broken.entry(k.clone()).or_default() += n;
         }
+    }
+
+    /// Adds what the next part of the same input gave.
+    pub(crate) fn go_on(&mut self, next: &SourceAccount) {
+        self.add(next);
+        self.received.add(&next.received);
     }
 
     pub(crate) fn report(&self, source: &str) -> SourceReport {
@@ -111,7 +119,7 @@ impl InputAccount {
     /// Adds what the next part of the same input gave.
     pub(crate) fn absorb(&mut self, next: InputAccount) {
         for (name, account) in &next.sources {
-            self.sources.entry(name).or_default().add(account);
+            self.sources.entry(name).or_default().go_on(account);
         }
         let room = SAMPLES.saturating_sub(self.report.samples.len());
         self.report.samples.extend(next.report.samples.into_iter().take(room));
@@ -125,6 +133,7 @@ impl InputAccount {
         for account in self.sources.values() {
             total.add(account);
         }
+        self.report.clocks = self.sources.iter().filter_map(|(name, a)| a.received.off(name)).collect();
         self.report.counts = total.counts;
         (self.report.first, self.report.last) = (total.first, total.last);
         self.report.gaps = total.course.gaps();

@@ -12,6 +12,7 @@ mod mask;
 mod one;
 mod parse;
 mod read;
+mod received;
 mod run;
 mod runs;
 mod share;

@@ -2,8 +2,9 @@
 
 use crate::account::{InputAccount, SourceAccount};
 use crate::course::NO_DAY;
+use crate::received::received;
 use portreeve_model::intern::Interner;
-use portreeve_model::{Event, RawRef};
+use portreeve_model::{Event, EventTime, RawRef};
 use portreeve_sources::decode::clock::Clock;
 use portreeve_sources::decode::frame;
 use portreeve_sources::decode::join::{Joined, Joiner, Open};
@@ -47,6 +48,11 @@ impl One {
         }
     }
 
+    /// What its file is declared to hold: where several sources claim a record, it is this one's.
+    pub(crate) fn named(self, source: Option<&'static Source>) -> One {
+        One { recogniser: self.recogniser.named(source), ..self }
+    }
+
     /// Reads a part of an input: pieces of records are kept for [`One::absorb`].
     pub(crate) fn part(catalog: &'static Catalog, only: Option<&'static Source>) -> One {
         One { pieces: Some(Vec::new()), ..One::new(catalog, only) }
@@ -80,7 +86,13 @@ impl One {
         }
     }
 
-    fn count(&mut self, source: &'static str, parsed: &Parsed, events: &[Event]) {
+    fn count(
+        &mut self,
+        source: &'static str,
+        parsed: &Parsed,
+        events: &[Event],
+        received: Option<EventTime>,
+    ) {
         if self.accounts.get(self.last).is_none_or(|(name, _)| *name != source) {
             self.last = self.accounts.iter().position(|(name, _)| *name == source).unwrap_or_else(|| {
                 self.accounts.push((source, SourceAccount::default()));
@@ -92,6 +104,9 @@ impl One {
         }
         let Some((_, account)) = self.accounts.get_mut(self.last) else { return };
         account.take(parsed, self.day);
+        if let (Some(event), Some(received)) = (events.last(), received) {
+            account.received.compare(event.time, event.certainty, received);
+        }
         for event in events {
             account.span(event.time);
             self.account.days.note(event.time);
@@ -100,7 +115,7 @@ impl One {
 
     fn settle(&mut self) {
         for (name, account) in self.accounts.drain(..) {
-            self.account.sources.entry(name).or_default().add(&account);
+            self.account.sources.entry(name).or_default().go_on(&account);
         }
     }
 
@@ -113,14 +128,14 @@ impl One {
         events: &mut Vec<Event>,
     ) {
         if raw.too_long {
-            self.count("", &Parsed::Broken(Why::TooLong), &[]);
+            self.count("", &Parsed::Broken(Why::TooLong), &[], None);
             self.account.sample(raw.at.line, raw.bytes);
             return;
         }
         let from = events.len();
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut most = u8::MAX;
-        let (mut source, parsed, fragment) = loop {
+        let (mut source, parsed, fragment, received) = loop {
             let record = frame::within(raw.bytes, raw.at, clock, &mut scratch, most);
             let (source, parsed) = self.parse(&record, names, events);
             let fragment = match parsed {
@@ -135,7 +150,7 @@ impl One {
             };
             // What was inside an envelope and is nobody's may be somebody's with it.
             if parsed != Parsed::NotMine || record.depth == 0 {
-                break (source, parsed, fragment);
+                break (source, parsed, fragment, received(&record));
             }
             most = record.depth - 1;
         };
@@ -143,7 +158,7 @@ impl One {
             self.account.sample(raw.at.line, raw.bytes);
             source = None;
         }
-        self.count(source.map_or("", |s| s.name), &parsed, &events[from..]);
+        self.count(source.map_or("", |s| s.name), &parsed, &events[from..], received);
         self.scratch = scratch;
         if let Some(joined) = fragment {
             self.joined(joined, clock, names, events);

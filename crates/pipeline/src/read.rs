@@ -6,7 +6,7 @@ use crate::guard::Days;
 use crate::one::One;
 use crate::run::Options;
 use crate::runs::{RUN, Runs};
-use crate::share::{Back, Batch, Part, Pool, Slot};
+use crate::share::{Back, Batch, Part, Pool, Rules, Slot};
 use jiff::tz::TimeZone;
 use portreeve_context::Tables;
 use portreeve_model::intern::Interner;
@@ -65,8 +65,11 @@ pub(crate) fn all(
                         break;
                     }
                     let input = &inputs[*at];
-                    let clock = Arc::new(clock(input, options, tables, near));
-                    let account = worker.input(u32::try_from(*at).unwrap_or(u32::MAX), input, &clock);
+                    let rules = Arc::new(Rules {
+                        clock: clock(input, options, tables, near),
+                        named: named(input, options, tables),
+                    });
+                    let account = worker.input(u32::try_from(*at).unwrap_or(u32::MAX), input, &rules);
                     if let Some(progress) = options.progress {
                         progress.read(input.bytes, total);
                     }
@@ -144,6 +147,12 @@ fn clock(
     }
 }
 
+/// The product that `log_sources.csv` names for a file.
+fn named(input: &Input, options: &Options<'_>, tables: &Tables) -> Option<&'static Source> {
+    let declared = tables.log_sources().lookup(&input.relative)?;
+    options.catalog.by_name(&declared.source)
+}
+
 /// In which span the records lie that say their year, from a sample of each file.
 fn dated_span(
     inputs: &[Input],
@@ -161,7 +170,8 @@ fn dated_span(
     let step = inputs.len().div_ceil(300).max(1);
     for (n, input) in inputs.iter().enumerate().step_by(step).filter(|(_, i)| !i.stdin) {
         let clock = clock(input, options, tables, Some((EventTime(0), EventTime(0))));
-        worker.sample(u32::try_from(n).unwrap_or(0), input, &clock, DATED_SAMPLE);
+        let rules = Rules { clock, named: named(input, options, tables) };
+        worker.sample(u32::try_from(n).unwrap_or(0), input, &rules, DATED_SAMPLE);
         let dated = worker
             .events
             .drain(..)
@@ -219,10 +229,10 @@ impl<'w> Worker<'w> {
     fn part(&mut self, batch: Batch) {
         // A part comes back even from a thread that dies over it, so that nobody waits for ever.
         let mut back = Back { slot: batch.slot.clone(), number: batch.number, part: Part::default() };
-        let mut one = One::part(self.catalog, self.only);
+        let mut one = One::part(self.catalog, self.only).named(batch.rules.named);
         for (bytes, at, too_long) in batch.records() {
             let raw = RawRecord { bytes, shown: bytes, at, too_long };
-            one.record(raw, &batch.clock, &mut self.names, &mut self.events);
+            one.record(raw, &batch.rules.clock, &mut self.names, &mut self.events);
             self.keep();
         }
         back.part = one.into_part();
@@ -234,20 +244,21 @@ impl<'w> Worker<'w> {
         pool: &Pool,
         number: u32,
         input: &Input,
-        clock: &Arc<Clock>,
+        rules: &Arc<Rules>,
         one: &mut One,
     ) -> io::Result<Vec<String>> {
         let mut from = open(input)?;
         let mut counted = Counted { inner: &mut *from, bytes: 0 };
         let size = (!input.stdin).then_some(input.bytes);
         let slot = Arc::new(Slot::default());
-        let mut batch = Batch::new(slot.clone(), clock.clone(), 0);
+        let mut batch = Batch::new(slot.clone(), rules.clone(), 0);
+        let clock = &rules.clock;
         let mut absorbed = 0;
         let limits = self.limits.clone();
         let outcome = read(&mut counted, size, number, &limits, &mut |record| {
             batch.push(&record);
             if batch.is_full() {
-                let next = Batch::new(slot.clone(), clock.clone(), batch.number + 1);
+                let next = Batch::new(slot.clone(), rules.clone(), batch.number + 1);
                 if let Some(own) = pool.offer(std::mem::replace(&mut batch, next)) {
                     self.part(own);
                 }
@@ -282,18 +293,18 @@ impl<'w> Worker<'w> {
         self.runs.add(&mut self.events)
     }
 
-    fn input(&mut self, number: u32, input: &Input, clock: &Arc<Clock>) -> OneRead {
-        let mut one = One::new(self.catalog, self.only);
+    fn input(&mut self, number: u32, input: &Input, rules: &Arc<Rules>) -> OneRead {
+        let mut one = One::new(self.catalog, self.only).named(rules.named);
         one.account.report.file = input.shown.clone().into();
         let problems = match self.pool.filter(|_| input.stdin || input.bytes >= SHARED) {
-            Some(pool) => self.shared(pool, number, input, clock, &mut one),
-            None => self.alone(number, input, clock, &mut one),
+            Some(pool) => self.shared(pool, number, input, rules, &mut one),
+            None => self.alone(number, input, &rules.clock, &mut one),
         };
         match problems {
             Ok(problems) => one.account.report.problems.extend(problems),
             Err(error) => one.account.report.problems.push(error.to_string()),
         }
-        let left = one.finish(clock, &mut self.names, &mut self.events);
+        let left = one.finish(&rules.clock, &mut self.names, &mut self.events);
         one.account.close();
         (one.account, left)
     }
@@ -311,12 +322,12 @@ impl<'w> Worker<'w> {
         Ok(outcome.problems)
     }
 
-    fn sample(&mut self, number: u32, input: &Input, clock: &Clock, most: usize) {
-        let mut one = One::new(self.catalog, self.only);
+    fn sample(&mut self, number: u32, input: &Input, rules: &Rules, most: usize) {
+        let mut one = One::new(self.catalog, self.only).named(rules.named);
         let Ok(mut from) = open(input) else { return };
         let mut left = most;
         read(&mut *from, Some(input.bytes), number, &self.limits, &mut |record| {
-            one.record(record, clock, &mut self.names, &mut self.events);
+            one.record(record, &rules.clock, &mut self.names, &mut self.events);
             left = left.saturating_sub(1);
             left > 0
         });

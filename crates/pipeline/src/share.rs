@@ -8,6 +8,7 @@
 use crate::account::InputAccount;
 use crate::one::Piece;
 use portreeve_model::RawRef;
+use portreeve_sources::Source;
 use portreeve_sources::decode::clock::Clock;
 use portreeve_sources::decode::reader::RawRecord;
 use std::collections::{BTreeMap, VecDeque};
@@ -18,10 +19,17 @@ const BATCH: usize = 256 * 1_024;
 /// Batches that may wait for each thread that helps.
 const WAITING: usize = 2;
 
+/// What is known of an input beforehand.
+pub(crate) struct Rules {
+    pub(crate) clock: Clock,
+    /// The product that it is declared to hold.
+    pub(crate) named: Option<&'static Source>,
+}
+
 /// Records of one input that follow each other.
 pub(crate) struct Batch {
     pub(crate) slot: Arc<Slot>,
-    pub(crate) clock: Arc<Clock>,
+    pub(crate) rules: Arc<Rules>,
     /// Which of its input, from 0.
     pub(crate) number: usize,
     bytes: Vec<u8>,
@@ -30,8 +38,8 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn new(slot: Arc<Slot>, clock: Arc<Clock>, number: usize) -> Batch {
-        Batch { slot, clock, number, bytes: Vec::with_capacity(BATCH + BATCH / 8), ends: Vec::new() }
+    pub(crate) fn new(slot: Arc<Slot>, rules: Arc<Rules>, number: usize) -> Batch {
+        Batch { slot, rules, number, bytes: Vec::with_capacity(BATCH + BATCH / 8), ends: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, record: &RawRecord<'_>) {

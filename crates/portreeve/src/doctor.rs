@@ -1,6 +1,6 @@
 //! `portreeve doctor`: is the context fit to judge with?
 
-use crate::{ContextArgs, Failure, say, usage};
+use crate::{ContextArgs, Failure, SourceArgs, say, usage};
 use clap::Args;
 use portreeve_context::{Level, Tables};
 use portreeve_model::{EventTime, SymbolTable};
@@ -11,11 +11,14 @@ use std::fmt::Write;
 pub(crate) struct Doctor {
     #[command(flatten)]
     context: ContextArgs,
+    #[command(flatten)]
+    own: SourceArgs,
 }
 
 impl Doctor {
     pub(crate) fn run(self) -> Result<u8, Failure> {
-        let tables = Tables::load(&self.context.options(), SymbolTable::new()).map_err(usage)?;
+        let catalog = self.own.catalog(self.context.context.as_deref())?;
+        let tables = Tables::load(&self.context.options(catalog), SymbolTable::new()).map_err(usage)?;
         let now = EventTime(jiff::Timestamp::now().as_microsecond());
         let mut text = format!("clock: {now}\n");
         let mut worst = 0;

@@ -83,12 +83,13 @@ pub(crate) struct ContextArgs {
 }
 
 impl ContextArgs {
-    pub(crate) fn options(&self) -> portreeve_context::Options {
+    pub(crate) fn options(&self, catalog: &Catalog) -> portreeve_context::Options {
         portreeve_context::Options {
             dir: self.context.clone(),
             geo: self.geo.clone(),
             asn: self.asn.clone(),
             intel: self.intel.clone(),
+            products: catalog.all().map(|s| s.name).collect(),
         }
     }
 }

@@ -71,7 +71,8 @@ pub fn table(cases: &[Case], report: &RunReport, style: Style, to: &mut dyn Writ
 /// When products were silent, and gateways whose clock was off.
 fn silences(report: &RunReport, width: usize, to: &mut dyn Write) -> io::Result<()> {
     let silent: Vec<_> = report.sources.iter().filter(|s| !s.gaps.is_empty()).collect();
-    if silent.is_empty() && report.clocks.is_empty() {
+    let received: Vec<_> = report.inputs.iter().flat_map(|i| i.clocks.iter().map(move |c| (i, c))).collect();
+    if silent.is_empty() && report.clocks.is_empty() && received.is_empty() {
         return Ok(());
     }
     writeln!(to, "\nLogs:")?;
@@ -92,6 +93,25 @@ fn silences(report: &RunReport, width: usize, to: &mut dyn Write) -> io::Result<
             minute(&c.first.to_string()),
             minute(&c.last.to_string())
         );
+        wrapped(&text, "  ", width, to)?;
+    }
+    for (input, c) in received.iter().take(8) {
+        let (minutes, ahead) = (c.fast_by_s.abs() / 60, c.fast_by_s > 0);
+        let file = clean(input.file.raw());
+        let text = match (c.zone, ahead) {
+            (true, _) => format!(
+                "- {file}: {} writes local time {minutes} minutes {} UTC and names no zone; declare it in log_sources.csv",
+                c.source,
+                if ahead { "ahead of" } else { "behind" }
+            ),
+            (false, true) => {
+                format!("- {file}: the clock of {} is {minutes} minutes ahead of the collector's", c.source)
+            }
+            (false, false) => format!(
+                "- {file}: {} is {minutes} minutes behind the collector, by its clock or on the way",
+                c.source
+            ),
+        };
         wrapped(&text, "  ", width, to)?;
     }
     Ok(())

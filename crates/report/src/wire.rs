@@ -319,6 +319,18 @@ pub struct ClockOff {
     pub last: String,
 }
 
+/// A device's clock against the collector's, where records carry both times.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub struct ReceivedOff {
+    pub source: String,
+    /// Ahead of the collector by so many seconds; negative where it is behind, by its clock or on the way.
+    pub fast_by_s: i64,
+    /// Records that were compared.
+    pub records: u64,
+    /// Whole or half hours, of records that name no zone: it is the zone and not the clock.
+    pub zone: bool,
+}
+
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub struct InputRead {
     pub file: String,
@@ -330,6 +342,8 @@ pub struct InputRead {
     pub problems: Vec<String>,
     pub samples: Vec<Sample>,
     pub gaps: Vec<Gap>,
+    /// Products whose clock differs from that of who collected their records.
+    pub clocks: Vec<ReceivedOff>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -648,6 +662,16 @@ impl From<&m::RunReport> for Run {
                         .map(|(line, text)| Sample { line: *line, text: text.raw().to_owned() })
                         .collect(),
                     gaps: gaps(&i.gaps),
+                    clocks: i
+                        .clocks
+                        .iter()
+                        .map(|c| ReceivedOff {
+                            source: c.source.clone(),
+                            fast_by_s: c.fast_by_s,
+                            records: c.records,
+                            zone: c.zone,
+                        })
+                        .collect(),
                 })
                 .collect(),
             clocks: r

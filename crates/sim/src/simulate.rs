@@ -189,7 +189,7 @@ fn declare(company: &Company, book: &mut Book) {
         (windows::XML_FILE, "windows_security"),
         (defender::FILE, "defender"),
         (ise::FILE, "cisco_ise"),
-        (ios::FILE, "ios_dot1x"),
+        (ios::FILE, "cisco_ios"),
         (dhcp::FILE, "isc_dhcp"),
         (rd_gateway::FILE, "rd_gateway"),
         (sysmon::FILE, "sysmon"),

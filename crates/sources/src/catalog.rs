@@ -1,5 +1,6 @@
 //! All sources that a run knows, and which of them to ask about a record.
 
+use crate::decode::find::find;
 use crate::mapping::{self, Mapping};
 use crate::record::Record;
 use crate::source::{Reader, Source};
@@ -56,10 +57,7 @@ impl Catalog {
         let (mut marks, mut of_mark, mut always): (Vec<&str>, Vec<Vec<u16>>, Vec<u16>) = Default::default();
         for (n, source) in sources.iter().enumerate() {
             let n = u16::try_from(n).unwrap_or(u16::MAX);
-            let own: Vec<&str> = match &source.reader {
-                Reader::Code { .. } => source.marks.to_vec(),
-                Reader::Mapping(mapping) => mapping.marks().collect(),
-            };
+            let own: Vec<&str> = source.own_marks().collect();
             if own.is_empty() {
                 always.push(n);
             }
@@ -151,6 +149,23 @@ impl Catalog {
         }
         seen.sort_unstable();
         seen.dedup();
+    }
+}
+
+impl Source {
+    fn own_marks(&self) -> impl Iterator<Item = &'static str> {
+        let (code, mapping) = match &self.reader {
+            Reader::Code { .. } => (self.marks, None),
+            Reader::Mapping(mapping) => (&[][..], Some(mapping.marks())),
+        };
+        code.iter().copied().chain(mapping.into_iter().flatten())
+    }
+
+    /// Would a catalogue ask this source about the record?
+    pub(crate) fn marked(&self, record: &Record<'_>) -> bool {
+        let text = &record.raw[..record.raw.len().min(SEEN)];
+        let mut marks = self.own_marks().peekable();
+        marks.peek().is_none() || marks.any(|m| find(text, m.as_bytes()).is_some())
     }
 }
 

@@ -35,7 +35,7 @@ pub use catalog::{Catalog, Clash};
 pub use emit::{Emit, EventBuilder, content_key};
 pub use plain::PLAIN;
 pub use recognise::Recogniser;
-pub use record::{Header, Record, Shape};
+pub use record::{Header, HeaderTime, Record, Shape};
 pub use source::{Field, Fragment, Join, Kind, Parsed, Reader, Row, Source, Why};
 
 /// Every log source, row by row of the playbook.

@@ -79,7 +79,9 @@ impl Found {
             && self.user.as_ref().is_none_or(|(r, _)| rank < *r)
             && !matches!(value, "-" | "N/A" | "null" | "unknown")
         {
-            self.user = Some((rank, value.trim_end_matches(':').to_owned()));
+            // Guests of SharePoint.
+            let name = value.strip_prefix("urn:spo:guest#").unwrap_or(value);
+            self.user = Some((rank, name.trim_end_matches(':').to_owned()));
         }
         // `sourceIPv4Address`, `senderIp`.
         let sided = || {
@@ -617,6 +619,7 @@ mod tests {
                 r#"{"email":"anna@tidewater.example","audit_log_event":"Login Failed","sourceIPv4Address":"192.0.2.5"}"#,
                 "anna@tidewater.example 192.0.2.5 failure",
             ),
+            (r#"{"UserId":"urn:spo:guest#anna@tidewater.example"}"#, "anna@tidewater.example none unknown"),
             ("Admin=anna; Peer IP=192.0.2.5 Server IP=10.0.0.1 status=success", "anna 192.0.2.5 success"),
             (
                 "CEF:0|V|P|1|7|Logon|3|src=192.0.2.5 suser=CORP\\nina outcome=success",

@@ -14,6 +14,7 @@ const LOOKS: usize = 1 << 14;
 pub struct Recogniser {
     catalog: &'static Catalog,
     only: Option<&'static Source>,
+    named: Option<&'static Source>,
     last: usize,
     /// How the last record began.
     begins: u64,
@@ -35,6 +36,7 @@ impl Recogniser {
         Recogniser {
             catalog,
             only: None,
+            named: None,
             last: usize::MAX,
             begins: 0,
             looks: vec![(0, [0; 2]); LOOKS].into_boxed_slice(),
@@ -48,6 +50,11 @@ impl Recogniser {
         Recogniser { only: Some(source), looks: Box::default(), ..Recogniser::new(Catalog::built_in()) }
     }
 
+    /// Where this source and others claim a record, it is this one's.
+    pub fn named(self, source: Option<&'static Source>) -> Self {
+        Recogniser { named: source, ..self }
+    }
+
     /// Sources that were found to claim the same records.
     pub fn clashes(&mut self) -> BTreeSet<Clash> {
         std::mem::take(&mut self.clashes)
@@ -56,6 +63,12 @@ impl Recogniser {
     pub fn recognise(&mut self, record: &Record<'_>) -> Option<&'static Source> {
         if self.only.is_some() {
             return self.only;
+        }
+        if let Some(named) = self.named
+            && named.claims(record)
+            && named.marked(record)
+        {
+            return Some(named);
         }
         // A claim may read the whole record: the last source is asked only where the record begins as its last did.
         let begins = begins(record);

@@ -1,8 +1,10 @@
 //! One raw record, unwrapped and with its syslog header cut off, as a parser sees it.
 
 use crate::decode::clock::{Civil, Clock};
+use crate::windows::Look;
 use portreeve_model::record::RawRef;
 use portreeve_model::time::{Certainty, EventTime};
+use std::cell::Cell;
 
 /// What the body looks like from its first bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -59,6 +61,8 @@ pub struct Record<'a> {
     pub joined: bool,
     /// How many envelopes were taken off.
     pub depth: u8,
+    /// What it showed of a Windows event, once somebody asked.
+    pub(crate) windows: Cell<Look>,
 }
 
 impl<'a> Record<'a> {
@@ -76,6 +80,7 @@ impl<'a> Record<'a> {
             clock,
             joined: false,
             depth: 0,
+            windows: Cell::default(),
         }
     }
 

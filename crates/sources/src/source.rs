@@ -212,6 +212,14 @@ pub enum Parsed {
     Broken(Why),
 }
 
+impl Parsed {
+    /// About the product itself where its parser knows the message to be; else one that nobody taught it, counted apart
+    /// so that a changed wording shows.
+    pub(crate) fn housekeeping_if(known: bool) -> Parsed {
+        Parsed::Irrelevant(if known { Kind::Housekeeping } else { Kind::OtherMessage })
+    }
+}
+
 /// Puts the pieces of one whole together, given in order of their number, into a record that `parse` reads.
 pub type Join = fn(parts: &[(u32, &[u8])], out: &mut Vec<u8>);
 

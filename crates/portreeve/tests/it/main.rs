@@ -2,6 +2,7 @@
 
 mod cli;
 mod company;
+mod declared;
 mod docs;
 mod exports;
 mod hostile;

@@ -99,7 +99,7 @@ fn evidence_stands_where_the_labels_say() {
             let about = texts
                 .iter()
                 .any(|t| names.iter().any(|n| t.contains(&n.replace('\\', "\\\\")) || t.contains(n)));
-            let layer2 = ["ios_dot1x", "isc_dhcp", "fortigate", "cisco_asa"].contains(&source.as_str());
+            let layer2 = ["cisco_ios", "isc_dhcp", "fortigate", "cisco_asa"].contains(&source.as_str());
             assert!(about || layer2, "{} {source}: {texts:?}", label.id);
         }
     }

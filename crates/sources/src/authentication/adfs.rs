@@ -10,7 +10,7 @@ use crate::decode::kv::between;
 use crate::emit::{Emit, EventBuilder};
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::{WinEvent, claimed};
 use portreeve_model::Ip;
 use portreeve_model::event::{Act, Change, Flags, Method, Mfa, Outcome, Reason, Service};
 
@@ -27,9 +27,7 @@ pub static SOURCE: Source = Source {
     marks: crate::windows::MARKS,
     reader: Reader::Code {
         claim: |r| {
-            is_event(r)
-                && WinEvent::of(r)
-                    .is_some_and(|e| e.provider.starts_with(b"AD FS") || e.channel.starts_with(b"AD FS"))
+            claimed(r, |_, channel, provider| provider.starts_with(b"AD FS") || channel.starts_with(b"AD FS"))
         },
         parse,
         join: None,

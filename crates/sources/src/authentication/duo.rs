@@ -513,9 +513,21 @@ fn proxy_text(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         Some((clock::Stamp::Local(c), _)) => r.clock.resolve(c),
         None => r.header_time(),
     };
-    let Some(from) = find(text, b"((") else { return Parsed::Irrelevant(Kind::Housekeeping) };
+    let Some(from) = find(text, b"((") else {
+        let known = [
+            &b"Duo Security Authentication Proxy "[..],
+            b"Init Complete",
+            b"Module Configuration",
+            b"Server listening",
+            b"Starting ",
+            b"Stopping ",
+            b"RADIUS Automatic",
+            b"http POST to ",
+        ];
+        return Parsed::housekeeping_if(known.iter().any(|k| find(text, k).is_some()));
+    };
     let text = text.get(from..).unwrap_or_default();
-    let Some(head) = after(text, b"((", b"): ") else { return Parsed::Irrelevant(Kind::Housekeeping) };
+    let Some(head) = after(text, b"((", b"): ") else { return Parsed::Irrelevant(Kind::OtherMessage) };
     let gateway = between(head, b"'", b"'").unwrap_or_default();
     let user = after(head, b"), ", b",").unwrap_or_default();
     let said = after(text, b"): ", b"").unwrap_or_default();
@@ -536,7 +548,7 @@ fn proxy_text(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         } else if said.starts_with(b"login attempt for username") {
             return Parsed::Irrelevant(Kind::Pending);
         } else {
-            return Parsed::Irrelevant(Kind::Housekeeping);
+            return Parsed::Irrelevant(Kind::OtherMessage);
         };
     out.event(act, outcome)
         .at(at)

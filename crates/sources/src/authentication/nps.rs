@@ -7,7 +7,7 @@
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::{WinEvent, claimed};
 use portreeve_model::Ip;
 use portreeve_model::event::{Act, Change, Flags, Mac, Method, Outcome, Reason, Service};
 
@@ -24,12 +24,11 @@ pub static SOURCE: Source = Source {
     marks: crate::windows::MARKS,
     reader: Reader::Code {
         claim: |r| {
-            is_event(r)
-                && WinEvent::of(r).is_some_and(|e| {
-                    matches!(e.id, 6272..=6280)
-                        && (e.channel.eq_ignore_ascii_case(b"Security")
-                            || e.provider.starts_with(b"Microsoft-Windows-Security-Auditing"))
-                })
+            claimed(r, |id, channel, provider| {
+                matches!(id, 6272..=6280)
+                    && (channel.eq_ignore_ascii_case(b"Security")
+                        || provider.starts_with(b"Microsoft-Windows-Security-Auditing"))
+            })
         },
         parse,
         join: None,

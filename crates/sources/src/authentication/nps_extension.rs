@@ -10,7 +10,7 @@ use crate::decode::kv::{after, word};
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::{WinEvent, claimed};
 use portreeve_model::event::{Act, Factor, Flags, Mfa, Outcome, Reason, Service};
 use std::borrow::Cow;
 
@@ -27,12 +27,11 @@ pub static SOURCE: Source = Source {
     marks: &["AzureMfa"],
     reader: Reader::Code {
         claim: |r| {
-            is_event(r)
-                && WinEvent::of(r).is_some_and(|e| {
-                    e.provider.starts_with(b"Microsoft-AzureMfa")
-                        || e.channel.starts_with(b"AuthZ")
-                        || e.channel.starts_with(b"Microsoft-AzureMfa")
-                })
+            claimed(r, |_, channel, provider| {
+                provider.starts_with(b"Microsoft-AzureMfa")
+                    || channel.starts_with(b"AuthZ")
+                    || channel.starts_with(b"Microsoft-AzureMfa")
+            })
         },
         parse,
         join: None,
@@ -56,7 +55,10 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let text = &*message;
     let has = |needle: &[u8]| find(text, needle).is_some();
     // `CID: 6f3c… :Access Accepted for user anna@example.org with Azure MFA response: Success and message: session 51…`
-    let Some(rest) = after(text, b" for user ", b"") else { return Parsed::Irrelevant(Kind::Housekeeping) };
+    let Some(rest) = after(text, b" for user ", b"") else {
+        // A request that never came to the second factor.
+        return Parsed::housekeeping_if(has(b"extension bypassed for") || has(b"request is missing"));
+    };
     let user = word(rest).0;
     let answer = after(text, b"response: ", b" ").unwrap_or_default();
     let (outcome, reason) = if has(b"ccess Accepted") {

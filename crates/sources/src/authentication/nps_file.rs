@@ -256,10 +256,14 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             1 if Ip::parse(f.framed).is_some() => (Act::IpAssign, Outcome::Success),
             1 => (Act::SessionStart, Outcome::Success),
             2 => (Act::SessionEnd, Outcome::Success),
-            _ => return Parsed::Irrelevant(Kind::Housekeeping),
+            // Interim updates, and the server's own on and off.
+            3 | 7 | 8 => return Parsed::Irrelevant(Kind::Housekeeping),
+            _ => return Parsed::Irrelevant(Kind::OtherMessage),
         },
         11 => return Parsed::Irrelevant(Kind::Pending),
-        _ => return Parsed::Irrelevant(Kind::Housekeeping),
+        // Answers to accounting; status of the server.
+        5 | 12 | 13 => return Parsed::Irrelevant(Kind::Housekeeping),
+        _ => return Parsed::Irrelevant(Kind::OtherMessage),
     };
     let reason = match (act, outcome) {
         (_, Outcome::Success | Outcome::Unknown) if act != Act::SessionEnd => Reason::None,

@@ -312,7 +312,9 @@ fn tunnel(r: &Record<'_>, e: &Event<'_>, out: &mut Emit<'_>) -> Parsed {
     let act = match e.number(1) {
         1 => Act::SessionStart,
         2 => Act::SessionEnd,
-        _ => return Parsed::Irrelevant(Kind::Housekeeping),
+        // Renewal, and what its product says in words of its own.
+        3 => return Parsed::Irrelevant(Kind::Housekeeping),
+        _ => return Parsed::Irrelevant(Kind::OtherMessage),
     };
     let user = if e.get(5).is_missing() { e.get(7) } else { e.get(5) };
     let outcome = match e.outcome() {

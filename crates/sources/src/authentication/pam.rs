@@ -5,7 +5,7 @@
 //! and is nobody; a command after `COMMAND=` may hold any text; where accounts come from a directory, pam_unix fails first
 //! and pam_sss succeeds: the first is no failed login; logind repeats what the login said.
 
-use crate::decode::find::find;
+use crate::decode::find::{begins_with, find};
 use crate::decode::kv::{after, between, word};
 use crate::emit::{Emit, EventBuilder};
 use crate::record::{Record, Shape};
@@ -279,7 +279,17 @@ fn polkit(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
     let ok = find(text, b"successfully authenticated as unix-user:");
     let failed = find(text, b"FAILED to authenticate to gain authorization");
     if ok.is_none() && failed.is_none() {
-        return Parsed::Irrelevant(Kind::Housekeeping);
+        let known: [&[u8]; 8] = [
+            b"Registered Authentication Agent",
+            b"Unregistered Authentication Agent",
+            b"Loading rules",
+            b"Collecting garbage",
+            b"Finished loading",
+            b"Acquired the name",
+            b"Started polkitd",
+            b"Reloading rules",
+        ];
+        return Parsed::housekeeping_if(begins_with(text, &known));
     }
     let target = after(text, b"authenticated as unix-user:", b" ").unwrap_or_default();
     let user = between(text, b"(owned by unix-user:", b")").unwrap_or_default();
@@ -352,7 +362,7 @@ fn account(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
 /// `pam_unix(gdm-password:session): session opened for user anna(uid=1000) by (uid=0)`.
 fn module(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
     let name = text.split(|b| *b == b'(').next().unwrap_or_default();
-    let Some(inside) = between(text, b"(", b")") else { return Parsed::Irrelevant(Kind::Housekeeping) };
+    let Some(inside) = between(text, b"(", b")") else { return Parsed::Irrelevant(Kind::OtherMessage) };
     let (service, phase) = match memchr::memchr(b':', inside) {
         Some(n) => (&inside[..n], &inside[n + 1..]),
         None => (inside, &b""[..]),
@@ -410,7 +420,7 @@ fn said_of(
                 return here(r, out, act, Outcome::Success).user(user).detail(service).done();
             }
         }
-        return Parsed::Irrelevant(Kind::Housekeeping);
+        return Parsed::Irrelevant(Kind::OtherMessage);
     }
     if !said.starts_with(b"authentication failure") {
         return Parsed::Irrelevant(Kind::Pending);

@@ -111,7 +111,9 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     } else if let Some(found) = bars(r.raw) {
         said = found;
     } else {
-        return Parsed::Irrelevant(Kind::Housekeeping);
+        // The server's log: who asked for which page, without who it was.
+        let known = [&b"GET: "[..], b"POST: ", b"heartbeat", b"org.sourceid."];
+        return Parsed::housekeeping_if(known.iter().any(|k| find(r.raw, k).is_some()));
     }
     tell(&said, at, out)
 }

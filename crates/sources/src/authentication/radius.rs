@@ -54,6 +54,23 @@ fn claim(r: &Record<'_>) -> bool {
         || detail::is_block(r.raw)
 }
 
+/// What FreeRADIUS says of itself, of its modules and of packets without an end.
+const KNOWN: [&[u8]; 13] = [
+    b"Info: ",
+    b"Warning: ",
+    b"Debug: ",
+    b"Loaded virtual server",
+    b"Ready to process requests",
+    b"Received conflicting packet",
+    b"Discarding duplicate request",
+    b"Dropping packet",
+    b"Ignoring request",
+    b"Error: ",
+    b"Exiting normally",
+    b"rlm_",
+    b"Signalled to terminate",
+];
+
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if r.shape == Shape::Json {
         return detail::json(r, out);
@@ -66,7 +83,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let (from, outcome) = match (ok, failed) {
         (Some(n), _) => (n, Outcome::Success),
         (_, Some(n)) => (n, Outcome::Failure),
-        _ => return Parsed::Irrelevant(Kind::Housekeeping),
+        _ => return Parsed::housekeeping_if(KNOWN.iter().any(|k| find(r.raw, k).is_some())),
     };
     // `Mon Oct  6 02:45:42 2026 : Auth: …` without syslog.
     let stamp = r.raw.get(4..).and_then(clock::bsd);

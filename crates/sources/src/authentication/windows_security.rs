@@ -14,7 +14,7 @@ pub static SOURCE: Source = Source {
     name: "windows_security",
     title: "Windows Security log",
     row: Row::Authentication,
-    gives: &[Act::Logon, Act::Logoff, Act::Auth, Act::Account, Act::Exec],
+    gives: &[Act::Logon, Act::Logoff, Act::Auth, Act::Account, Act::Exec, Act::Posture],
     lacks: &[Field::TunnelIp, Field::Mfa, Field::SessionId, Field::Bytes],
     traps: &[
         "failure_codes",
@@ -119,15 +119,16 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             if &*server == b"localhost" || server.is_empty() {
                 return Parsed::Irrelevant(Kind::OtherMessage);
             }
-            out.event(Act::Posture, Outcome::Unknown)
-                .at(at)
-                .service(Service::Windows)
-                .domain_user(&e.get("SubjectDomainName"), &e.get("SubjectUserName"))
-                .target(&target)
-                .host(&server)
-                .observer(host)
-                .source(&e.get("IpAddress"))
-                .done()
+            // Where a service acts for somebody, he is the one whose credentials it was given.
+            let (domain, subject) = (e.get("SubjectDomainName"), e.get("SubjectUserName"));
+            let own = service_name(&subject) || service_sid(&e.get("SubjectUserSid"));
+            let event = out.event(Act::Posture, Outcome::Unknown).at(at).service(Service::Windows);
+            let event = if own {
+                event.domain_user(&e.get("TargetDomainName"), &target)
+            } else {
+                event.domain_user(&domain, &subject).target(&target)
+            };
+            event.host(&server).observer(host).source(&e.get("IpAddress")).done()
         }
         4672 => {
             let user = e.get("SubjectUserName");

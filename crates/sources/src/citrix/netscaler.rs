@@ -225,7 +225,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             if rejected.is_some() {
                 Parsed::Irrelevant(Kind::Repeats)
             } else {
-                Parsed::Irrelevant(Kind::Housekeeping)
+                Parsed::housekeeping_if(find(text, b"ns_aaa").is_some() || find(text, b"aaad").is_some())
             }
         }
         (b"SSLVPN" | b"AAA" | b"AAATM", b"LOGIN") => out

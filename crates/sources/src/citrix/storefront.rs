@@ -9,7 +9,7 @@ use crate::decode::kv::after;
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::{WinEvent, claimed};
 use portreeve_model::event::{Act, Flags, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
@@ -34,13 +34,12 @@ pub static SOURCE: Source = Source {
     marks: crate::windows::MARKS,
     reader: Reader::Code {
         claim: |r| {
-            is_event(r)
-                && WinEvent::of(r).is_some_and(|e| {
-                    e.channel.starts_with(b"Citrix Delivery Services")
-                        || e.provider.starts_with(b"Citrix Authentication Service")
-                        || e.provider.starts_with(b"Citrix Store Service")
-                        || e.provider.starts_with(b"Citrix Receiver for Web")
-                })
+            claimed(r, |_, channel, provider| {
+                channel.starts_with(b"Citrix Delivery Services")
+                    || provider.starts_with(b"Citrix Authentication Service")
+                    || provider.starts_with(b"Citrix Store Service")
+                    || provider.starts_with(b"Citrix Receiver for Web")
+            })
         },
         parse,
         join: None,

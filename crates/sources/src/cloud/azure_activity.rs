@@ -154,7 +154,11 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         b"Administrative" => administrative(&v, at, out),
         b"Security" => alert(&v, at, out),
         b"AuditEvent" => vault(&v, at, out),
-        _ => Parsed::Irrelevant(Kind::Housekeeping),
+        // What Azure itself did, advises or was out of order.
+        b"ServiceHealth" | b"ResourceHealth" | b"Recommendation" | b"Policy" | b"Autoscale" | b"Alert" => {
+            Parsed::Irrelevant(Kind::Housekeeping)
+        }
+        _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }
 

@@ -286,6 +286,8 @@ pub fn offset(text: &[u8]) -> Option<(i32, usize)> {
             let colon = d.skip(b":").is_some();
             let minutes = match d.number(2) {
                 Some(m) => m,
+                // A record that was cut within them: no zone is off by one to nine minutes.
+                None if colon && rest.get(d.at..) == Some(b"0") => 0,
                 None if colon => return None,
                 None => 0,
             };
@@ -385,6 +387,9 @@ mod tests {
         assert_eq!(utc("2025-10-23T07:21:42.3370000+02:00 x"), "2025-10-23T05:21:42.337Z");
         assert_eq!(utc("2025-10-23 07:21:42.5 +0530"), "2025-10-23T01:51:42.500Z");
         assert_eq!(utc("2025/10/23 07:21:42"), "local 2025-10-23T07:21:42Z");
+        // Cut within the zone's minutes, and before them.
+        assert_eq!(utc("2025-10-23T07:21:42.337+02:0"), "2025-10-23T05:21:42.337Z");
+        assert_eq!(utc("2025-10-23T07:21:42.337+02:"), "local 2025-10-23T07:21:42.337Z");
         for bad in [
             "2025-13-01T00:00:00Z",
             "2025-02-30T00:00:00Z",

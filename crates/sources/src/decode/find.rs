@@ -49,6 +49,11 @@ pub fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
     None
 }
 
+/// Does the text begin with one of these?
+pub(crate) fn begins_with(text: &[u8], any: &[&[u8]]) -> bool {
+    any.iter().any(|start| text.starts_with(start))
+}
+
 #[cfg(test)]
 mod tests {
     use super::find;

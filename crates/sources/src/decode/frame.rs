@@ -160,6 +160,7 @@ pub fn bare<'a>(line: &'a [u8], at: RawRef, clock: &'a Clock) -> Record<'a> {
         clock,
         joined: false,
         depth: 0,
+        windows: Default::default(),
     }
 }
 

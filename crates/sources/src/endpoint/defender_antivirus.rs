@@ -4,11 +4,10 @@
 //! finding is 1116 and then 1117, the second says again what the first did; severities are 1, 2, 4 and 5.
 
 use super::defender::severity;
-use crate::decode::find::find;
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::{WinEvent, claimed};
 use portreeve_model::event::{Act, Change, Outcome, Service};
 
 pub static SOURCE: Source = Source {
@@ -24,13 +23,11 @@ pub static SOURCE: Source = Source {
     marks: &["Windows Defender"],
     reader: Reader::Code {
         claim: |r| {
-            find(r.body, b"Windows Defender").is_some()
-                && is_event(r)
-                && WinEvent::of(r).is_some_and(|e| {
-                    e.channel.starts_with(b"Microsoft-Windows-Windows Defender/")
-                        || e.provider.starts_with(b"Microsoft-Windows-Windows Defender")
-                            && !e.provider.ends_with(b"Firewall")
-                })
+            claimed(r, |_, channel, provider| {
+                channel.starts_with(b"Microsoft-Windows-Windows Defender/")
+                    || provider.starts_with(b"Microsoft-Windows-Windows Defender")
+                        && !provider.ends_with(b"Firewall")
+            })
         },
         parse,
         join: None,

@@ -5,12 +5,12 @@
 //! chosen by whoever runs it.
 
 use crate::cloud::utc;
-use crate::decode::find::find;
+use crate::decode::find::{begins_with, find};
 use crate::decode::json::Paths;
 use crate::decode::kv::pairs;
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
-use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
+use crate::source::{Field, Parsed, Reader, Row, Source, Why};
 use portreeve_model::event::{Act, Outcome, Service};
 use std::sync::LazyLock;
 
@@ -129,6 +129,23 @@ fn severity(priority: &[u8]) -> u8 {
     }
 }
 
+/// Beginnings of what falco says of itself.
+const KNOWN: [&[u8]; 13] = [
+    b"Enabled event sources",
+    b"Events detected",
+    b"Falco ",
+    b"Loaded ",
+    b"Loading ",
+    b"Opening ",
+    b"Rule counts by severity",
+    b"SIGHUP",
+    b"Starting ",
+    b"Stopping ",
+    b"Syscall event drop monitoring",
+    b"System info",
+    b"The chosen syscall buffer",
+];
+
 /// `08:15:02.123456789: Notice A shell was spawned … (user=root container=web cmdline=bash)`; the date is the header's.
 /// Newer rules write the pairs behind bars or blanks without brackets.
 fn text(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
@@ -145,7 +162,7 @@ fn text(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let (priority, rest) = message.split_at(blank);
     let severity = severity(priority);
     if severity == 0 {
-        return Parsed::Irrelevant(Kind::Housekeeping);
+        return Parsed::housekeeping_if(begins_with(message, &KNOWN));
     }
     let rest = rest.trim_ascii();
     let (mut user, mut command, mut container, mut pod): (&[u8], &[u8], &[u8], &[u8]) = (b"", b"", b"", b"");

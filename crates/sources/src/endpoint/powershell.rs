@@ -8,7 +8,7 @@ use crate::decode::kv::after;
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::{WinEvent, claimed};
 use portreeve_model::event::{Act, Outcome, Service};
 
 pub static SOURCE: Source = Source {
@@ -30,18 +30,14 @@ pub static SOURCE: Source = Source {
     enable: "group policy: Turn on PowerShell Script Block Logging (and Module Logging)",
     general: false,
     marks: crate::windows::MARKS,
-    reader: Reader::Code {
-        claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| is_powershell(&e)),
-        parse,
-        join: None,
-    },
+    reader: Reader::Code { claim: |r| claimed(r, is_powershell), parse, join: None },
 };
 
-pub(crate) fn is_powershell(e: &WinEvent<'_>) -> bool {
-    e.channel.starts_with(b"Microsoft-Windows-PowerShell")
-        || e.channel.starts_with(b"PowerShellCore")
-        || e.channel.starts_with(b"Windows PowerShell")
-        || e.provider.starts_with(b"Microsoft-Windows-PowerShell")
+fn is_powershell(_: u32, channel: &[u8], provider: &[u8]) -> bool {
+    channel.starts_with(b"Microsoft-Windows-PowerShell")
+        || channel.starts_with(b"PowerShellCore")
+        || channel.starts_with(b"Windows PowerShell")
+        || provider.starts_with(b"Microsoft-Windows-PowerShell")
 }
 
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
@@ -56,7 +52,24 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             let payload = e.get("Payload");
             (if payload.is_empty() { named.into() } else { payload }, user.into())
         }
-        _ => return Parsed::Irrelevant(Kind::Housekeeping),
+        // Starts and ends of the console, of its engine and of script blocks; how a pipeline was run.
+        400
+        | 403
+        | 600
+        | 800
+        | 4100
+        | 4105
+        | 4106
+        | 8193..=8198
+        | 12039
+        | 24577
+        | 40961
+        | 40962
+        | 45090
+        | 53249
+        | 53250
+        | 53504..=53507 => return Parsed::Irrelevant(Kind::Housekeeping),
+        _ => return Parsed::Irrelevant(Kind::OtherMessage),
     };
     let text = command.trim_ascii();
     if text.is_empty() || matches!(text, b"prompt" | b"{ Set-StrictMode -Version 1; $_.PSMessageDetails }") {

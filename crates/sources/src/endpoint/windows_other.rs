@@ -4,7 +4,7 @@
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::claimed;
 
 pub static SOURCE: Source = Source {
     name: "windows_other",
@@ -27,11 +27,7 @@ pub static SOURCE: Source = Source {
     enable: "nothing needs to be turned on",
     general: true,
     marks: crate::windows::MARKS,
-    reader: Reader::Code {
-        claim: |r| is_event(r) && WinEvent::of(r).is_some_and(|e| !e.channel.is_empty()),
-        parse,
-        join: None,
-    },
+    reader: Reader::Code { claim: |r| claimed(r, |_, channel, _| !channel.is_empty()), parse, join: None },
 };
 
 fn parse(_: &Record<'_>, _: &mut Emit<'_>) -> Parsed {

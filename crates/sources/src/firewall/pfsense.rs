@@ -4,7 +4,7 @@
 //! writes three lines for one refused login, of which one names the address; its answer for OpenVPN looks like the one
 //! for the web interface; a session that ends is no login.
 
-use crate::decode::find::find;
+use crate::decode::find::{begins_with, find};
 use crate::decode::kv::{after, word};
 use crate::emit::{Emit, EventBuilder};
 use crate::record::{Record, Shape};
@@ -113,7 +113,21 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
                 .flag(Flags::PRIVILEGED),
         );
     }
-    let Some(rest) = text.strip_prefix(b"user ") else { return Parsed::Irrelevant(Kind::Housekeeping) };
+    let Some(rest) = text.strip_prefix(b"user ") else {
+        let known = begins_with(
+            text,
+            &[
+                b"User logged out",
+                b"Session timed out",
+                b"Restarting",
+                b"Starting",
+                b"Stopping",
+                b"New alert",
+                b"rc.",
+            ],
+        );
+        return Parsed::housekeeping_if(known);
+    };
     if let Some(at) = find(rest, b" changed configuration to ") {
         // `root@10.0.0.9 changed configuration to /conf/backup/config-….xml in /api/… made changes`
         let who = &rest[..at];
@@ -172,7 +186,7 @@ fn kind_of(page: &[u8]) -> Change {
 
 /// `anna@10.0.0.9 (Local Database): Successfully created user helper`.
 fn change(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
-    let Some(colon) = find(text, b": ") else { return Parsed::Irrelevant(Kind::Housekeeping) };
+    let Some(colon) = find(text, b": ") else { return Parsed::Irrelevant(Kind::OtherMessage) };
     let (who, what) = (word(&text[..colon]).0, &text[colon + 2..]);
     let split = memchr::memrchr(b'@', who).unwrap_or(who.len());
     let (user, source) = (&who[..split], who.get(split + 1..).unwrap_or_default());

@@ -105,7 +105,7 @@ fn flow(
         b"ALLOW" | b"OPEN" | b"OPEN-INBOUND" => Outcome::Success,
         b"DROP" => Outcome::Failure,
         b"CLOSE" => return Parsed::Irrelevant(Kind::Repeats),
-        _ => return Parsed::Irrelevant(Kind::Housekeeping),
+        action => return Parsed::housekeeping_if(action == b"INFO-EVENTS-LOST"),
     };
     let (from, to) = (Ip::parse(src), Ip::parse(dst));
     if src.is_empty() || dst.is_empty() {

@@ -6,7 +6,7 @@
 
 use crate::cloud::utc;
 use crate::decode::clock;
-use crate::decode::find::find;
+use crate::decode::find::{begins_with, find};
 use crate::decode::json::{Paths, Value};
 use crate::decode::kv::{after, pairs};
 use crate::emit::Emit;
@@ -92,10 +92,8 @@ fn daemon(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             return Parsed::Irrelevant(Kind::Housekeeping);
         }
         address
-    } else if message.is_empty() {
-        return Parsed::Irrelevant(Kind::OtherMessage);
     } else {
-        return Parsed::Irrelevant(Kind::Housekeeping);
+        return Parsed::housekeeping_if(begins_with(message, &KNOWN));
     };
     out.event(Act::Config, Outcome::Success)
         .at(at)
@@ -125,6 +123,75 @@ static EVENT: LazyLock<Paths<8>> = LazyLock::new(|| {
     ])
 });
 
+/// What happens to containers, images, volumes and networks without anybody looking into them.
+const ACTIONS: [&[u8]; 34] = [
+    b"checkpoint",
+    b"commit",
+    b"connect",
+    b"copy",
+    b"create",
+    b"delete",
+    b"destroy",
+    b"detach",
+    b"die",
+    b"disconnect",
+    b"exec_detach",
+    b"exec_die",
+    b"export",
+    b"health_status",
+    b"import",
+    b"kill",
+    b"load",
+    b"mount",
+    b"oom",
+    b"pause",
+    b"prune",
+    b"pull",
+    b"push",
+    b"reload",
+    b"remove",
+    b"rename",
+    b"resize",
+    b"restart",
+    b"save",
+    b"start",
+    b"stop",
+    b"tag",
+    b"unmount",
+    b"unpause",
+];
+
+/// `health_status: healthy`, `exec_die`.
+fn before_colon(action: &[u8]) -> &[u8] {
+    action.split(|b| *b == b':').next().unwrap_or_default().trim_ascii()
+}
+
+/// Beginnings of what the daemon says of itself.
+const KNOWN: [&[u8]; 22] = [
+    b"Calling ",
+    b"ClientConn ",
+    b"Container ",
+    b"Creating a containerd client",
+    b"Daemon ",
+    b"Default bridge ",
+    b"Docker daemon",
+    b"Firewalld ",
+    b"Graph migration",
+    b"Loading containers",
+    b"No non-localhost DNS",
+    b"Processing signal",
+    b"Removing stale",
+    b"Restoring containers",
+    b"Starting up",
+    b"[core] ",
+    b"[graphdriver] ",
+    b"detected ",
+    b"ignoring event",
+    b"libcontainerd: ",
+    b"loading plugin",
+    b"stopping ",
+];
+
 fn events(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Ok(mut v) = EVENT.pick(r.body) else { return Parsed::Broken(Why::Malformed("JSON")) };
     if let Value::Nested(inner) = v[7]
@@ -138,7 +205,7 @@ fn events(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         // The same, before it runs.
         a if a.starts_with(b"exec_create: ") => return Parsed::Irrelevant(Kind::Pending),
         b"attach" => b"attach",
-        _ => return Parsed::Irrelevant(Kind::Housekeeping),
+        action => return Parsed::housekeeping_if(ACTIONS.contains(&before_colon(action))),
     };
     let command = command.trim_ascii();
     let name = if v[3].bytes().is_empty() { v[2] } else { v[3] };

@@ -177,7 +177,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     Parsed::Irrelevant(if has(b"Accept request from ") || has(b"Client-ID: ") {
         Kind::Pending
     } else {
-        Kind::Housekeeping
+        Kind::OtherMessage
     })
 }
 

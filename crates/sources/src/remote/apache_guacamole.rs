@@ -92,7 +92,16 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     }
     let Some(rest) = after(text, b"User \"", b"") else {
         let transport = r.header.program == b"guacd" || find(text, b"guacd[").is_some();
-        return Parsed::Irrelevant(if transport { Kind::Transport } else { Kind::Housekeeping });
+        if transport {
+            return Parsed::Irrelevant(Kind::Transport);
+        }
+        let known = [
+            &b"ExtensionModule - "[..],
+            b"GuacamoleServletContextListener - ",
+            b"FileEnvironment",
+            b"LogModule - ",
+        ];
+        return Parsed::housekeeping_if(known.iter().any(|k| find(text, k).is_some()));
     };
     if let Some(n) = memchr::memmem::rfind(rest, b"\" successfully authenticated from ") {
         let addresses = rest.get(n + 34..).unwrap_or_default().trim_ascii();

@@ -113,7 +113,7 @@ fn meaning(entity: &[u8], action: &[u8]) -> Option<(Act, Outcome, Change)> {
 fn secret_server(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Some((head, extension)) = cef(r.body) else { return Parsed::Broken(Why::Missing("extension")) };
     let name = head[5];
-    let Some(dash) = find(name, b" - ") else { return Parsed::Irrelevant(Kind::Housekeeping) };
+    let Some(dash) = find(name, b" - ") else { return Parsed::housekeeping_if(name == b"System Log") };
     let (entity, action) = (name.get(..dash).unwrap_or_default(), name.get(dash + 3..).unwrap_or_default());
     let Some((act, result, change)) = meaning(entity, action) else {
         return Parsed::Irrelevant(Kind::RoutineUse);

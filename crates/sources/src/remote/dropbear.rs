@@ -76,34 +76,38 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             .done();
     }
     let has = |needle: &[u8]| find(text, needle).is_some();
-    let (outcome, reason, method) =
-        if is(b"bad password attempt").is_some() || is(b"bad PAM password").is_some() {
-            (Outcome::Failure, Reason::BadPassword, Method::Password)
-        } else if is(b"login attempt for nonexistent").is_some() {
-            (Outcome::Failure, Reason::NoUser, Method::Unknown)
-        } else if is(b"login attempt with wrong user").is_some() {
-            (Outcome::Failure, Reason::NotAllowed, Method::Unknown)
-        } else if is(b"pubkey auth bad signature").is_some() || is(b"bad public key").is_some() {
-            (Outcome::Failure, Reason::Other, Method::PublicKey)
-        } else if is(b"password auth succeeded").is_some() || is(b"PAM password auth succeeded").is_some() {
-            (Outcome::Success, Reason::None, Method::Password)
-        } else if is(b"auth succeeded with blank password").is_some() {
-            (Outcome::Success, Reason::None, Method::Anonymous)
-        } else if is(b"pubkey auth succeeded").is_some() {
-            (Outcome::Success, Reason::None, Method::PublicKey)
-        } else if is(b"user ").is_some() && (has(b"rejected") || has(b"is locked") || has(b"invalid shell")) {
-            // What was wrong with the account; its failed password follows.
-            return out
-                .event(Act::Posture, Outcome::Failure)
-                .at(r.header_time())
-                .service(Service::Ssh)
-                .user(between(text, b"'", b"'").unwrap_or_default())
-                .host(r.host())
-                .reason(if has(b"locked") { Reason::Locked } else { Reason::NotAllowed })
-                .done();
-        } else {
-            return Parsed::Irrelevant(Kind::Housekeeping);
-        };
+    let (outcome, reason, method) = if is(b"bad password attempt").is_some()
+        || is(b"bad PAM password").is_some()
+    {
+        (Outcome::Failure, Reason::BadPassword, Method::Password)
+    } else if is(b"login attempt for nonexistent").is_some() {
+        (Outcome::Failure, Reason::NoUser, Method::Unknown)
+    } else if is(b"login attempt with wrong user").is_some() {
+        (Outcome::Failure, Reason::NotAllowed, Method::Unknown)
+    } else if is(b"pubkey auth bad signature").is_some() || is(b"bad public key").is_some() {
+        (Outcome::Failure, Reason::Other, Method::PublicKey)
+    } else if is(b"password auth succeeded").is_some() || is(b"PAM password auth succeeded").is_some() {
+        (Outcome::Success, Reason::None, Method::Password)
+    } else if is(b"auth succeeded with blank password").is_some() {
+        (Outcome::Success, Reason::None, Method::Anonymous)
+    } else if is(b"pubkey auth succeeded").is_some() {
+        (Outcome::Success, Reason::None, Method::PublicKey)
+    } else if is(b"user ").is_some() && (has(b"rejected") || has(b"is locked") || has(b"invalid shell")) {
+        // What was wrong with the account; its failed password follows.
+        return out
+            .event(Act::Posture, Outcome::Failure)
+            .at(r.header_time())
+            .service(Service::Ssh)
+            .user(between(text, b"'", b"'").unwrap_or_default())
+            .host(r.host())
+            .reason(if has(b"locked") { Reason::Locked } else { Reason::NotAllowed })
+            .done();
+    } else {
+        let known =
+            ["running in background", "not backgrounding", "syslogin_perform_logout", "generating hostkey"];
+        let known = known.iter().any(|start| is(start.as_bytes()).is_some());
+        return Parsed::housekeeping_if(known);
+    };
     let Some(from) = memchr::memmem::rfind(text, b" from ") else {
         return Parsed::Broken(Why::Missing("address"));
     };

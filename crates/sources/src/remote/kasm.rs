@@ -111,7 +111,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     } else if is(b"session") && (metric.ends_with(b"destroyed") || metric.ends_with(b"deleted")) {
         (Act::SessionEnd, Outcome::Success, Reason::Logout, Change::None)
     } else {
-        return Parsed::Irrelevant(Kind::Housekeeping);
+        return Parsed::housekeeping_if(is(b"health") || metric.starts_with(b"usage."));
     };
     // `Authentication attempt invalid password for user: (anna)`.
     let in_brackets = memchr::memrchr(b'(', &message)

@@ -8,7 +8,7 @@ use crate::decode::find::find;
 use crate::decode::kv::{after, number, word};
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
-use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
+use crate::source::{Field, Parsed, Reader, Row, Source};
 use portreeve_model::event::{Act, Change, Method, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
@@ -113,7 +113,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             return change(r, rest.get(..n).unwrap_or_default(), whom, what, out);
         }
     }
-    Parsed::Irrelevant(Kind::Housekeeping)
+    Parsed::housekeeping_if(find(text, b"server listening on").is_some() || text.starts_with(b"MeshCentral "))
 }
 
 /// `password for anna`.

@@ -373,7 +373,7 @@ fn partial(r: &Record<'_>, rest: &[u8], out: &mut Emit<'_>) -> Parsed {
 /// `anna from 192.0.2.5 not allowed because not listed in AllowUsers`.
 fn not_allowed(r: &Record<'_>, rest: &[u8], repeat: u16, out: &mut Emit<'_>) -> Parsed {
     let Some(n) = find(rest, b" not allowed because") else {
-        return Parsed::Irrelevant(Kind::Housekeeping);
+        return Parsed::housekeeping_if(rest.starts_with(b"child is on pid "));
     };
     let (who, why) = rest.split_at_checked(n).unwrap_or_default();
     let reason = if find(why, b"locked").is_some() {

@@ -7,7 +7,7 @@
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::{WinEvent, claimed};
 use portreeve_model::event::{Act, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
@@ -31,11 +31,10 @@ pub static SOURCE: Source = Source {
     marks: &["TerminalServices-SessionBroker"],
     reader: Reader::Code {
         claim: |r| {
-            is_event(r)
-                && WinEvent::of(r).is_some_and(|e| {
-                    e.channel.starts_with(b"Microsoft-Windows-TerminalServices-SessionBroker")
-                        || e.provider.starts_with(b"Microsoft-Windows-TerminalServices-SessionBroker")
-                })
+            claimed(r, |_, channel, provider| {
+                channel.starts_with(b"Microsoft-Windows-TerminalServices-SessionBroker")
+                    || provider.starts_with(b"Microsoft-Windows-TerminalServices-SessionBroker")
+            })
         },
         parse,
         join: None,
@@ -53,7 +52,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         1307 => (Outcome::Success, ["param1", "param2", "param3"]),
         787 | 788 | 1304 => return Parsed::Irrelevant(Kind::Repeats),
         800 | 1301 | 1302 => return Parsed::Irrelevant(Kind::Pending),
-        _ => return Parsed::Irrelevant(Kind::Housekeeping),
+        _ => return Parsed::Irrelevant(Kind::OtherMessage),
     };
     let get = |name: &str| if name.is_empty() { b"".into() } else { e.get(name) };
     let (user, host, address) = (get(names[0]), get(names[1]), get(names[2]));

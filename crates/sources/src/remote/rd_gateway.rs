@@ -6,7 +6,7 @@
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::{WinEvent, claimed};
 use portreeve_model::event::{Act, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
@@ -22,11 +22,10 @@ pub static SOURCE: Source = Source {
     marks: crate::windows::MARKS,
     reader: Reader::Code {
         claim: |r| {
-            is_event(r)
-                && WinEvent::of(r).is_some_and(|e| {
-                    e.channel.starts_with(b"Microsoft-Windows-TerminalServices-Gateway")
-                        || e.provider.starts_with(b"Microsoft-Windows-TerminalServices-Gateway")
-                })
+            claimed(r, |_, channel, provider| {
+                channel.starts_with(b"Microsoft-Windows-TerminalServices-Gateway")
+                    || provider.starts_with(b"Microsoft-Windows-TerminalServices-Gateway")
+            })
         },
         parse,
         join: None,

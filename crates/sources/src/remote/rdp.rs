@@ -6,7 +6,7 @@
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::{WinEvent, claimed};
 use portreeve_model::event::{Act, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
@@ -22,13 +22,12 @@ pub static SOURCE: Source = Source {
     marks: crate::windows::MARKS,
     reader: Reader::Code {
         claim: |r| {
-            is_event(r)
-                && WinEvent::of(r).is_some_and(|e| {
-                    e.channel.starts_with(b"Microsoft-Windows-TerminalServices-LocalSession")
-                        || e.channel.starts_with(b"Microsoft-Windows-TerminalServices-RemoteConn")
-                        || e.channel.starts_with(b"Microsoft-Windows-RemoteDesktopServices-RdpCoreTS")
-                        || matches!(e.id, 4778 | 4779)
-                })
+            claimed(r, |id, channel, _| {
+                channel.starts_with(b"Microsoft-Windows-TerminalServices-LocalSession")
+                    || channel.starts_with(b"Microsoft-Windows-TerminalServices-RemoteConn")
+                    || channel.starts_with(b"Microsoft-Windows-RemoteDesktopServices-RdpCoreTS")
+                    || matches!(id, 4778 | 4779)
+            })
         },
         parse,
         join: None,

@@ -11,7 +11,7 @@ use crate::decode::json::Paths;
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::{WinEvent, claimed, is_event};
 use portreeve_model::event::{Act, Flags, Outcome, Reason, Service};
 use std::sync::LazyLock;
 
@@ -37,8 +37,7 @@ fn claim(r: &Record<'_>) -> bool {
                 && (has(b"\"ParticipantName\"") && has(b"\"ProcessType\"")
                     || has(b"\"OperationResult\"") && has(b"\"EventType\"") && has(b"\"NetworkAddress\""))
                 || has(b"ScreenConnect")
-                    && is_event(r)
-                    && WinEvent::of(r).is_some_and(|e| e.provider.starts_with(b"ScreenConnect"))
+                    && claimed(r, |_, _, provider| provider.starts_with(b"ScreenConnect"))
         }
         _ => false,
     }

@@ -12,7 +12,7 @@ use crate::decode::kv::{after, between, word};
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::{WinEvent, claimed, is_event};
 use portreeve_model::event::{Act, Change, Flags, Outcome, Reason, Service};
 use std::sync::LazyLock;
 
@@ -36,9 +36,8 @@ fn claim(r: &Record<'_>) -> bool {
         Shape::Json if find(r.body, b"\"destination_user_device\"").is_some() => true,
         Shape::Json | Shape::Xml => {
             find(r.body, b"Splashtop").is_some()
-                && is_event(r)
-                && WinEvent::of(r).is_some_and(|e| {
-                    e.channel.starts_with(b"Splashtop-") || e.provider.starts_with(b"Splashtop")
+                && claimed(r, |_, channel, provider| {
+                    channel.starts_with(b"Splashtop-") || provider.starts_with(b"Splashtop")
                 })
         }
         _ => traced(r.raw).is_some(),
@@ -102,7 +101,7 @@ fn tell(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
     {
         return event(out, Act::Posture, Outcome::Unknown, b"", word(rest).0, Reason::None);
     }
-    Parsed::Irrelevant(Kind::Housekeeping)
+    Parsed::Irrelevant(Kind::OtherMessage)
 }
 
 /// The address of mail in a text, without what encloses it.

@@ -274,7 +274,7 @@ fn tell(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
             .detail(b"peer address")
             .done();
     }
-    Parsed::Irrelevant(Kind::Housekeeping)
+    Parsed::Irrelevant(Kind::OtherMessage)
 }
 
 /// `2026/03/03 …` with dashes.

@@ -12,7 +12,7 @@ use crate::decode::kv::{after, between, number, word};
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::{WinEvent, claimed};
 use portreeve_model::event::{Act, Method, Outcome, Reason, Service};
 use portreeve_model::time::{Certainty, EventTime};
 
@@ -59,7 +59,7 @@ fn claim(r: &Record<'_>) -> bool {
             let telling = find(r.body, b"VNC").is_some()
                 || find(r.body, b"Vnc").is_some()
                 || find(r.body, b"tvnserver").is_some();
-            telling && is_event(r) && WinEvent::of(r).is_some_and(|e| provider(&e.provider))
+            telling && claimed(r, |_, _, by| provider(by))
         }
         _ => false,
     }
@@ -259,5 +259,5 @@ fn read(text: &[u8]) -> Result<Told<'_>, Kind> {
             return Ok(logon(outcome, b"", rest));
         }
     }
-    Err(if find(text, b"onnection").is_some() { Kind::Transport } else { Kind::Housekeeping })
+    Err(if find(text, b"onnection").is_some() { Kind::Transport } else { Kind::OtherMessage })
 }

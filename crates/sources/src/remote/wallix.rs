@@ -152,7 +152,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         b"wabaudit" | b"sysaudit" | b"CLI Audit" => audit(r, &Fields::of(rest), out),
         b"sessionintegrity" | b"integrity" => integrity(r, &Fields::of(rest), out),
         b"sessionexport" | b"sessionimport" => Parsed::Irrelevant(Kind::RoutineUse),
-        _ => Parsed::Irrelevant(Kind::Housekeeping),
+        kind => Parsed::housekeeping_if(kind == b"WABWATCHDOG"),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::decode::find::find;
 use crate::emit::Emit;
 use crate::record::Record;
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::{WinEvent, claimed};
 use portreeve_model::event::{Act, Flags, Method, Outcome, Reason, Service};
 
 pub static SOURCE: Source = Source {
@@ -25,11 +25,10 @@ pub static SOURCE: Source = Source {
     marks: &["Microsoft-Windows-WinRM"],
     reader: Reader::Code {
         claim: |r| {
-            is_event(r)
-                && WinEvent::of(r).is_some_and(|e| {
-                    e.channel.starts_with(b"Microsoft-Windows-WinRM")
-                        || e.provider.starts_with(b"Microsoft-Windows-WinRM")
-                })
+            claimed(r, |_, channel, provider| {
+                channel.starts_with(b"Microsoft-Windows-WinRM")
+                    || provider.starts_with(b"Microsoft-Windows-WinRM")
+            })
         },
         parse,
         join: None,

@@ -271,7 +271,7 @@ fn commands(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
         return admin(r, out, true, &rest[..at], from.strip_suffix(b".").unwrap_or(from));
     }
     let Some(command) = between(rest, b"COMMAND:<", b"> -- ") else {
-        return Parsed::Irrelevant(Kind::Housekeeping);
+        return Parsed::housekeeping_if(find(rest, b"logged out").is_some());
     };
     // `wlan ssid-profile …` behind the mode in which it was typed.
     let command = command.trim_ascii();
@@ -429,7 +429,7 @@ fn of_switch(r: &Record<'_>, subsystem: &[u8], text: &[u8], out: &mut Emit<'_>) 
             if let Some(address) = after(rest, b"trying to login from ", b" ") {
                 return admin(r, out, false, user, address);
             }
-            Parsed::Irrelevant(Kind::Housekeeping)
+            Parsed::housekeeping_if(rest.starts_with(b"logged out"))
         }
         // `SME SSH from 10.0.0.5 - MANAGER Mode`
         b"mgr" => match between(text, b" from ", b" - ") {

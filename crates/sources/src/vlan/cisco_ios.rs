@@ -6,7 +6,7 @@
 //! abbreviation; a failure at the method is told once more at the port; NX-OS tells a failed SSH login twice, once
 //! without a name; an account created from the web interface is how CVE-2023-20198 shows.
 
-use crate::decode::find::find;
+use crate::decode::find::{begins_with, find};
 use crate::decode::kv::{after, number, word};
 use crate::emit::Emit;
 use crate::flows::{Flow, port};
@@ -366,7 +366,7 @@ fn accounting(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
         b"start" if Ip::parse(from).is_some() => admin(r, m, out, true, user, from, false),
         b"update" if find(what, b"configure terminal").is_some() => config(r, m, out, user, from, what),
         b"update" if !what.is_empty() => command(r, m, out, user, what),
-        _ => Parsed::Irrelevant(Kind::Housekeeping),
+        kind => Parsed::housekeeping_if(matches!(kind, b"start" | b"stop" | b"update")),
     }
 }
 
@@ -417,7 +417,12 @@ fn vpn(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
         if !matches!(m.name, b"VPN_TUNNEL_STATUS" | b"EZVPN_CONNECTION_UP" | b"EZVPN_CONNECTION_DOWN")
             || !m.says(b"(Server)")
         {
-            return Parsed::Irrelevant(Kind::Housekeeping);
+            // Of tunnels between sites, and of packets that belong to none.
+            let tunnel = begins_with(
+                m.name,
+                &[b"VPN_TUNNEL_", b"EZVPN_", b"ISAKMP", b"SESSION_", b"IKMP_", b"IKEV2_"],
+            );
+            return Parsed::housekeeping_if(tunnel || begins_with(m.name, &[b"RECVD_PKT_", b"PKT_REPLAY_"]));
         }
         let field = |name: &[u8]| {
             let value = m.after(name, b" ");

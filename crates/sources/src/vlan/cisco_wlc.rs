@@ -152,7 +152,10 @@ fn catalyst(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
             .mac(m.mac())
             .observer(m.host(r))
             .done(),
-        (b"CLIENT_ORCH_LOG", _) => Parsed::Irrelevant(Kind::Housekeeping),
+        // The other end of what CLIENT_MOVED_TO_RUN_STATE began.
+        (b"CLIENT_ORCH_LOG", name) => {
+            Parsed::housekeeping_if(matches!(name, b"CLIENT_MOVED_TO_DELETE_STATE" | b"CLIENT_DELETED"))
+        }
         // `Client MAC: aabb.ccdd.eeff was added to exclusion list, legal reason: 802.1X authentication failure`
         (b"CLIENT_EXCLUSION_SERVER", name) if name.starts_with(b"ADD_TO_BLACKLIST") => {
             let told = m.after(b"reason:", b"").to_ascii_lowercase();

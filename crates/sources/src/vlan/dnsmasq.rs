@@ -4,7 +4,7 @@
 //! same program and are of no concern; DHCPv6 has a DUID where DHCPv4 has a hardware address.
 
 use super::isc_dhcp::mac_of_duid;
-use crate::decode::find::find;
+use crate::decode::find::{begins_with, find};
 use crate::decode::kv::word;
 use crate::emit::Emit;
 use crate::record::Record;
@@ -62,10 +62,45 @@ fn step(body: &[u8]) -> Option<(&[u8], &[u8])> {
     first.ends_with(b")").then_some((&first[..open], rest))
 }
 
+/// Beginnings of what dnsmasq says of itself and of how it was set up.
+const KNOWN: [&[u8]; 26] = [
+    b"DNS service ",
+    b"DNSSEC ",
+    b"Maximum number of concurrent",
+    b"RTR-",
+    b"SLAAC-",
+    b"abandoning lease",
+    b"available DHCP range",
+    b"bad DHCP host name",
+    b"bad name at ",
+    b"cleared cache",
+    b"client provides name",
+    b"compile time options",
+    b"exiting on receipt of",
+    b"ignoring nameserver",
+    b"nameserver ",
+    b"next server",
+    b"no servers found",
+    b"not giving name",
+    b"read ",
+    b"reading ",
+    b"requested options",
+    b"sent size",
+    b"started, ",
+    b"tags: ",
+    b"using ",
+    b"vendor class",
+];
+
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let Some((kind, rest)) = step(r.body) else {
         let query = r.body.starts_with(b"query") || find(r.body, b" is ").is_some();
-        return Parsed::Irrelevant(if query { Kind::RoutineUse } else { Kind::Housekeeping });
+        if query || begins_with(r.body, &[b"forwarded ", b"reply ", b"cached ", b"validation "]) {
+            return Parsed::Irrelevant(Kind::RoutineUse);
+        }
+        let (first, rest) = word(r.body);
+        let said = if !first.is_empty() && first.iter().all(u8::is_ascii_digit) { rest } else { r.body };
+        return Parsed::housekeeping_if(begins_with(said, &KNOWN));
     };
     if !matches!(kind, b"DHCPACK" | b"DHCPREPLY") {
         return Parsed::Irrelevant(Kind::Pending);

@@ -96,7 +96,11 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if r.body.starts_with(b"r-l-e:") {
         return Parsed::Irrelevant(Kind::Repeats);
     }
-    Parsed::Irrelevant(if r.body.starts_with(b"DHCP") { Kind::Pending } else { Kind::RoutineUse })
+    if r.body.starts_with(b"DHCP") {
+        return Parsed::Irrelevant(Kind::Pending);
+    }
+    let known = r.program_is(b"named") || is_query(r);
+    Parsed::Irrelevant(if known { Kind::RoutineUse } else { Kind::OtherMessage })
 }
 
 /// `USER\040admin` to `USER admin`.
@@ -159,7 +163,8 @@ fn administrator(r: &Record<'_>, stamp: &[u8], user: &[u8], what: &[u8], out: &m
             changed(time, &user, action, rest, observer, out)
         }
         b"" => Parsed::Broken(Why::Missing("action")),
-        _ => Parsed::Irrelevant(Kind::RoutineUse),
+        b"Called" | b"CALLED" => Parsed::Irrelevant(Kind::RoutineUse),
+        _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Read from: dhcpd(8), dhcpd.conf(5). Traps: DISCOVER, OFFER and REQUEST are steps, only the ACK is a lease; an ACK `to` an
 //! address answers a question for options of a host that has its address already; the name in brackets is the client's own.
 
+use crate::decode::find::begins_with;
 use crate::decode::kv::{after, between, word};
 use crate::emit::Emit;
 use crate::record::Record;
@@ -75,9 +76,47 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if r.body.starts_with(b"DHCP") {
         Parsed::Irrelevant(Kind::Pending)
     } else {
-        Parsed::Irrelevant(Kind::Housekeeping)
+        Parsed::housekeeping_if(begins_with(r.body, &KNOWN))
     }
 }
+
+/// Beginnings of what dhcpd says of itself, of its leases file and of its other half.
+const KNOWN: [&[u8]; 34] = [
+    b"All rights reserved",
+    b"Abandoning IP address",
+    b"Added new forward map",
+    b"Added reverse map",
+    b"Advertise NA: ",
+    b"BOOTREPLY ",
+    b"BOOTREQUEST ",
+    b"Config file: ",
+    b"Confirm ",
+    b"Copyright ",
+    b"Database file: ",
+    b"Dynamic and static leases ",
+    b"For info",
+    b"ICMP Echo reply",
+    b"Internet Systems Consortium",
+    b"Listening on ",
+    b"PID file: ",
+    b"Picking pool address",
+    b"Rebind ",
+    b"Release ",
+    b"Removed forward map",
+    b"Removed reverse map",
+    b"Renew ",
+    b"Request message",
+    b"Sending ",
+    b"Server starting service",
+    b"Solicit message",
+    b"Unable to add ",
+    b"Wrote ",
+    b"balanc",
+    b"bind update ",
+    b"failover peer ",
+    b"reuse_lease: ",
+    b"uid lease ",
+];
 
 /// What follows `DHCPACK on `.
 pub(crate) fn ack(r: &Record<'_>, rest: &[u8], out: &mut Emit<'_>) -> Parsed {

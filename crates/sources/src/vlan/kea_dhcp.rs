@@ -6,7 +6,7 @@
 
 use super::isc_dhcp::mac_of_duid;
 use crate::decode::clock::{self, Clock, Stamp};
-use crate::decode::find::find;
+use crate::decode::find::{begins_with, find};
 use crate::decode::json::Paths;
 use crate::decode::kv::{after, between, number, word};
 use crate::emit::Emit;
@@ -65,6 +65,31 @@ fn legal(raw: &[u8]) -> Option<&[u8]> {
     (told.starts_with(b"has been ") && find(told, b" a device with ").is_some()).then_some(rest)
 }
 
+/// Parts of Kea whose messages are about itself, by the beginnings of their names.
+const KNOWN: [&[u8]; 21] = [
+    b"ALLOC_ENGINE_",
+    b"COMMAND_",
+    b"CTRL_AGENT_",
+    b"DCTL_",
+    b"DHCP4_",
+    b"DHCP6_",
+    b"DHCPSRV_",
+    b"DHCP_DDNS_",
+    b"EVAL_",
+    b"FLEX_",
+    b"HA_",
+    b"HOOKS_",
+    b"HOSTS_",
+    b"HTTP_",
+    b"HTTPS_",
+    b"LFC_",
+    b"LOGIMPL_",
+    b"MT_",
+    b"MYSQL_",
+    b"PGSQL_",
+    b"STAT_CMDS_",
+];
+
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if r.shape == Shape::Json {
         return row(r, out);
@@ -72,7 +97,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if let Some(rest) = legal(r.raw) {
         return told(r, rest, out);
     }
-    let Some((name, text)) = event(r.raw) else { return Parsed::Irrelevant(Kind::Housekeeping) };
+    let Some((name, text)) = event(r.raw) else { return Parsed::Irrelevant(Kind::OtherMessage) };
     match name {
         b"DHCP4_LEASE_ALLOC" | b"DHCP4_LEASE_REUSE" | b"DHCP6_LEASE_ALLOC" | b"DHCP6_LEASE_REUSE" => {}
         b"DHCP4_LEASE_ADVERT"
@@ -80,7 +105,11 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         | b"DHCP6_LEASE_ADVERT"
         | b"DHCP4_RELEASE"
         | b"DHCP6_RELEASE_NA" => return Parsed::Irrelevant(Kind::Pending),
-        _ => return Parsed::Irrelevant(Kind::Housekeeping),
+        // A message of leases that is none of the above may be a new name of one that is.
+        name => {
+            let lease = find(name, b"LEASE").is_some();
+            return Parsed::housekeeping_if(begins_with(name, &KNOWN) && !lease);
+        }
     }
     // `[hwtype=1 aa:bb:…], cid=[01:aa:…], tid=0x4e6f: lease 10.0.0.5 has been allocated for 3600 seconds`,
     // `duid=[00:01:…], [hwtype=1 aa:bb:…], tid=0x…: lease for address 2001:db8::5 and iaid=1 has been allocated for …`.

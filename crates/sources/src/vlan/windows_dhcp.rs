@@ -160,6 +160,10 @@ fn lease(
             .observer(r.host())
             .done(),
         11_000 | 11_001 | 12 | 11_007 => Parsed::Irrelevant(Kind::Pending),
-        _ => Parsed::Irrelevant(Kind::Housekeeping),
+        // The log and the service, leases that ended, names in DNS, the server's rights in the domain; of IPv6 the same.
+        0..=2 | 13..=18 | 22..=25 | 30..=36 | 50..=64 | 11_003 | 11_006 | 11_008..=11_032 => {
+            Parsed::Irrelevant(Kind::Housekeeping)
+        }
+        _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }

@@ -238,7 +238,7 @@ fn accounting(r: &Record<'_>, host: &[u8], text: &[u8], out: &mut Emit<'_>) -> P
     let act = match c[0].trim_ascii() {
         b"start" | b"login" | b"open" => Act::IpAssign,
         b"stop" | b"logout" | b"close" | b"end" => Act::SessionEnd,
-        _ => return Parsed::Irrelevant(Kind::Housekeeping),
+        what => return Parsed::housekeeping_if(what == b"update"),
     };
     let stamp = if act == Act::SessionEnd { c[9] } else { c[8] };
     let at: Option<(EventTime, Certainty)> =

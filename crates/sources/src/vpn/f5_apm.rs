@@ -283,7 +283,15 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         0 if !l.sid.is_empty() => Parsed::Irrelevant(Kind::Pending),
         0 => Parsed::Irrelevant(Kind::RoutineUse),
         0x0126_0000..=0x0126_ffff => Parsed::Irrelevant(Kind::Transport),
-        _ => Parsed::Irrelevant(Kind::Housekeeping),
+        // The traffic manager, its configuration daemons and health checks about themselves.
+        0x0101_0000..=0x0101_ffff
+        | 0x0106_0000..=0x0107_ffff
+        | 0x010c_0000..=0x010c_ffff
+        | 0x0114_0000..=0x0114_ffff
+        | 0x011e_0000..=0x011e_ffff
+        | 0x012a_0000..=0x012a_ffff
+        | 0x0134_0000..=0x0134_ffff => Parsed::Irrelevant(Kind::Housekeeping),
+        _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }
 

@@ -7,7 +7,7 @@
 //! and the login event behind it does; the Junos message of a failed SSH login says what sshd said before.
 
 use crate::decode::clock::{self, Stamp};
-use crate::decode::find::find;
+use crate::decode::find::{begins_with, find};
 use crate::decode::kv::{after, number, pairs, word};
 use crate::emit::{Emit, EventBuilder};
 use crate::firewall::asa_traffic::worth;
@@ -352,7 +352,10 @@ fn management(r: &Record<'_>, m: &Message<'_>, out: &mut Emit<'_>) -> Parsed {
         t if t.starts_with(b"UI_CFG_AUDIT_") => (Act::Config, Outcome::Success),
         // What administrators read and when they leave judges nothing.
         _ if !user.is_empty() => (Act::Posture, Outcome::Unknown),
-        _ => return Parsed::Irrelevant(Kind::Housekeeping),
+        // Processes that configuration starts and stops.
+        tag => {
+            return Parsed::housekeeping_if(begins_with(tag, &[b"UI_CHILD_", b"UI_COMMIT_", b"UI_DBASE_"]));
+        }
     };
     if user.is_empty() {
         return Parsed::Broken(Why::Missing("user"));

@@ -5,7 +5,7 @@
 //! `XAUTHuser=` and `username=` name the account only in IKEv1 and with the newer versions; a tunnel of two sites has no
 //! instance number.
 
-use crate::decode::find::find;
+use crate::decode::find::{begins_with, find};
 use crate::decode::kv::{after, number, word};
 use crate::emit::{Emit, EventBuilder};
 use crate::record::{Record, Shape};
@@ -65,7 +65,7 @@ fn peer(text: &[u8]) -> Option<Peer<'_>> {
 fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     let body =
         if r.header.program == b"pluto" { r.body } else { after(r.body, b": ", b"").unwrap_or_default() };
-    let Some(p) = peer(body) else { return Parsed::Irrelevant(Kind::Housekeeping) };
+    let Some(p) = peer(body) else { return Parsed::housekeeping_if(begins_with(body, &KNOWN)) };
     let text = p.text;
     let has = |needle: &[u8]| find(text, needle).is_some();
     let base = |e: EventBuilder<'_>| -> Parsed {
@@ -167,8 +167,44 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if has(b"responding to Main Mode") || has(b"processing IKE_SA_INIT") || has(b"sent IKE_SA_INIT") {
         return Parsed::Irrelevant(Kind::Transport);
     }
-    Parsed::Irrelevant(if p.sa.is_empty() { Kind::Housekeeping } else { Kind::Pending })
+    if p.sa.is_empty() {
+        return Parsed::housekeeping_if(begins_with(
+            text,
+            &[b"added ", b"loaded ", b"terminating ", b"initiating "],
+        ));
+    }
+    Parsed::Irrelevant(Kind::Pending)
 }
+
+/// Beginnings of what pluto says of itself.
+const KNOWN: [&[u8]; 26] = [
+    b"2 CPU",
+    b"CAVP ",
+    b"Encryption ",
+    b"FIPS ",
+    b"Hash ",
+    b"IKEv",
+    b"Initializing ",
+    b"Integrity ",
+    b"PRF ",
+    b"Pluto ",
+    b"Starting Pluto",
+    b"Using ",
+    b"added connection",
+    b"adding ",
+    b"core dump dir",
+    b"forgetting ",
+    b"found ",
+    b"helper thread",
+    b"leak-detective",
+    b"listening for IKE",
+    b"loading ",
+    b"no secrets",
+    b"secrets file",
+    b"shutting down",
+    b"started thread",
+    b"watchdog",
+];
 
 /// `authenticated peer certificate 'CN=anna' and …`, `… peer using authby=secret and ID_FQDN 'anna'`, `… received from peer
 /// ID_FQDN 'anna'`: what stands in the first quotes behind the peer.

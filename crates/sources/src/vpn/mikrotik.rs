@@ -6,7 +6,7 @@
 //! one word; IPsec of sites authorizes peers too.
 
 use crate::decode::clock::epoch;
-use crate::decode::find::find;
+use crate::decode::find::{begins_with, find};
 use crate::decode::kv::{after, cef, cef_pairs, number, word};
 use crate::emit::{Emit, EventBuilder};
 use crate::firewall::asa_traffic::worth;
@@ -196,11 +196,13 @@ fn system(r: &Record<'_>, topics: &[u8], text: &[u8], out: &mut Emit<'_>) -> Par
                 .client(via)
                 .done();
         }
-        return Parsed::Irrelevant(Kind::Housekeeping);
+        return Parsed::housekeeping_if(rest.ends_with(b" logged out"));
     }
     // `user bruno added by anna`, `filter rule changed by winbox-3.41/tcp-msg(winbox):anna@192.0.2.9/action:…`.
     let Some(by) = memchr::memmem::rfind(text, b" by ") else {
-        return Parsed::Irrelevant(Kind::Housekeeping);
+        let known =
+            begins_with(text, &[b"router rebooted", b"router was rebooted", b"installed ", b"fixed clock"]);
+        return Parsed::housekeeping_if(known);
     };
     let (what, actor) = (&text[..by], &text[by + 4..]);
     let (name, source) = match find(actor, b"):") {
@@ -226,7 +228,7 @@ fn system(r: &Record<'_>, topics: &[u8], text: &[u8], out: &mut Emit<'_>) -> Par
             | b"enabled"
             | b"disabled"
     ) {
-        return Parsed::Irrelevant(Kind::Housekeeping);
+        return Parsed::Irrelevant(Kind::OtherMessage);
     }
     let starts = |t: &[u8]| what.starts_with(t);
     let (act, change) = match verb {
@@ -297,7 +299,9 @@ fn tunnel(r: &Record<'_>, topics: &[u8], text: &[u8], out: &mut Emit<'_>) -> Par
     {
         return Parsed::Irrelevant(Kind::Transport);
     }
-    Parsed::Irrelevant(Kind::Housekeeping)
+    // `<l2tp-anna>: authenticated`, and its steps.
+    let steps = [&b"authenticated"[..], b"connected", b"disconnected", b"terminating...", b"initializing..."];
+    Parsed::housekeeping_if(steps.iter().any(|s| find(text, s).is_some()))
 }
 
 /// `acquired 10.8.0.7 address for 192.0.2.9, anna`, `EAP failed: …`, `peer authorized: …`.

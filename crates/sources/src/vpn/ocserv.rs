@@ -4,7 +4,7 @@
 //! names user and address together, the worker and the security module one of them; points for the ban list are added
 //! for every refused password; a session that resumes with its cookie logs in again without a password.
 
-use crate::decode::find::find;
+use crate::decode::find::{begins_with, find};
 use crate::decode::kv::{after, number, word};
 use crate::emit::{Emit, EventBuilder};
 use crate::record::{Record, Shape};
@@ -136,8 +136,35 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
     if has(b"new user session") || has(b"TLS handshake") || has(b"accepted connection") {
         return Parsed::Irrelevant(Kind::Transport);
     }
-    Parsed::Irrelevant(Kind::Housekeeping)
+    Parsed::housekeeping_if(begins_with(text, &KNOWN) || has(b"sec-mod") || has(b"TLS session"))
 }
+
+/// Beginnings of what the server says of itself and of a session's technicalities.
+const KNOWN: [&[u8]; 23] = [
+    b"ACL ",
+    b"DTLS ",
+    b"Could not reinitiate",
+    b"HTTP ",
+    b"TLS ",
+    b"User-agent",
+    b"closing session",
+    b"configured link MTU",
+    b"exiting",
+    b"initialized ",
+    b"initializing ",
+    b"link MTU",
+    b"listening ",
+    b"main: ",
+    b"peer's ",
+    b"processed ",
+    b"reloading ",
+    b"sending ",
+    b"set ",
+    b"setting ",
+    b"suspending ",
+    b"termination request",
+    b"using ",
+];
 
 /// What stands between the first `'` and the last.
 fn last_quoted(text: &[u8]) -> Option<&[u8]> {

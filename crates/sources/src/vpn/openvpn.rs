@@ -7,7 +7,7 @@
 //! client that moves floats; peer info and ciphers say nothing.
 
 use crate::decode::clock::{self, Stamp};
-use crate::decode::find::find;
+use crate::decode::find::{begins_with, find};
 use crate::decode::kv::{after, word};
 use crate::emit::{Emit, EventBuilder};
 use crate::record::{Record, Shape};
@@ -314,8 +314,62 @@ pub(crate) fn line(l: &Line<'_>, out: &mut Emit<'_>) -> Parsed {
         // A notice without the environment that names the client, which comes in lines of its own.
         return Parsed::Irrelevant(Kind::Pending);
     }
-    Parsed::Irrelevant(Kind::Housekeeping)
+    Parsed::housekeeping_if(
+        begins_with(message, &KNOWN) || has(b"process restarting") || has(b"process exiting"),
+    )
 }
+
+/// Beginnings of what OpenVPN says of its own start, its options, routes and keys.
+const KNOWN: [&[u8]; 48] = [
+    b"/bin/ip ",
+    b"/sbin/",
+    b"/usr/sbin/",
+    b"Attempting to establish TCP",
+    b"Authenticate/Decrypt packet error",
+    b"CRL: loaded ",
+    b"Cannot load ",
+    b"Closing TUN/TAP",
+    b"Could not determine IPv4/IPv6",
+    b"DEPRECATED OPTION",
+    b"Diffie-Hellman initialized",
+    b"ECDH curve ",
+    b"IFCONFIG POOL",
+    b"Incoming Control Channel",
+    b"Incoming Data Channel",
+    b"Inactivity timeout",
+    b"Initialization Sequence Completed",
+    b"Inotify ",
+    b"LZO compression",
+    b"Listening for incoming TCP",
+    b"MANAGEMENT: ",
+    b"MULTI: ",
+    b"NOTE: ",
+    b"Note: ",
+    b"OPTIONS IMPORT",
+    b"OpenSSL: ",
+    b"OpenVPN 2",
+    b"Options error",
+    b"Outgoing Control Channel",
+    b"Outgoing Data Channel",
+    b"PLUGIN_",
+    b"PUSH: ",
+    b"Re-using SSL/TLS context",
+    b"ROUTE",
+    b"SENT CONTROL ",
+    b"SIGHUP",
+    b"SIGINT",
+    b"SIGTERM",
+    b"SIGUSR1",
+    b"Socket Buffers",
+    b"TCP/UDP",
+    b"TCPv4_SERVER",
+    b"TUN/TAP ",
+    b"UDPv4 ",
+    b"UDPv6 ",
+    b"WARNING: ",
+    b"library versions",
+    b"net_",
+];
 
 /// pfSense and OPNsense: `user 'anna' authenticated`, `user 'anna' could not authenticate.`,
 /// `openvpn server 'ovpns1' user 'anna' address '192.0.2.9:1194' - connected`.

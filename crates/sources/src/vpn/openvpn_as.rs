@@ -85,7 +85,9 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
             || has(b"Web login failed"),
     );
     if success == failure {
-        return Parsed::Irrelevant(Kind::Housekeeping);
+        let known =
+            has(b"Server Agent") || has(b"OVPN ") || has(b"Service deactivat") || has(b"Service activat");
+        return Parsed::housekeeping_if(known);
     }
     let part = |name: &[u8], quote: &[u8]| after(text, name, quote);
     let user = part(b"'user': '", b"'")

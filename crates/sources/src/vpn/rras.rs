@@ -10,7 +10,7 @@ use crate::decode::kv::{after, number, word};
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
 use crate::source::{Field, Kind, Parsed, Reader, Row, Source, Why};
-use crate::windows::{WinEvent, is_event};
+use crate::windows::{WinEvent, claimed};
 use portreeve_model::event::{Act, Flags, Outcome, Reason, Service};
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -28,12 +28,11 @@ pub static SOURCE: Source = Source {
     marks: &["RemoteAccess", "RasClient", "RasSstp"],
     reader: Reader::Code {
         claim: |r| {
-            is_event(r)
-                && WinEvent::of(r).is_some_and(|e| match &*e.provider {
-                    b"RemoteAccess" | b"Microsoft-Windows-RemoteAccess" => matches!(e.id, 20249..=20300),
-                    b"RasClient" | b"RasSstp" => !e.channel.eq_ignore_ascii_case(b"System"),
-                    _ => false,
-                })
+            claimed(r, |id, channel, provider| match provider {
+                b"RemoteAccess" | b"Microsoft-Windows-RemoteAccess" => matches!(id, 20249..=20300),
+                b"RasClient" | b"RasSstp" => !channel.eq_ignore_ascii_case(b"System"),
+                _ => false,
+            })
         },
         parse,
         join: None,
@@ -210,7 +209,7 @@ fn parse(r: &Record<'_>, out: &mut Emit<'_>) -> Parsed {
         // The release of the address repeats the end.
         20275 => return Parsed::Irrelevant(Kind::Repeats),
         20249 | 20252 | 20253 | 20255 | 20259 => return Parsed::Irrelevant(Kind::Transport),
-        _ => return Parsed::Irrelevant(Kind::Housekeeping),
+        _ => return Parsed::Irrelevant(Kind::OtherMessage),
     };
     let t = told(r, &e);
     if t.user.is_empty() && t.sid.is_empty() {

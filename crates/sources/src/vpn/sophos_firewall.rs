@@ -203,7 +203,7 @@ fn event(r: &Record<'_>, f: &Fields<'_>, out: &mut Emit<'_>) -> Parsed {
                 b"Established" | b"Connected" => Act::IpAssign,
                 b"Terminated" | b"Disconnected" => Act::SessionEnd,
                 b"Failed" => Act::Auth,
-                _ => return Parsed::Irrelevant(Kind::Housekeeping),
+                _ => return Parsed::Irrelevant(Kind::OtherMessage),
             };
             if f.mode == b"Site to Site" || f.user.is_empty() {
                 return Parsed::Irrelevant(Kind::Transport);

@@ -180,7 +180,7 @@ fn tunnel(r: &Record<'_>, f: &Fields<'_>, out: &mut Emit<'_>) -> Parsed {
             .duration_s(u32::try_from(number(f.seconds)).unwrap_or(u32::MAX))
             .bytes(number(f.rx), number(f.tx))
             .done(),
-        _ => Parsed::Irrelevant(Kind::Transport),
+        _ => Parsed::Irrelevant(Kind::OtherMessage),
     }
 }
 

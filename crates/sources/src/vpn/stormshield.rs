@@ -255,7 +255,7 @@ fn ssl_vpn(r: &Record<'_>, f: &Fields<'_>, out: &mut Emit<'_>) -> Parsed {
     } else if f.says(b"tunnel removed") || f.says(b"tunnel closed") || f.says(b"tunnel deleted") {
         Act::SessionEnd
     } else {
-        return Parsed::Irrelevant(Kind::Housekeeping);
+        return Parsed::housekeeping_if(f.says(b"enegotiat") || f.says(b"ekey"));
     };
     f.base(out.event(act, Outcome::Success), r)
         .service(Service::Vpn)

@@ -6,7 +6,7 @@
 //! was.
 
 use crate::decode::clock::{self, Stamp};
-use crate::decode::find::find;
+use crate::decode::find::{begins_with, find};
 use crate::decode::kv::{after, number, word};
 use crate::emit::Emit;
 use crate::record::{Record, Shape};
@@ -119,7 +119,7 @@ fn peer(r: &Record<'_>, c: &[&[u8]; 9], out: &mut Emit<'_>) -> Parsed {
 
 /// `wg0: Receiving handshake initiation from peer 3 (192.0.2.9:51820)`.
 fn kernel(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
-    let Some(colon) = find(text, b": ") else { return Parsed::Irrelevant(Kind::Housekeeping) };
+    let Some(colon) = find(text, b": ") else { return Parsed::Irrelevant(Kind::OtherMessage) };
     let (interface, text) = (&text[..colon], &text[colon + 2..]);
     let time: Option<(EventTime, Certainty)> = r.header_time().or_else(|| match clock::iso(r.raw)? {
         (Stamp::Absolute(t), _) => Some((t, Certainty::Exact)),
@@ -150,5 +150,18 @@ fn kernel(r: &Record<'_>, text: &[u8], out: &mut Emit<'_>) -> Parsed {
             .observer(r.host())
             .done();
     }
-    Parsed::Irrelevant(Kind::Housekeeping)
+    let known = [
+        &b"Handshake for peer "[..],
+        b"Interface ",
+        b"Keypair ",
+        b"No peer has allowed IPs",
+        b"Packet has ",
+        b"Peer ",
+        b"Receiving handshake response ",
+        b"Receiving keepalive ",
+        b"Retrying handshake ",
+        b"Sending ",
+        b"Zeroing out ",
+    ];
+    Parsed::housekeeping_if(begins_with(text, &known))
 }

@@ -5,6 +5,7 @@
 //! SecurityEvent, Event and WindowsEvent; Splunk Add-on for Microsoft Windows. Trap: `EventTime` is local time without a
 //! zone; unless one is declared, the whole half hours to the shipper's own stamp beside it are the zone.
 
+use super::look::Head;
 use super::text::{self, Said};
 use crate::decode::clock::{self, Clock, Stamp};
 use crate::decode::find::find;
@@ -158,33 +159,6 @@ pub(crate) fn is_event(r: &Record<'_>) -> bool {
     }
 }
 
-/// Does a Windows event pass this test of its number, channel and provider? Event files are looked at by their first
-/// fields, without reading the rest.
-pub(crate) fn claimed(r: &Record<'_>, test: impl Fn(u32, &[u8], &[u8]) -> bool) -> bool {
-    if r.shape == Shape::Json
-        && r.body.starts_with(b"{\"Event")
-        && let Some((id, channel, provider)) = head(r.body)
-    {
-        return test(id, channel, provider);
-    }
-    is_event(r) && WinEvent::of(r).is_some_and(|e| test(e.id, &e.channel, &e.provider))
-}
-
-/// Number, channel and provider of an event as an event file gives it; `System` stands before all data.
-fn head(body: &[u8]) -> Option<(u32, &[u8], &[u8])> {
-    let text = |of: &'static [u8], from: &'_ [u8]| find(from, of).map(|n| n + of.len());
-    let system = body.get(text(b"\"System\":", body)?..)?;
-    let quoted = |name: &'static [u8]| -> Option<&[u8]> {
-        let rest = system.get(text(name, system)?..)?;
-        rest.get(..memchr::memchr(b'"', rest)?)
-    };
-    let id = system.get(text(b"\"EventID\":", system)?..)?;
-    let id = id.get(..12).unwrap_or(id);
-    let digits = id.iter().position(u8::is_ascii_digit)?;
-    let id = crate::decode::kv::number(id.get(digits..)?);
-    Some((u32::try_from(id).ok()?, quoted(b"\"Channel\":\"")?, quoted(b"\"Name\":\"")?))
-}
-
 impl<'a> WinEvent<'a> {
     pub(crate) fn of(r: &Record<'a>) -> Option<WinEvent<'a>> {
         match r.shape {
@@ -230,7 +204,24 @@ impl<'a> WinEvent<'a> {
         })
     }
 
+    /// As event files are unpacked; nothing where the event is arranged or ends otherwise.
+    fn unpacked(text: &'a [u8]) -> Option<WinEvent<'a>> {
+        let head = Head::of(text).filter(|_| text.ends_with(b"}"))?;
+        Some(WinEvent {
+            id: head.id,
+            channel: unescape(head.channel),
+            provider: unescape(head.provider),
+            computer: unescape(head.quoted(b"\"Computer\":\"")?),
+            stamp: head.quoted(b"\"SystemTime\":\"")?,
+            shipped: b"",
+            body: Body::Json(head.data),
+        })
+    }
+
     fn json(text: &'a [u8]) -> Option<WinEvent<'a>> {
+        if let Some(event) = Self::unpacked(text) {
+            return Some(event);
+        }
         let head = text.get(..text.len().min(40)).unwrap_or_default();
         let usual = if find(text, b"\"winlog\":").is_some() {
             WINLOG.pick(text).ok()
