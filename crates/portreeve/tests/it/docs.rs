@@ -30,6 +30,11 @@ fn generated_documents_are_current() {
     for s in portreeve_sources::all() {
         generated(&format!("docs/sources/{}.md", s.name), &s.markdown());
     }
+    let connectors = portreeve_respond::connectors::CONNECTORS;
+    generated("docs/connectors/README.md", &portreeve_respond::page::index(connectors));
+    for c in connectors {
+        generated(&format!("docs/connectors/{}.md", c.name), &portreeve_respond::page::markdown(c));
+    }
 }
 
 /// No page is left of a source that is gone.

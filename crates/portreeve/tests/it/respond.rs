@@ -72,7 +72,8 @@ impl Site {
 
 fn operator(dir: &Path, name: &str, tier: &str) -> String {
     let key = dir.join(format!("{name}.key"));
-    let out = portreeve().args(["respond", "operator", name, "--tier", tier, "--out"]).arg(&key).output().unwrap();
+    let out =
+        portreeve().args(["respond", "operator", name, "--tier", tier, "--out"]).arg(&key).output().unwrap();
     assert!(out.status.success());
     let text = String::from_utf8(out.stdout).unwrap();
     let line = text.lines().find(|l| l.contains("public_key")).unwrap();
@@ -80,7 +81,10 @@ fn operator(dir: &Path, name: &str, tier: &str) -> String {
 }
 
 fn digest(text: &str) -> String {
-    text.lines().find_map(|l| l.strip_prefix("digest ")).unwrap_or_else(|| panic!("no digest in {text}")).to_owned()
+    text.lines()
+        .find_map(|l| l.strip_prefix("digest "))
+        .unwrap_or_else(|| panic!("no digest in {text}"))
+        .to_owned()
 }
 
 #[test]
@@ -110,8 +114,10 @@ fn from_case_to_proof_to_undo() {
     let block = case["containment"].as_array().unwrap().iter().find(|a| a["id"] == "block_ip").unwrap();
     let address = block["subject"]["address"].as_str().unwrap();
 
-    let people: String =
-        [("lena", "l1"), ("tom", "t2"), ("tess", "t3")].iter().map(|(n, t)| operator(dir.path(), n, t)).collect();
+    let people: String = [("lena", "l1"), ("tom", "t2"), ("tess", "t3")]
+        .iter()
+        .map(|(n, t)| operator(dir.path(), n, t))
+        .collect();
     std::fs::write(
         dir.path().join("respond.yml"),
         format!(
@@ -144,8 +150,14 @@ fn from_case_to_proof_to_undo() {
 
     // The intruder shows up after containment.
     let log = dir.path().join("later.log");
-    let stamp = (jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    std::fs::write(&log, format!("{stamp} gw1 sshd[77]: Accepted password for anna from {address} port 4711 ssh2\n")).unwrap();
+    let stamp = (jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5))
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string();
+    std::fs::write(
+        &log,
+        format!("{stamp} gw1 sshd[77]: Accepted password for anna from {address} port 4711 ssh2\n"),
+    )
+    .unwrap();
     let seen = site.run("tom", &["watch", log.to_str().unwrap()]);
     let seen_text = String::from_utf8_lossy(&seen.stdout).into_owned();
     assert_eq!(seen.status.code(), Some(1), "{seen_text}{}", String::from_utf8_lossy(&seen.stderr));
@@ -173,7 +185,8 @@ fn from_case_to_proof_to_undo() {
 fn a_wrong_configuration_names_file_and_cause() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("respond.yml");
-    std::fs::write(&config, "ledger: l.db\noperators: []\nconnectors:\n  - {name: a, kind: nftaples}\n").unwrap();
+    std::fs::write(&config, "ledger: l.db\noperators: []\nconnectors:\n  - {name: a, kind: nftaples}\n")
+        .unwrap();
     let out = portreeve().args(["respond", "status", "--config"]).arg(&config).output().unwrap();
     assert_eq!(out.status.code(), Some(64));
     let text = String::from_utf8_lossy(&out.stderr).into_owned();
@@ -190,7 +203,15 @@ fn every_connector_is_listed_with_how_far_it_is_tested() {
         let line = text.lines().find(|l| l.starts_with(&format!("{} ", connector.name))).unwrap();
         assert!(line.contains(connector.proof.name()), "{line}");
         for can in connector.can {
-            assert!(!can.effect.is_empty() && !can.leaves_open.is_empty() && !can.undo.is_empty() && !can.verified_by.is_empty(), "{} {}", connector.name, can.act.id());
+            assert!(
+                !can.effect.is_empty()
+                    && !can.leaves_open.is_empty()
+                    && !can.undo.is_empty()
+                    && !can.verified_by.is_empty(),
+                "{} {}",
+                connector.name,
+                can.act.id()
+            );
         }
     }
 }
