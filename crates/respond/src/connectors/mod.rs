@@ -2,10 +2,13 @@
 
 use crate::connector::Connector;
 
+pub mod active_directory;
 pub mod nftables;
+pub mod openldap;
 
 /// Every connector, in the order of their names.
-pub static CONNECTORS: &[&Connector] = &[&nftables::CONNECTOR];
+pub static CONNECTORS: &[&Connector] =
+    &[&active_directory::CONNECTOR, &nftables::CONNECTOR, &openldap::CONNECTOR];
 
 pub fn by_name(name: &str) -> Option<&'static Connector> {
     CONNECTORS.iter().copied().find(|c| c.name == name)

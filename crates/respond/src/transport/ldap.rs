@@ -254,13 +254,12 @@ impl Directory {
         if roots.is_empty() {
             return Err(wrong("holds no certificate".into()));
         }
-        let config = rustls::ClientConfig::builder_with_provider(Arc::new(
-            rustls::crypto::ring::default_provider(),
-        ))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| wrong(e.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        let config =
+            rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(|e| wrong(e.to_string()))?
+                .with_root_certificates(roots)
+                .with_no_client_auth();
         Ok(Arc::new(config))
     }
 }
@@ -351,10 +350,9 @@ impl Ldap {
             .map(|change| match change {
                 Change::Delete(name, value) => Mod::Delete(name.as_bytes().to_vec(), one(value)),
                 Change::Add(name, value) => Mod::Add(name.as_bytes().to_vec(), one(value)),
-                Change::Replace(name, value) => Mod::Replace(
-                    name.as_bytes().to_vec(),
-                    value.as_ref().map(one).unwrap_or_default(),
-                ),
+                Change::Replace(name, value) => {
+                    Mod::Replace(name.as_bytes().to_vec(), value.as_ref().map(one).unwrap_or_default())
+                }
             })
             .collect();
         let (conn, limit) = (&mut self.conn, self.limit);
@@ -506,7 +504,8 @@ mod tests {
     fn a_server_that_speaks_something_else_or_nothing_is_an_error() {
         use std::io::{Read, Write};
         // A sequence with an id and a bind answer whose result code is missing; a length that never comes; silence.
-        for answer in [&b"\x30\x05\x02\x01\x01\x61\x00"[..], b"\x30\x84\x7f\xff\xff\xff", b"HTTP/1.0 400\r\n", b""]
+        for answer in
+            [&b"\x30\x05\x02\x01\x01\x61\x00"[..], b"\x30\x84\x7f\xff\xff\xff", b"HTTP/1.0 400\r\n", b""]
         {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let port = listener.local_addr().unwrap().port();
@@ -536,7 +535,8 @@ mod tests {
                 ctrls: Vec::new(),
             })
         };
-        let text = "80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data 533, v2580\0";
+        let text =
+            "80090308: LdapErr: DSID-0C09044E, comment: AcceptSecurityContext error, data 533, v2580\0";
         assert_eq!(denied(text).to_string(), "the account is disabled (data 533)");
         assert_eq!(denied(&text.replace("533", "52e")).meaning(), "wrong password");
         assert_eq!(denied(&text.replace("533", "773")).meaning(), "the password must be changed");
