@@ -5,10 +5,11 @@ use crate::connector::Connector;
 pub mod active_directory;
 pub mod nftables;
 pub mod openldap;
+pub mod unix;
 
 /// Every connector, in the order of their names.
 pub static CONNECTORS: &[&Connector] =
-    &[&active_directory::CONNECTOR, &nftables::CONNECTOR, &openldap::CONNECTOR];
+    &[&active_directory::CONNECTOR, &nftables::CONNECTOR, &openldap::CONNECTOR, &unix::CONNECTOR];
 
 pub fn by_name(name: &str) -> Option<&'static Connector> {
     CONNECTORS.iter().copied().find(|c| c.name == name)

@@ -6,3 +6,4 @@ mod ldap;
 mod nftables;
 mod openldap;
 mod stub;
+mod unix;
