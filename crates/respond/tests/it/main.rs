@@ -3,6 +3,7 @@
 mod active_directory;
 mod lab;
 mod ldap;
+mod manual;
 mod nftables;
 mod openldap;
 mod stub;

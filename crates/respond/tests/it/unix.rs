@@ -71,7 +71,10 @@ impl Server {
         let known: String = [port, ops].map(|p| format!("[127.0.0.1]:{p} {}", public("host"))).concat();
         std::fs::write(at("known_hosts"), known).unwrap();
         let script = format!(
-            "set -e; cp -a /etc {etc}; mount --bind {etc} /etc; mkdir -p /run/sshd\n\
+            "set -e; mkdir {etc}; mount -t tmpfs tmpfs {etc}; mkdir {etc}/upper {etc}/work {etc}/copy\n\
+             mount -t overlay -o lowerdir=/etc,upperdir={etc}/upper,workdir={etc}/work overlay /etc ||\n\
+             {{ cp -a /etc/. {etc}/copy; mount --bind {etc}/copy /etc; }}\n\
+             mkdir -p /run/sshd\n\
              useradd -M -d / -s /bin/sh {ANNA}; useradd -M -d / -s /bin/sh {BERT}\n\
              /usr/sbin/sshd -f {}; exec /usr/sbin/sshd -f {} -D -e\n",
             at("ops_config"),
