@@ -5,6 +5,8 @@ use crate::lab::Netns;
 use ldap3::{LdapConn, LdapConnSettings, LdapResult, Mod};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,4 +93,47 @@ impl Client {
         let found = self.0.search(dn, ldap3::Scope::Base, "(objectClass=*)", vec!["dn"]).unwrap();
         if found.1.rc == 0 { Ok(found.0.len()) } else { Err(found.1.rc) }
     }
+}
+
+/// What a bad line does to the answer of a change; what is asked always arrives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// The connection ends in place of the answer.
+    Breaks,
+    /// The answer never comes.
+    IsSilent,
+}
+
+/// A port of loopback from which everything goes on to `to`; answers to changes do not come back.
+pub(crate) fn bad_line(to: u16, line: Line) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // Ends with the test's process; it holds a port and no more.
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, server) = (client.unwrap(), TcpStream::connect(("127.0.0.1", to)).unwrap());
+            let (mut from, mut on) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let _closed = std::io::copy(&mut from, &mut on);
+                let _closed = on.shutdown(Shutdown::Write);
+            });
+            std::thread::spawn(move || answers(server, client, line));
+        }
+    });
+    port
+}
+
+fn answers(mut server: TcpStream, mut client: TcpStream, line: Line) {
+    let mut buffer = [0; 65_536];
+    while let Ok(n) = server.read(&mut buffer) {
+        // A short message: sequence, length, the id as one byte, then what it is; 0x67 answers a modify request.
+        let is_change = n > 5 && buffer[0] == 0x30 && buffer[2] == 2 && buffer[5] == 0x67;
+        if is_change && line == Line::IsSilent {
+            continue;
+        }
+        if n == 0 || is_change || client.write_all(&buffer[..n]).is_err() {
+            break;
+        }
+    }
+    let _closed = client.shutdown(Shutdown::Both);
 }

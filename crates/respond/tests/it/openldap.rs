@@ -1,7 +1,7 @@
 //! A real slapd with the ppolicy overlay.
 
 use crate::lab::{self, Daemon};
-use crate::ldap::{self, Client, Pki};
+use crate::ldap::{self, Client, Line, Pki};
 use portreeve_respond::act::Act;
 use portreeve_respond::connector::{Control, Effect, Known, Order};
 use portreeve_respond::connectors::openldap::CONNECTOR;
@@ -324,4 +324,28 @@ fn a_search_follows_every_page_and_stops_at_its_bound() {
     assert_eq!(ldap.search(BASE, &many, &["cn"]).unwrap().len(), 450);
     add(450, 1_001);
     assert!(matches!(ldap.search(BASE, &many, &["cn"]), Err(Fault::Ambiguous(_))));
+}
+
+#[test]
+fn an_answer_that_got_lost_is_not_taken_for_a_failure() {
+    if !lab::can(&["slapd"], false) {
+        return;
+    }
+    let server = Server::start();
+    let port: u16 = server.plain.rsplit_once(':').unwrap().1.parse().unwrap();
+    for (name, line) in [("alice", Line::Breaks), ("bob", Line::IsSilent)] {
+        let bad = ldap::bad_line(port, line);
+        let mut slapd = server.open_with(|f| {
+            f["server"] = serde_json::json!({
+                "url": format!("ldap://127.0.0.1:{bad}"), "bind": format!("cn=portreeve,{BASE}"), "timeout": 2,
+            });
+        });
+        let order = order(name);
+        let known = planned(&mut *slapd, &order);
+        let fault = slapd.apply(&order, &known.seen).unwrap_err();
+        assert!(fault.may_have_acted(), "{name}: {fault}");
+        // Only reading tells: it worked.
+        assert!(matches!(slapd.verify(&order, &known), Effect::Effective(_)), "{name}");
+        assert_eq!(server.bind(name), 49);
+    }
 }
