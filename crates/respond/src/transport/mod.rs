@@ -1,7 +1,9 @@
 //! Ways to a device: commands and files here, in a network namespace or over SSH; HTTP to one host; OpenVPN's
 //! management interface.
+//! Ways to a device: commands here, in a network namespace or over SSH; HTTP to one host; LDAP to one directory.
 
 pub mod command;
 pub mod file;
 pub mod http;
+pub mod ldap;
 pub mod openvpn;
