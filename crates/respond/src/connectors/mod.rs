@@ -3,9 +3,11 @@
 use crate::connector::Connector;
 
 pub mod nftables;
+pub mod panos;
+mod sessions;
 
 /// Every connector, in the order of their names.
-pub static CONNECTORS: &[&Connector] = &[&nftables::CONNECTOR];
+pub static CONNECTORS: &[&Connector] = &[&nftables::CONNECTOR, &panos::CONNECTOR];
 
 pub fn by_name(name: &str) -> Option<&'static Connector> {
     CONNECTORS.iter().copied().find(|c| c.name == name)

@@ -4,4 +4,5 @@
 mod contract;
 mod lab;
 mod nftables;
+mod panos;
 mod stub;
