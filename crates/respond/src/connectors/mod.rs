@@ -2,6 +2,9 @@
 
 use crate::connector::Connector;
 
+pub mod cisco_asa;
+pub mod fortigate;
+pub mod netscaler;
 pub mod nftables;
 pub mod panos;
 mod sessions;

@@ -377,7 +377,7 @@ impl Control for Panos {
         self.authorise(order.act)?;
         if order.act == Act::TerminateSession {
             sessions::stay(order, "panos")?;
-            let still = sessions::still(seen, &self.clients().map_err(unsent)?)?;
+            let still = sessions::still(seen, &self.clients().map_err(sessions::unsent)?)?;
             return sessions::each(&still, |s| self.send("op", &logout(s)?).map(|_| ()));
         }
         self.group()?;
@@ -414,7 +414,7 @@ impl Control for Panos {
         }
         let net = sessions::host(order, "panos")?;
         self.authorise(order.act)?;
-        let tags = self.tags(net).map_err(unsent)?.unwrap_or_default();
+        let tags = self.tags(net).map_err(sessions::unsent)?.unwrap_or_default();
         match (tags.contains(&self.config.tag), tags.contains(&order.mark)) {
             (false, false) => Ok(Ack::says("was gone already")),
             (true, false) => Err(Fault::Refused(format!(
@@ -508,11 +508,6 @@ fn taken(sent: Result<Node, Fault>) -> Result<Ack, Fault> {
         Err(Fault::Refused(why)) if why.contains("ignore") => Ok(Ack::says(why)),
         Err(fault) => Err(fault),
     }
-}
-
-/// A read before the request: what it cannot understand changed nothing.
-fn unsent(fault: Fault) -> Fault {
-    if fault.may_have_acted() { Fault::Unreachable(fault.to_string()) } else { fault }
 }
 
 #[cfg(test)]

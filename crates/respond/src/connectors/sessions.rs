@@ -207,6 +207,11 @@ pub(crate) fn verdict(stay: &Stay, seen: &Seen, all: &[Session]) -> Effect {
     })
 }
 
+/// A read before the request: what it cannot understand changed nothing.
+pub(crate) fn unsent(fault: Fault) -> Fault {
+    if fault.may_have_acted() { Fault::Unreachable(fault.to_string()) } else { fault }
+}
+
 /// Why a session is not brought back.
 pub(crate) fn cannot_return() -> Fault {
     Fault::Unsupported("a session that ended cannot be brought back; its user signs in again".into())
