@@ -97,7 +97,8 @@ impl Line {
 
     /// A value as one word. The shell obeys `?` and `|`, quotes and spaces; a name that holds them is not typed.
     fn value(mut self, value: &str) -> Result<Line, Fault> {
-        let typed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '\\' | '+' | ':');
+        let typed =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '\\' | '+' | ':');
         if value.is_empty() || value.starts_with('-') || !value.chars().all(typed) {
             return Err(Fault::Unsupported(format!(
                 "`{}` cannot be typed into the shell of an ASA without being obeyed",
@@ -154,7 +155,9 @@ impl Asa {
         let names = |word: &str| word.split(':').next() == Some(of.as_str());
         Ok(said
             .lines()
-            .filter(|l| ["TCP ", "UDP ", "ICMP ", "GRE ", "ESP "].iter().any(|p| l.trim_start().starts_with(p)))
+            .filter(|l| {
+                ["TCP ", "UDP ", "ICMP ", "GRE ", "ESP "].iter().any(|p| l.trim_start().starts_with(p))
+            })
             .filter(|l| l.split([' ', ',']).any(names))
             .count())
     }
@@ -174,9 +177,9 @@ impl Asa {
         let whole = stay.id.is_none() && stay.inner.is_none() && stay.public.is_none();
         match (&stay.user, whole, meant.is_empty()) {
             (_, _, true) => Ok(Vec::new()),
-            (Some(user), true, _) => Ok(vec![
-                Line::new("vpn-sessiondb logoff name").value(user.raw())?.then("noconfirm"),
-            ]),
+            (Some(user), true, _) => {
+                Ok(vec![Line::new("vpn-sessiondb logoff name").value(user.raw())?.then("noconfirm")])
+            }
             _ => meant
                 .iter()
                 .map(|s| Ok(Line::new("vpn-sessiondb logoff index").value(&s.id)?.then("noconfirm")))
@@ -201,9 +204,10 @@ fn understood(said: &str) -> Result<String, Fault> {
         let line: String = line.trim().chars().take(200).collect();
         portreeve_model::untrusted::escape_for_terminal(&line)
     };
-    let complaint = said.lines().map(without_prompt).find(|l| {
-        l.starts_with("ERROR:") || l.starts_with("% ") || l.contains("authorization failed")
-    });
+    let complaint = said
+        .lines()
+        .map(without_prompt)
+        .find(|l| l.starts_with("ERROR:") || l.starts_with("% ") || l.contains("authorization failed"));
     let denied = said.lines().map(without_prompt).find(|l| {
         let l = l.trim_start_matches("Password:").trim();
         l.starts_with("Access denied") || l.starts_with("Invalid password")
@@ -222,7 +226,9 @@ fn understood(said: &str) -> Result<String, Fault> {
         .next_back();
     match level {
         None => Err(Fault::Lost("the ASA hung up before the end".into())),
-        Some(0 | 1) => Err(Fault::Credential("the user is not in privileged mode; `enable` is needed".into())),
+        Some(0 | 1) => {
+            Err(Fault::Credential("the user is not in privileged mode; `enable` is needed".into()))
+        }
         Some(_) => Ok(said.to_owned()),
     }
 }
@@ -427,7 +433,9 @@ edge# ";
         assert_eq!(all[0].inner, sessions::net("10.8.0.5"));
         assert_eq!(all[0].since, "14:32:03 UTC Mon Jan 1 2018");
         assert_eq!((all[1].user.as_str(), all[1].domain.as_str()), ("bert", "CORP"));
-        assert!(listed("INFO: There are presently no active sessions of the type specified").unwrap().is_empty());
+        assert!(
+            listed("INFO: There are presently no active sessions of the type specified").unwrap().is_empty()
+        );
         assert!(listed("edge# ").is_err());
     }
 

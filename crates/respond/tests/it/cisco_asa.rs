@@ -10,7 +10,7 @@ use portreeve_respond::fault::Fault;
 use portreeve_respond::target::{Stay, Target};
 use portreeve_respond::value::UserName;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 const ENABLE: &str = "asa-enable-secret";
@@ -93,10 +93,6 @@ struct Asa {
     _sshd: Daemon,
 }
 
-fn put(dir: &Path, name: &str, rows: &[&str]) {
-    std::fs::write(dir.join(name), rows.join("\n")).unwrap();
-}
-
 impl Asa {
     fn start() -> Asa {
         let dir = tempfile::tempdir().unwrap();
@@ -106,13 +102,6 @@ impl Asa {
         }
         std::fs::copy(at("user.pub"), at("authorized")).unwrap();
         std::fs::write(at("shell.py"), SHELL).unwrap();
-        put(dir.path(), "shuns", &["198.51.100.1"]);
-        put(dir.path(), "conns", &["192.0.2.7", "192.0.2.70"]);
-        put(
-            dir.path(),
-            "sessions",
-            &["joanna,4095,10.8.0.6", "anna,4096,10.8.0.5", "anna,4097,10.8.0.7", "CORP\\anna,4098,10.8.0.8"],
-        );
         let port = lab::port();
         let python = lab::which("python3").unwrap();
         let config = format!(
@@ -134,7 +123,21 @@ impl Asa {
         sshd.says("Server listening", Duration::from_secs(10));
         let host_key = std::fs::read_to_string(at("host.pub")).unwrap();
         std::fs::write(at("known"), format!("[127.0.0.1]:{port} {host_key}")).unwrap();
-        Asa { dir, port, _sshd: sshd }
+        let asa = Asa { dir, port, _sshd: sshd };
+        asa.reset();
+        asa
+    }
+
+    /// As it was in the beginning.
+    fn reset(&self) {
+        self.put("shuns", &["198.51.100.1"]);
+        self.put("conns", &["192.0.2.7", "192.0.2.70"]);
+        self.put(
+            "sessions",
+            &["joanna,4095,10.8.0.6", "anna,4096,10.8.0.5", "anna,4097,10.8.0.7", "CORP\\anna,4098,10.8.0.8"],
+        );
+        self.put("changes", &[]);
+        self.put("fail", &[]);
     }
 
     fn rows(&self, name: &str) -> Vec<String> {
@@ -143,12 +146,12 @@ impl Asa {
     }
 
     fn put(&self, name: &str, rows: &[&str]) {
-        put(self.dir.path(), name, rows);
+        std::fs::write(self.dir.path().join(name), rows.join("\n")).unwrap();
     }
 
     fn open(&self) -> Box<dyn Control> {
         let secret = lab::secret_file(self.dir.path(), "enable", ENABLE);
-        lab::open(&CONNECTOR, self.fields(), &[("default", &secret)])
+        lab::open(&CONNECTOR, self.fields_with("user"), &[("default", &secret)])
     }
 
     fn fields_with(&self, identity: &str) -> Value {
@@ -159,7 +162,8 @@ impl Asa {
     }
 }
 
-impl Device for Asa {
+/// One sshd serves the whole matrix; each row begins anew.
+impl Device for Rc<Asa> {
     fn fields(&self) -> Value {
         self.fields_with("user")
     }
@@ -194,11 +198,15 @@ fn an_address_is_shunned_and_its_connections_end() {
     if !able() {
         return;
     }
+    let asa = Rc::new(Asa::start());
     contract::life(&Life {
         connector: &CONNECTOR,
         act: Act::BlockAddress,
         target: Target::address("192.0.2.7".parse().unwrap()),
-        device: &|| Box::new(Asa::start()),
+        device: &|| {
+            asa.reset();
+            Box::new(asa.clone())
+        },
         secret: ENABLE,
         absent: &[],
         ambiguous: &[],
@@ -210,11 +218,15 @@ fn a_users_sessions_are_logged_off() {
     if !able() {
         return;
     }
+    let asa = Rc::new(Asa::start());
     contract::life(&Life {
         connector: &CONNECTOR,
         act: Act::TerminateSession,
         target: of("anna"),
-        device: &|| Box::new(Asa::start()),
+        device: &|| {
+            asa.reset();
+            Box::new(asa.clone())
+        },
         secret: ENABLE,
         absent: &[of("ann"), of("LAB\\anna")],
         ambiguous: &[],
@@ -244,7 +256,8 @@ fn a_shun_alone_is_not_enough_and_names_stay_in_their_line() {
         assert!(matches!(control.read(&order), Err(Fault::Unsupported(_))), "{hostile}");
     }
     // One of two, by the address inside the tunnel: by index, and the other stays.
-    let stay = Stay { inner: Some("10.8.0.7".parse().unwrap()), ..Stay::of_user(UserName::new("anna").unwrap()) };
+    let stay =
+        Stay { inner: Some("10.8.0.7".parse().unwrap()), ..Stay::of_user(UserName::new("anna").unwrap()) };
     let order = lab::order(Act::TerminateSession, Target::Session(stay));
     let known = Known { seen: control.read(&order).unwrap(), ack: None };
     control.apply(&order, &known.seen).unwrap();
@@ -258,5 +271,5 @@ fn a_shun_alone_is_not_enough_and_names_stay_in_their_line() {
     let other = std::fs::read_to_string(asa.dir.path().join("user.pub")).unwrap();
     std::fs::write(asa.dir.path().join("known"), format!("[127.0.0.1]:{} {other}", asa.port)).unwrap();
     assert!(matches!(control.read(&order), Err(Fault::Unreachable(_))), "the host's key changed");
-    assert_eq!(asa.changes(), 1);
+    assert_eq!(asa.rows("changes").len(), 1);
 }
