@@ -162,6 +162,13 @@ pub fn percent(out: &mut String, value: &str) {
     }
 }
 
+/// The value of `Authorization` for a user and a password.
+pub fn basic(user: &str, password: &Secret) -> Secret {
+    use base64::Engine as _;
+    let pair = zeroize::Zeroizing::new(format!("{user}:{}", password.expose()));
+    Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair.as_bytes())))
+}
+
 /// What goes into a request's body.
 pub enum Body<'a> {
     Nothing,

@@ -3,7 +3,9 @@
 mod cisco_asa;
 #[allow(dead_code, reason = "each connector uses its part")]
 mod contract;
+mod f5_apm;
 mod fortigate;
+mod ivanti;
 mod lab;
 mod netscaler;
 mod nftables;
