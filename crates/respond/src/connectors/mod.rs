@@ -2,7 +2,9 @@
 
 use crate::connector::Connector;
 
+pub mod checkpoint;
 pub mod cisco_asa;
+pub mod cisco_ise_anc;
 pub mod f5_apm;
 pub mod fortigate;
 pub mod ivanti;
@@ -13,7 +15,9 @@ mod sessions;
 
 /// Every connector, in the order of their names.
 pub static CONNECTORS: &[&Connector] = &[
+    &checkpoint::CONNECTOR,
     &cisco_asa::CONNECTOR,
+    &cisco_ise_anc::CONNECTOR,
     &f5_apm::CONNECTOR,
     &fortigate::CONNECTOR,
     &ivanti::CONNECTOR,
