@@ -5,6 +5,7 @@ mod cisco_asa;
 mod cisco_ise_anc;
 #[allow(dead_code, reason = "each connector uses its part")]
 mod contract;
+mod edr;
 mod f5_apm;
 mod fortigate;
 mod ivanti;
