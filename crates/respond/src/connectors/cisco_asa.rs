@@ -329,13 +329,22 @@ impl Control for Asa {
         } else {
             Self::block(v4(order)?)?.to_vec()
         };
+        // Where the answer to one did not come, the next is typed all the same: a shun whose connections stand is half
+        // of one.
+        let mut lost: Option<Fault> = None;
         for (sent, line) in lines.iter().enumerate() {
-            self.typed(order.act, line).map_err(|fault| {
-                if sent > 0 && !fault.may_have_acted() {
-                    return Fault::Lost(format!("`{}` after {sent} line(s) were taken: {fault}", line.0));
+            match self.typed(order.act, line) {
+                Ok(_) => {}
+                Err(fault) if fault.may_have_acted() => lost = lost.or(Some(fault)),
+                Err(fault) if sent == 0 => return Err(fault),
+                Err(fault) => {
+                    let why = format!("`{}` after {sent} line(s) were typed: {fault}", line.0);
+                    lost = lost.or(Some(Fault::Lost(why)));
                 }
-                fault
-            })?;
+            }
+        }
+        if let Some(fault) = lost {
+            return Err(fault);
         }
         Ok(Ack::says(format!("the ASA took {} line(s)", lines.len())))
     }

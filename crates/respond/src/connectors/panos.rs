@@ -22,12 +22,14 @@ pub static CONNECTOR: Connector = Connector {
     can: &[
         Can {
             effect: "the address is registered with two tags that time out: the one that the dynamic address group \
-                     selects, and our mark; nothing is committed, so no other admin's changes are pushed",
-            leaves_open: "sessions that stand already, unless the rule's sessions are rematched; a rule above that \
-                          allows; rules that do not use the group in both directions",
+                     selects, and our mark; nothing is committed, so no other admin's changes are pushed. Then the \
+                     sessions that the address began are cleared, because a rule looks at new ones alone",
+            leaves_open: "a rule above that allows; rules that do not use the group in both directions; sessions \
+                          that others began towards the address",
             undo: "the two tags are unregistered; other tags of the address stay; a tag of another hand is left",
-            verified_by: "`show object registered-ip ip`: the tag is there, and `show object dynamic-address-group`: \
-                          the group that the rule uses has the address as a member",
+            verified_by: "`show object registered-ip ip`: the tag is there; `show object dynamic-address-group`: the \
+                          group that the rule uses has the address as a member; `show session all filter source`: \
+                          no session of the address is active",
             expires: true,
             within: Duration::from_secs(60),
             ..Can::at_once(Act::BlockAddress, &[TargetKind::Address])
@@ -225,6 +227,13 @@ impl Panos {
             .child(Element::new("payload").child(Element::new(verb).child(entry))))
     }
 
+    /// Sessions that the address began and that pass traffic. What a rule denies is listed too, as discarded.
+    fn active(&self, net: Net) -> Result<usize, Fault> {
+        let answer = self.show(&by_source("show", net))?;
+        let result = answer.child("result").ok_or_else(|| Fault::Garbled("no result".into()))?;
+        Ok(result.all("entry").filter(|e| e.text_of("state") != "DISCARD").count())
+    }
+
     fn clients(&self) -> Result<Vec<Session>, Fault> {
         if self.config.gateways.is_empty() {
             return Err(Fault::Config("panos: `gateways` names no GlobalProtect gateway".into()));
@@ -260,6 +269,12 @@ impl Panos {
 
 fn registered(filter: Element) -> Element {
     Element::new("show").child(Element::new("object").child(Element::new("registered-ip").child(filter)))
+}
+
+/// `show` or `clear session all filter source ADDRESS`. There is no such command here without its filter.
+fn by_source(verb: &'static str, net: Net) -> Element {
+    let filter = Element::new("filter").child(Element::new("source").text(&net.to_string()));
+    Element::new(verb).child(Element::new("session").child(Element::new("all").child(filter)))
 }
 
 /// The request that ends a client. The gateway's own name has the suffix `-N`.
@@ -370,7 +385,9 @@ impl Control for Panos {
             let approved = sessions::approved(seen)?;
             return approved.iter().map(|s| Ok(self.shown("op", &logout(s)?))).collect();
         }
-        Ok(vec![self.shown("user-id", &self.registration(order, "register")?)])
+        let net = sessions::host(order, "panos")?;
+        let register = self.registration(order, "register")?;
+        Ok(vec![self.shown("user-id", &register), self.shown("op", &by_source("clear", net))])
     }
 
     fn apply(&mut self, order: &Order, seen: &Seen) -> Result<Ack, Fault> {
@@ -381,7 +398,18 @@ impl Control for Panos {
             return sessions::each(&still, |s| self.send("op", &logout(s)?).map(|_| ()));
         }
         self.group()?;
-        taken(self.send("user-id", &self.registration(order, "register")?))
+        let registered = taken(self.send("user-id", &self.registration(order, "register")?));
+        if registered.as_ref().is_err_and(|fault| !fault.may_have_acted()) {
+            return registered;
+        }
+        // Also where the answer to the first did not come: if it worked, sessions would stand.
+        let clear = by_source("clear", sessions::host(order, "panos")?);
+        let cleared = self.send("op", &clear);
+        let ack = registered?;
+        cleared.map_err(|fault| {
+            Fault::Lost(format!("registered, and its sessions may not have been cleared: {fault}"))
+        })?;
+        Ok(ack)
     }
 
     fn verify(&mut self, order: &Order, known: &Known) -> Effect {
@@ -398,9 +426,13 @@ impl Control for Panos {
             }
             let group = self.group()?;
             Ok(match self.member(net)? {
-                Some(true) => {
-                    Effect::Effective(format!("{net} has the tag {} and is in {group}", self.config.tag))
-                }
+                Some(true) => match self.active(net)? {
+                    0 => Effect::Effective(format!(
+                        "{net} has the tag {}, is in {group}, and has no session",
+                        self.config.tag
+                    )),
+                    n => Effect::NotEffective(format!("{net} is in {group}, and {n} session(s) of it stand")),
+                },
                 Some(false) => Effect::NotEffective(format!("{net} is tagged but no member of {group}")),
                 None => Effect::NotEffective(format!("{net} is tagged, and no rule uses {group}")),
             })

@@ -100,6 +100,7 @@ fn state() -> Fortigate {
             (1, "anna", "10.8.0.5", 200),
             (2, "CORP\\twin", "10.8.0.7", 300),
             (3, "LAB\\twin", "10.8.0.8", 400),
+            (4, "o'ne\"il<&*)", "10.8.0.10", 500),
         ],
     }
 }
@@ -142,15 +143,17 @@ fn an_address_is_banned() {
 
 #[test]
 fn a_session_is_ended() {
-    contract::life(&Life {
-        connector: &CONNECTOR,
-        act: Act::TerminateSession,
-        target: of("anna"),
-        device: &|| contract::over(start(Arc::new(Mutex::new(state()))), fields),
-        secret: TOKEN,
-        absent: &[of("ann"), of("an*"), of("anna\"}"), of("LAB\\anna")],
-        ambiguous: &[of("twin")],
-    });
+    for user in ["anna", "o'ne\"il<&*)"] {
+        contract::life(&Life {
+            connector: &CONNECTOR,
+            act: Act::TerminateSession,
+            target: of(user),
+            device: &|| contract::over(start(Arc::new(Mutex::new(state()))), fields),
+            secret: TOKEN,
+            absent: &[of("ann"), of("an*"), of("anna\"}"), of("LAB\\anna")],
+            ambiguous: &[of("twin")],
+        });
+    }
 }
 
 #[test]

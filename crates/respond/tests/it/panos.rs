@@ -21,6 +21,12 @@ struct Firewall {
     /// Gateway, domain, user, computer, inner address.
     clients: Vec<[&'static str; 5]>,
     group_in_use: bool,
+    /// Sources of sessions, and whether a rule discards them.
+    sessions: Vec<(&'static str, bool)>,
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
 fn form(request: &Request, name: &str) -> Option<String> {
@@ -64,6 +70,11 @@ impl Firewall {
             ("POST", Some("user-id"), "uid-message") => self.message(&cmd),
             ("GET", Some("op"), "show") => self.show(&cmd),
             ("POST", Some("op"), "request") => self.logout(&cmd),
+            ("POST", Some("op"), "clear") => {
+                let source = cmd.at("session/all/filter/source").expect("never all sessions").text.clone();
+                self.sessions.retain(|(ip, _)| *ip != source);
+                success("<member>sessions cleared</member>")
+            }
             _ => error(400, "17", "Invalid command"),
         }
     }
@@ -131,12 +142,25 @@ impl Firewall {
                  </filter><member-list>{members}</member-list></entry></dyn-addr-grp>"
             ));
         }
+        if let Some(filter) = cmd.at("session/all/filter") {
+            let rows: String = self
+                .sessions
+                .iter()
+                .filter(|(ip, _)| *ip == filter.text_of("source"))
+                .map(|(ip, denied)| {
+                    let state = if *denied { "DISCARD" } else { "ACTIVE" };
+                    format!("<entry><source>{ip}</source><state>{state}</state><idx>7</idx></entry>")
+                })
+                .collect();
+            return success(&rows);
+        }
         if let Some(user) = cmd.at("global-protect-gateway/current-user") {
             let rows: String = self
                 .clients
                 .iter()
                 .filter(|[gateway, ..]| *gateway == user.text_of("gateway"))
                 .map(|[_, domain, name, computer, inner]| {
+                    let name = escaped(name);
                     format!(
                         "<entry><domain>{domain}</domain><username>{name}</username><computer>{computer}</computer>\
                          <virtual-ip>{inner}</virtual-ip><public-ip>203.0.113.9</public-ip>\
@@ -183,8 +207,10 @@ fn firewall() -> Firewall {
             ["Home", "corp", "joanna", "LAPTOP", "10.8.0.6"],
             ["Home", "corp", "twin", "A", "10.8.0.7"],
             ["Home", "lab", "twin", "B", "10.8.0.8"],
+            ["Home", "", "o'ne\"il<&*)", "C", "10.8.0.9"],
         ],
         group_in_use: true,
+        sessions: vec![("192.0.2.7", false), ("192.0.2.7", true), ("192.0.2.70", false)],
     }
 }
 
@@ -207,20 +233,22 @@ fn an_address_is_blocked_by_its_tag() {
 
 #[test]
 fn clients_are_logged_out_at_every_gateway() {
-    contract::life(&Life {
-        connector: &CONNECTOR,
-        act: Act::TerminateSession,
-        target: of("anna"),
-        device: &|| {
-            // One request, so that each failure of the matrix falls on the whole.
-            let mut firewall = firewall();
-            firewall.clients.remove(1);
-            contract::over(firewall.start(), fields)
-        },
-        secret: KEY,
-        absent: &[of("ann"), of("an*"), of("a</user><user>anna"), of("lab\\anna")],
-        ambiguous: &[of("twin")],
-    });
+    for user in ["anna", "o'ne\"il<&*)"] {
+        contract::life(&Life {
+            connector: &CONNECTOR,
+            act: Act::TerminateSession,
+            target: of(user),
+            device: &|| {
+                // One request, so that each failure of the matrix falls on the whole.
+                let mut firewall = firewall();
+                firewall.clients.remove(1);
+                contract::over(firewall.start(), fields)
+            },
+            secret: KEY,
+            absent: &[of("ann"), of("an*"), of("a</user><user>anna"), of("lab\\anna")],
+            ambiguous: &[of("twin")],
+        });
+    }
 }
 
 #[test]
@@ -260,6 +288,9 @@ fn a_tag_that_no_rule_uses_blocks_nothing_and_another_hand_is_left() {
     assert!(panos.read(&other).unwrap().in_force);
     assert!(matches!(panos.undo(&other, &Known::default()), Err(Fault::Refused(_))));
     assert_eq!(panos.present().unwrap().unwrap()[0].mark.as_deref(), Some(order.mark.as_str()));
+    // A session that stood before the address was tagged.
+    let naive = lab::order(Act::BlockAddress, Target::address("192.0.2.70".parse().unwrap()));
+    assert!(matches!(panos.verify(&naive, &Known::default()), Effect::NotEffective(_)));
     panos.undo(&order, &known).unwrap();
     let again = panos.read(&order).unwrap();
     assert_eq!(again.before, json!({"tags": ["printer"]}));
