@@ -292,11 +292,14 @@ impl Control for Fortigate {
         look().unwrap_or_else(|fault: Fault| Effect::unread(&fault))
     }
 
-    fn undo(&mut self, order: &Order, _: &Known) -> Result<Ack, Fault> {
+    fn undo(&mut self, order: &Order, known: &Known) -> Result<Ack, Fault> {
         if order.act.is_final() {
             return Err(sessions::cannot_return());
         }
         let net = sessions::host(order, "fortigate")?;
+        if known.seen.before.get("banned").and_then(Value::as_bool) == Some(true) {
+            return Err(Fault::Refused(format!("{net} was banned before by another hand; it is left")));
+        }
         self.authorise(order.act)?;
         match self.ban(net).map_err(sessions::unsent)? {
             None => Ok(Ack::says("was gone already")),

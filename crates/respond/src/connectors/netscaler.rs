@@ -101,8 +101,12 @@ impl Netscaler {
                 Some(_) => return Err(Fault::Garbled(format!("NITRO gave no list of {name}"))),
             };
             let got = rows.len();
+            if got == PAGE && all.ends_with(&rows) {
+                return Err(Fault::Garbled(format!("NITRO gives the same page of {name} again")));
+            }
             all.extend(rows);
-            if got < PAGE {
+            // More than a page at once is a version that does not page, and the whole list.
+            if got != PAGE {
                 return Ok(all);
             }
         }
@@ -121,8 +125,9 @@ impl Netscaler {
                 Session::new(format!("aaa:{}:{}", text("publicip"), number(&row, "publicport")), user);
             session.public = sessions::net(text("publicip"));
             session.inner = sessions::net(text("intranetip"));
-            session.at = vec!["aaa".to_owned(), user.to_owned()];
             let key = Some(text("sessionkey")).filter(|k| !k.is_empty()).map(Secret::new);
+            let by = if key.is_some() { "sessionkey" } else { "username" };
+            session.at = vec!["aaa".to_owned(), user.to_owned(), by.to_owned()];
             all.push(Row { session, key });
         }
         if self.config.ica {
@@ -138,7 +143,7 @@ impl Netscaler {
                     session.domain = text("domain").to_owned();
                 }
                 session.public = sessions::net(text("srcip"));
-                session.at = vec!["ica".to_owned(), user.to_owned()];
+                session.at = vec!["ica".to_owned(), user.to_owned(), "username".to_owned()];
                 all.push(Row { session, key: None });
             }
         }
@@ -151,7 +156,7 @@ impl Netscaler {
 
     /// The request that ends one row, where it hits nobody else.
     fn kill(row: &Row, meant: &[Session], all: &[Row]) -> Result<(&'static str, Value), Fault> {
-        let [kind, user] = row.session.at.as_slice() else {
+        let [kind, user, _] = row.session.at.as_slice() else {
             return Err(Fault::Config("the plan's session has no user".into()));
         };
         if let Some(key) = &row.key {
@@ -213,7 +218,10 @@ impl Control for Netscaler {
         let mut lines: Vec<String> = Vec::new();
         for session in sessions::approved(seen)? {
             let (path, body) = match session.at.as_slice() {
-                [kind, user] if kind == "ica" => (ICA_KILL, json!({"vpnicaconnection": {"username": user}})),
+                [kind, user, _] if kind == "ica" => {
+                    (ICA_KILL, json!({"vpnicaconnection": {"username": user}}))
+                }
+                [_, user, by] if by == "username" => (AAA_KILL, json!({"aaasession": {"username": user}})),
                 _ => (AAA_KILL, json!({"aaasession": {"sessionkey": "***"}})),
             };
             let line = format!(
@@ -308,7 +316,7 @@ mod tests {
         let row = |id: &str, inner: &str| {
             let mut session = Session::new(id, "anna");
             session.inner = sessions::net(inner);
-            session.at = vec!["aaa".into(), "anna".into()];
+            session.at = vec!["aaa".into(), "anna".into(), "username".into()];
             Row { session, key: None }
         };
         let all = [row("1", "10.0.0.1"), row("2", "10.0.0.2")];

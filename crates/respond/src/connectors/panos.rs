@@ -247,7 +247,9 @@ impl Panos {
             let answer = self.show(&cmd)?;
             let result = answer.child("result").ok_or_else(|| Fault::Garbled("no result".into()))?;
             for entry in result.all("entry") {
-                let (user, computer) = (entry.text_of("username"), entry.text_of("computer"));
+                // The request has to name the computer exactly, spaces at its ends included.
+                let computer = entry.child("computer").map_or("", |c| c.text.as_str());
+                let user = entry.text_of("username");
                 if user.is_empty() || computer.is_empty() {
                     return Err(Fault::Garbled("a GlobalProtect client has no user or no computer".into()));
                 }

@@ -2,7 +2,7 @@
 
 use crate::contract::{self, Life};
 use crate::lab;
-use crate::stub::{Reply, Request, Stub};
+use crate::stub::{Reply, Request, Stub, decode};
 use base64::Engine as _;
 use portreeve_respond::act::Act;
 use portreeve_respond::connector::{Effect, Known};
@@ -52,9 +52,9 @@ fn answer(sessions: &mut Sessions, request: &Request) -> Reply {
             )
         }
         ("DELETE", Some(rest)) => {
-            let id = rest.strip_prefix("/session/").unwrap_or("");
+            let id = decode(rest.strip_prefix("/session/").filter(|id| !id.contains('/')).unwrap_or(""));
             let before = sessions.len();
-            sessions.retain(|(_, _, sid)| sid != id);
+            sessions.retain(|(_, _, sid)| *sid != id);
             if sessions.len() < before { Reply::empty(204) } else { Reply::empty(404) }
         }
         _ => Reply::empty(405),
@@ -62,9 +62,13 @@ fn answer(sessions: &mut Sessions, request: &Request) -> Reply {
 }
 
 fn state() -> Sessions {
-    [("joanna", "staff", "1"), ("anna", "staff", "2"), ("twin", "staff", "3"), ("twin", "vendors", "4")]
-        .map(|(user, realm, n)| (user.to_owned(), realm, format!("sidb03b1e97{n:0>8}")))
-        .to_vec()
+    let mut all =
+        [("joanna", "staff", "1"), ("anna", "staff", "2"), ("twin", "staff", "3"), ("twin", "vendors", "4")]
+            .map(|(user, realm, n)| (user.to_owned(), realm, format!("sidb03b1e97{n:0>8}")))
+            .to_vec();
+    // An id that would leave its place in a path.
+    all.push(("o'ne\"il<&*)".to_owned(), "staff", "../../x?y=z#".to_owned()));
+    all
 }
 
 fn start(state: Arc<Mutex<Sessions>>) -> Stub {
@@ -81,7 +85,7 @@ fn of(user: &str) -> Target {
 
 #[test]
 fn a_session_is_deleted() {
-    for target in [of("anna"), of("twin@vendors")] {
+    for target in [of("anna"), of("twin@vendors"), of("o'ne\"il<&*)")] {
         contract::life(&Life {
             connector: &CONNECTOR,
             act: Act::TerminateSession,
@@ -109,6 +113,6 @@ fn a_cut_list_is_read_again_in_full_and_the_key_is_in_no_url() {
     assert_eq!(known.seen.ids.len(), 2);
     ivanti.apply(&order, &known.seen).unwrap();
     assert!(matches!(ivanti.verify(&order, &known), Effect::Effective(_)));
-    assert_eq!(state.lock().unwrap().len(), 1503);
+    assert_eq!(state.lock().unwrap().len(), 1504);
     assert!(stub.lines().iter().all(|l| !l.contains("K3y") && !l.contains(PASSWORD)));
 }

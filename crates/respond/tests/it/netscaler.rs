@@ -19,6 +19,8 @@ struct Netscaler {
     /// User, key, inner address.
     aaa: Vec<(String, String, String)>,
     ica: Vec<&'static str>,
+    /// A version that neither pages nor tells session keys.
+    old: bool,
 }
 
 fn nitro(name: &str, rows: Vec<Value>) -> Reply {
@@ -40,9 +42,11 @@ impl Netscaler {
         if !right {
             return Reply::json(401, json!({"errorcode": 354, "message": "Invalid username or password"}));
         }
+        let old = self.old;
         let page = |name: &str, rows: Vec<Value>| {
             let number = |n: &str| request.query(n).and_then(|v| v.parse::<usize>().ok()).unwrap_or(0);
-            let (size, page) = (number("pagesize").max(1), number("pageno").max(1));
+            let (size, page) =
+                if old { (usize::MAX, 1) } else { (number("pagesize").max(1), number("pageno").max(1)) };
             nitro(name, rows.into_iter().skip((page - 1) * size).take(size).collect())
         };
         let body = request.json();
@@ -53,8 +57,12 @@ impl Netscaler {
                     .iter()
                     .enumerate()
                     .map(|(n, (user, key, inner))| {
-                        json!({"username": user, "sessionkey": key, "publicip": "203.0.113.9",
-                               "publicport": 40000 + n, "intranetip": inner, "peid": 0})
+                        let mut row = json!({"username": user, "sessionkey": key, "publicip": "203.0.113.9",
+                                             "publicport": 40000 + n, "intranetip": inner, "peid": 0});
+                        if old {
+                            row.as_object_mut().unwrap().remove("sessionkey");
+                        }
+                        row
                     })
                     .collect(),
             ),
@@ -102,6 +110,7 @@ fn state() -> Netscaler {
             row("o'ne\"il<*", 5),
         ],
         ica: vec!["joanna"],
+        old: false,
     }
 }
 
@@ -119,12 +128,12 @@ fn of(user: &str) -> Target {
 
 #[test]
 fn a_session_is_killed() {
-    for user in ["anna", "o'ne\"il<*"] {
+    for (user, old) in [("anna", false), ("anna", true), ("o'ne\"il<*", false)] {
         contract::life(&Life {
             connector: &CONNECTOR,
             act: Act::TerminateSession,
             target: of(user),
-            device: &|| contract::over(start(Arc::new(Mutex::new(state()))), fields),
+            device: &|| contract::over(start(Arc::new(Mutex::new(Netscaler { old, ..state() }))), fields),
             secret: PASSWORD,
             absent: &[of("ann"), of("*"), of("LAB\\anna")],
             ambiguous: &[of("twin")],
@@ -134,7 +143,13 @@ fn a_session_is_killed() {
 
 #[test]
 fn the_desktop_ends_with_the_session_and_nobody_else_is_hit() {
-    let mut many = state();
+    for old in [false, true] {
+        desktop(old);
+    }
+}
+
+fn desktop(old: bool) {
+    let mut many = Netscaler { old, ..state() };
     many.aaa.extend((10..450).map(|n| row("crowd", n)));
     many.aaa.push(row("anna", 460));
     many.ica.push("anna");
