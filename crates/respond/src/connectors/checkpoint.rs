@@ -2,7 +2,7 @@
 //! which needs neither publish nor install-policy; an object that is only published blocks nothing. The management
 //! API's `run-script` carries the command to the gateway.
 
-use super::sessions;
+use super::asked;
 use crate::act::Act;
 use crate::connector::{
     Ability, Ack, Can, Connector, Control, Effect, Known, Order, Present, Proof, Seen, Setting, Settings,
@@ -115,7 +115,7 @@ impl Checkpoint {
         self.http = Http::open(&self.config.endpoint)?;
         let answer = self.post("/web_api/login", &login).map_err(|fault| match fault {
             Fault::Refused(why) => Fault::Credential(why),
-            other => sessions::unsent(other),
+            other => asked::unsent(other),
         })?;
         let sid = answer.get("sid").and_then(Value::as_str).filter(|s| !s.is_empty());
         let sid = sid.ok_or_else(|| Fault::Credential("the login gave no session".into()))?;
@@ -185,7 +185,7 @@ impl Checkpoint {
     }
 
     fn tables(&self) -> Result<Vec<(String, Vec<Blocked>)>, Fault> {
-        let said = self.run(TABLE).map_err(sessions::unsent)?;
+        let said = self.run(TABLE).map_err(asked::unsent)?;
         said.into_iter().map(|(gateway, text)| Ok((gateway, table(&text)?))).collect()
     }
 
@@ -217,7 +217,7 @@ fn table(text: &str) -> Result<Vec<Blocked>, Fault> {
 }
 
 fn v4(order: &Order) -> Result<Ipv4Addr, Fault> {
-    let net = sessions::host(order, "checkpoint")?;
+    let net = asked::host(order, "checkpoint")?;
     match net.net().addr() {
         std::net::IpAddr::V4(ip) => Ok(ip),
         std::net::IpAddr::V6(_) => Err(Fault::Unsupported("`fw sam` blocks IPv4 addresses".into())),
@@ -251,13 +251,13 @@ impl Control for Checkpoint {
     }
 
     fn preview(&self, order: &Order, _: &Seen) -> Result<Vec<String>, Fault> {
-        let script = script_block(v4(order)?, order.seconds_left(sessions::now()));
+        let script = script_block(v4(order)?, order.seconds_left(asked::now()));
         let body = self.request(&script);
         Ok(vec![self.http.shown(Method::Post, &Path::new("/web_api/run-script"), &Body::Json(&body))])
     }
 
     fn apply(&mut self, order: &Order, _: &Seen) -> Result<Ack, Fault> {
-        let script = script_block(v4(order)?, order.seconds_left(sessions::now()));
+        let script = script_block(v4(order)?, order.seconds_left(asked::now()));
         let said = self.within(|api| api.run(&script))?;
         Ok(Ack::says(format!("the command ran on {} gateway(s)", said.len())))
     }
@@ -271,7 +271,7 @@ impl Control for Checkpoint {
         if !missing.is_empty() {
             return Effect::NotEffective(format!("{ip} is not in sam_blocked_ips of {missing}"));
         }
-        let wanted = order.seconds_left(sessions::now());
+        let wanted = order.seconds_left(asked::now());
         let short = found.iter().filter_map(|(_, b)| *b).map(|b| b.left).min().unwrap_or(0);
         match wanted {
             Some(wanted) if short.saturating_add(60) < wanted => Effect::NotEffective(format!(
@@ -291,7 +291,7 @@ impl Control for Checkpoint {
                 before.unwrap_or("a gateway")
             )));
         }
-        let there = self.look(ip).map_err(sessions::unsent)?.iter().any(|(_, b)| b.is_some());
+        let there = self.look(ip).map_err(asked::unsent)?.iter().any(|(_, b)| b.is_some());
         if !there {
             return Ok(Ack::says("was gone already"));
         }

@@ -1,6 +1,7 @@
 //! Cisco ASA over SSH: addresses are shunned, and VPN sessions are logged off. The ASA has only a shell to type into,
 //! so each command is one line of fixed words and checked values, and a last line proves that the shell got so far.
 
+use super::asked;
 use super::sessions::{self, Session};
 use crate::act::Act;
 use crate::connector::{
@@ -136,7 +137,7 @@ impl Asa {
 
     /// The same for a line that only reads: whatever goes wrong, nothing was changed.
     fn show(&self, act: Act, line: &Line) -> Result<String, Fault> {
-        self.typed(act, line).map_err(sessions::unsent)
+        self.typed(act, line).map_err(asked::unsent)
     }
 
     fn shuns(&self) -> Result<Vec<Net>, Fault> {
@@ -194,7 +195,7 @@ impl Asa {
 }
 
 fn v4(order: &Order) -> Result<Net, Fault> {
-    let net = sessions::host(order, "cisco_asa")?;
+    let net = asked::host(order, "cisco_asa")?;
     if net.is_v4() { Ok(net) } else { Err(Fault::Unsupported("an ASA shuns IPv4 addresses alone".into())) }
 }
 
@@ -252,7 +253,7 @@ fn shunned(line: &str) -> Option<Net> {
     let ip = if word.starts_with('(') { words.next()? } else { word };
     // An echo of the command or its confirmation is no entry.
     words.next()?.parse::<std::net::Ipv4Addr>().ok()?;
-    sessions::net(ip)
+    asked::net(ip)
 }
 
 /// Sessions of `show vpn-sessiondb anyconnect`: pairs `Name : value`, two in a line, each session from its `Username`.
@@ -267,8 +268,8 @@ fn listed(said: &str) -> Result<Vec<Session>, Fault> {
             let Some(session) = all.last_mut() else { continue };
             match name {
                 "Index" => session.id = value.to_owned(),
-                "Assigned IP" => session.inner = sessions::net(value),
-                "Public IP" => session.public = sessions::net(value),
+                "Assigned IP" => session.inner = asked::net(value),
+                "Public IP" => session.public = asked::net(value),
                 "Login Time" => session.since = value.to_owned(),
                 _ => {}
             }
@@ -298,7 +299,7 @@ fn pairs(line: &str) -> Vec<(&str, &str)> {
 impl Control for Asa {
     fn read(&mut self, order: &Order) -> Result<Seen, Fault> {
         if order.act == Act::TerminateSession {
-            let stay = sessions::stay(order, "cisco_asa")?;
+            let stay = asked::stay(order, "cisco_asa")?;
             return sessions::seen(stay, &self.stays(stay)?);
         }
         let net = v4(order)?;
@@ -314,7 +315,7 @@ impl Control for Asa {
 
     fn preview(&self, order: &Order, seen: &Seen) -> Result<Vec<String>, Fault> {
         let lines = if order.act == Act::TerminateSession {
-            Self::logoffs(sessions::stay(order, "cisco_asa")?, &sessions::approved(seen)?)?
+            Self::logoffs(asked::stay(order, "cisco_asa")?, &sessions::approved(seen)?)?
         } else {
             Self::block(v4(order)?)?.to_vec()
         };
@@ -324,7 +325,7 @@ impl Control for Asa {
 
     fn apply(&mut self, order: &Order, seen: &Seen) -> Result<Ack, Fault> {
         let lines = if order.act == Act::TerminateSession {
-            let stay = sessions::stay(order, "cisco_asa")?;
+            let stay = asked::stay(order, "cisco_asa")?;
             Self::logoffs(stay, &sessions::still(seen, &self.stays(stay)?)?)?
         } else {
             Self::block(v4(order)?)?.to_vec()
@@ -352,7 +353,7 @@ impl Control for Asa {
     fn verify(&mut self, order: &Order, known: &Known) -> Effect {
         let look = || {
             if order.act == Act::TerminateSession {
-                let stay = sessions::stay(order, "cisco_asa")?;
+                let stay = asked::stay(order, "cisco_asa")?;
                 return Ok(sessions::verdict(stay, &known.seen, &self.stays(stay)?));
             }
             let net = v4(order)?;
@@ -439,7 +440,7 @@ edge# ";
         let all = listed(SESSIONS).unwrap();
         assert_eq!(all.len(), 2);
         assert_eq!((all[0].id.as_str(), all[0].user.as_str()), ("4096", "anna"));
-        assert_eq!(all[0].inner, sessions::net("10.8.0.5"));
+        assert_eq!(all[0].inner, asked::net("10.8.0.5"));
         assert_eq!(all[0].since, "14:32:03 UTC Mon Jan 1 2018");
         assert_eq!((all[1].user.as_str(), all[1].domain.as_str()), ("bert", "CORP"));
         assert!(

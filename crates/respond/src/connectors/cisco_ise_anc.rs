@@ -1,6 +1,6 @@
 //! Cisco ISE: a device is put under an Adaptive Network Control policy by its hardware address, over ERS.
 
-use super::sessions;
+use super::asked;
 use crate::act::Act;
 use crate::connector::{
     Ability, Ack, Can, Connector, Control, Effect, Known, Order, Present, Proof, Seen, Setting, Settings,
@@ -186,7 +186,7 @@ fn done(answer: Answer) -> Result<(), Fault> {
 
 impl Control for Ise {
     fn read(&mut self, order: &Order) -> Result<Seen, Fault> {
-        let mac = mac_of(sessions::device(order, "cisco_ise_anc")?)?;
+        let mac = mac_of(asked::device(order, "cisco_ise_anc")?)?;
         self.authorise()?;
         let endpoints = self.search("/ers/config/endpoint", Some(&format!("mac.EQ.{}", upper(mac))))?;
         let id = match endpoints.as_slice() {
@@ -221,12 +221,12 @@ impl Control for Ise {
     }
 
     fn preview(&self, order: &Order, _: &Seen) -> Result<Vec<String>, Fault> {
-        let mac = mac_of(sessions::device(order, "cisco_ise_anc")?)?;
+        let mac = mac_of(asked::device(order, "cisco_ise_anc")?)?;
         Ok(vec![self.http.shown(Method::Put, &Path::new(APPLY), &Body::Json(&self.request(mac)))])
     }
 
     fn apply(&mut self, order: &Order, _: &Seen) -> Result<Ack, Fault> {
-        let mac = mac_of(sessions::device(order, "cisco_ise_anc")?)?;
+        let mac = mac_of(asked::device(order, "cisco_ise_anc")?)?;
         self.authorise()?;
         self.change(APPLY, &self.request(mac))?;
         Ok(Ack::says("ISE took the policy"))
@@ -234,7 +234,7 @@ impl Control for Ise {
 
     fn verify(&mut self, order: &Order, _: &Known) -> Effect {
         let mut look = || {
-            let mac = mac_of(sessions::device(order, "cisco_ise_anc")?)?;
+            let mac = mac_of(asked::device(order, "cisco_ise_anc")?)?;
             self.authorise()?;
             Ok(match self.policy_of(mac)? {
                 Some(policy) if policy == self.config.policy => {
@@ -248,14 +248,14 @@ impl Control for Ise {
     }
 
     fn undo(&mut self, order: &Order, known: &Known) -> Result<Ack, Fault> {
-        let mac = mac_of(sessions::device(order, "cisco_ise_anc")?)?;
+        let mac = mac_of(asked::device(order, "cisco_ise_anc")?)?;
         if known.seen.before.get("policy").is_none_or(|p| !p.is_null()) {
             return Err(Fault::Refused(format!(
                 "{mac} was under a policy before by another hand; it is left"
             )));
         }
         self.authorise()?;
-        match self.policy_of(mac).map_err(sessions::unsent)? {
+        match self.policy_of(mac).map_err(asked::unsent)? {
             None => Ok(Ack::says("was gone already")),
             Some(policy) if policy != self.config.policy => {
                 Err(Fault::Refused(format!("{mac} is under `{policy}` now by another hand; it is left")))
@@ -269,7 +269,7 @@ impl Control for Ise {
 
     fn verify_undone(&mut self, order: &Order, _: &Known) -> Effect {
         let mut look = || {
-            let mac = mac_of(sessions::device(order, "cisco_ise_anc")?)?;
+            let mac = mac_of(asked::device(order, "cisco_ise_anc")?)?;
             self.authorise()?;
             Ok(match self.policy_of(mac)? {
                 Some(policy) => Effect::NotEffective(format!("{mac} is still under {policy}")),

@@ -1,7 +1,7 @@
 //! CrowdStrike Falcon: one host is contained, by its device id.
 
+use super::asked;
 use super::edr::{self, Wanted};
-use super::sessions;
 use crate::act::Act;
 use crate::connector::{
     Ability, Ack, Can, Connector, Control, Effect, Known, Order, Proof, Seen, Setting, Settings,
@@ -93,7 +93,7 @@ impl Falcon {
 
     fn resources(&self, path: &Path) -> Result<Vec<Value>, Fault> {
         let body = self.http.get(path)?.done()?.json()?;
-        taken(&body).map_err(sessions::unsent)?;
+        taken(&body).map_err(asked::unsent)?;
         match body.get("resources") {
             Some(Value::Array(rows)) => Ok(rows.clone()),
             None | Some(Value::Null) => Ok(Vec::new()),
@@ -123,9 +123,10 @@ impl Falcon {
         let ids = match (&wanted.id, &wanted.host) {
             (Some(id), _) => vec![id.clone()],
             (None, Some(host)) => {
-                // Brackets make it an exact match; a host name holds neither quote nor bracket.
+                // Falcon matches without case, and more than the whole name; what it finds is compared afterwards. A
+                // host name holds no quote.
                 let path = Path::new("/devices/queries/devices/v1")
-                    .query("filter", &format!("hostname:['{host}']"))
+                    .query("filter", &format!("hostname:'{host}'"))
                     .query("limit", &PAGE.to_string());
                 let found = self.resources(&path)?;
                 if found.len() >= PAGE {
@@ -212,7 +213,7 @@ impl Control for Falcon {
     }
 
     fn undo(&mut self, order: &Order, known: &Known) -> Result<Ack, Fault> {
-        let host = self.known(order, &known.seen).map_err(sessions::unsent)?;
+        let host = self.known(order, &known.seen).map_err(asked::unsent)?;
         if known.seen.before.get("contained").and_then(Value::as_bool) != Some(false) {
             return Err(Fault::Refused(format!(
                 "{} was contained before by another hand; it is left",

@@ -1,8 +1,8 @@
 //! Microsoft Defender for Endpoint: one machine is isolated. The API only queues an action, so its status is read
 //! until the machine has done it.
 
+use super::asked;
 use super::edr::{self, Wanted};
-use super::sessions;
 use crate::act::Act;
 use crate::connector::{
     Ability, Ack, Can, Connector, Control, Effect, Known, Order, Proof, Seen, Setting, Settings,
@@ -278,7 +278,7 @@ impl Control for Defender {
         Ok(Seen {
             in_force: held.is_some() || waits.is_some(),
             before: json!({"isolated": held.is_some() || waits.is_some()}),
-            says: format!("{} is {says}; its sensor is {}", machine.name, machine.health),
+            says: format!("{} is {says}", machine.name),
             ids: vec![machine.id],
             also_hits: Vec::new(),
         })
@@ -296,7 +296,7 @@ impl Control for Defender {
         self.authorise()?;
         let answer = self.send(&isolate(&id), &self.body(order))?;
         if already(&answer) {
-            let waits = self.state(&id).map_err(sessions::unsent)?.running;
+            let waits = self.state(&id).map_err(asked::unsent)?.running;
             return match waits {
                 Some(a) if a.isolates && ours(order, &a) => Ok(Ack::says("this isolation is queued already")),
                 _ => Err(Fault::Refused("another action waits or runs on this machine".into())),
@@ -315,9 +315,16 @@ impl Control for Defender {
     fn verify(&mut self, order: &Order, known: &Known) -> Effect {
         match self.known(order, &known.seen) {
             Err(fault) => Effect::unread(&fault),
-            Ok((_, State { running: Some(a), .. })) => {
+            Ok((id, State { running: Some(a), .. })) => {
                 let what = if a.isolates { "isolation" } else { "release" };
-                Effect::NotEffective(format!("the {what} is {} and not done yet", a.status))
+                // A machine that is away does what it was told when it is back.
+                let wanted = Wanted { host: None, id: Some(id) };
+                let health = self.find(&wanted).map_or_else(|f| f.to_string(), |m| m.health);
+                Effect::NotEffective(format!(
+                    "the {what} is {} and not done yet; the machine's sensor is {}",
+                    a.status,
+                    portreeve_model::untrusted::escape_for_terminal(&health)
+                ))
             }
             Ok((_, State { held_by: Some(a), .. })) => {
                 Effect::Effective(format!("the isolation (action {}) succeeded and holds", a.id))
@@ -333,7 +340,7 @@ impl Control for Defender {
         if known.seen.before.get("isolated").and_then(Value::as_bool) != Some(false) {
             return Err(Fault::Refused("it was isolated before by another hand; it is left".into()));
         }
-        let (id, state) = self.known(order, &known.seen).map_err(sessions::unsent)?;
+        let (id, state) = self.known(order, &known.seen).map_err(asked::unsent)?;
         let comment = json!({"Comment": Self::comment(order)});
         match (&state.running, &state.held_by) {
             (Some(a), _) if !a.isolates => Ok(Ack::says("a release is queued already")),

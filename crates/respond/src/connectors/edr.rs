@@ -1,6 +1,6 @@
 //! What the connectors of endpoint products share: one device for a name, and a token for a client's secret.
 
-use super::sessions;
+use super::asked;
 use crate::connector::Order;
 use crate::fault::Fault;
 use crate::secret::Secret;
@@ -16,7 +16,7 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     pub(crate) fn of(order: &Order, product: &str) -> Result<Wanted, Fault> {
-        let device = sessions::device(order, product)?;
+        let device = asked::device(order, product)?;
         let wanted = Wanted {
             host: device.host.as_ref().map(|h| h.raw().to_owned()),
             id: device.id.as_ref().map(|i| i.raw().to_owned()),
@@ -75,13 +75,13 @@ pub(crate) fn token(http: &Http, path: &Path, form: &[(&str, &str)]) -> Result<S
         percent(&mut text, value);
     }
     let body = Body::Text("application/x-www-form-urlencoded", &text);
-    let answer = http.change(Method::Post, path, &body).map_err(sessions::unsent)?;
+    let answer = http.change(Method::Post, path, &body).map_err(asked::unsent)?;
     let answer = answer.done().map_err(|fault| match fault {
         // 400 invalid_client, 401 and 403 alike.
         Fault::Refused(why) | Fault::Credential(why) => Fault::Credential(why),
-        other => sessions::unsent(other),
+        other => asked::unsent(other),
     })?;
-    let token = answer.json().map_err(sessions::unsent)?;
+    let token = answer.json().map_err(asked::unsent)?;
     let token = token.get("access_token").and_then(Value::as_str).filter(|t| !t.is_empty());
     token.map(Secret::new).ok_or_else(|| Fault::Credential("the answer holds no access_token".into()))
 }

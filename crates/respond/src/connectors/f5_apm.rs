@@ -1,6 +1,7 @@
 //! F5 BIG-IP APM: access sessions are deleted by `sessiondump --delete`, since the REST API has no route for it. It
 //! runs in a shell of the appliance, so what is put into the command is eight hexadecimal digits and nothing else.
 
+use super::asked;
 use super::sessions::{self, Session};
 use crate::act::Act;
 use crate::connector::{
@@ -108,7 +109,7 @@ impl Apm {
     }
 
     fn all(&self) -> Result<Vec<Session>, Fault> {
-        listed(&self.run(&bash(LIST)).map_err(sessions::unsent)?)
+        listed(&self.run(&bash(LIST)).map_err(asked::unsent)?)
     }
 }
 
@@ -142,8 +143,8 @@ fn listed(text: &str) -> Result<Vec<Session>, Fault> {
         if session.domain.is_empty() {
             session.domain = keys.get("logon.last.domain").copied().unwrap_or("").to_owned();
         }
-        session.public = keys.get("user.clientip").and_then(|ip| sessions::net(ip));
-        session.inner = keys.get("assigned.clientip").and_then(|ip| sessions::net(ip));
+        session.public = keys.get("user.clientip").and_then(|ip| asked::net(ip));
+        session.inner = keys.get("assigned.clientip").and_then(|ip| asked::net(ip));
         session.since = keys.get("user.starttime").copied().unwrap_or("").to_owned();
         Some(session)
     };
@@ -152,13 +153,13 @@ fn listed(text: &str) -> Result<Vec<Session>, Fault> {
 
 impl Control for Apm {
     fn read(&mut self, order: &Order) -> Result<Seen, Fault> {
-        let stay = sessions::stay(order, "f5_apm")?;
+        let stay = asked::stay(order, "f5_apm")?;
         self.authorise()?;
         sessions::seen(stay, &self.all()?)
     }
 
     fn preview(&self, order: &Order, seen: &Seen) -> Result<Vec<String>, Fault> {
-        sessions::stay(order, "f5_apm")?;
+        asked::stay(order, "f5_apm")?;
         let approved = sessions::approved(seen)?;
         let shown =
             |s: &Session| Ok(self.http.shown(Method::Post, &Path::new(BASH), &Body::Json(&deletion(s)?)));
@@ -166,15 +167,15 @@ impl Control for Apm {
     }
 
     fn apply(&mut self, order: &Order, seen: &Seen) -> Result<Ack, Fault> {
-        sessions::stay(order, "f5_apm")?;
+        asked::stay(order, "f5_apm")?;
         self.authorise()?;
-        let still = sessions::still(seen, &self.all().map_err(sessions::unsent)?)?;
+        let still = sessions::still(seen, &self.all().map_err(asked::unsent)?)?;
         sessions::each(&still, |s| self.run(&deletion(s)?).map(|_| ()))
     }
 
     fn verify(&mut self, order: &Order, known: &Known) -> Effect {
         let all = self.authorise().and_then(|()| self.all());
-        match sessions::stay(order, "f5_apm").and_then(|stay| Ok((stay, all?))) {
+        match asked::stay(order, "f5_apm").and_then(|stay| Ok((stay, all?))) {
             Ok((stay, all)) => sessions::verdict(stay, &known.seen, &all),
             Err(fault) => Effect::unread(&fault),
         }

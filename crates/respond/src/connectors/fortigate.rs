@@ -1,6 +1,7 @@
 //! FortiGate: an address is banned with an expiry, and SSL VPN sessions are ended. The token is a header, never part
 //! of a URL, where it would stand in every log on the way.
 
+use super::asked;
 use super::sessions::{self, Session};
 use crate::act::Act;
 use crate::connector::{
@@ -143,8 +144,7 @@ impl Fortigate {
         rows.iter()
             .map(|row| {
                 let text = row.get("ip_address").and_then(Value::as_str).unwrap_or("");
-                let net =
-                    sessions::net(text).ok_or_else(|| Fault::Garbled("a ban has no ip_address".into()))?;
+                let net = asked::net(text).ok_or_else(|| Fault::Garbled("a ban has no ip_address".into()))?;
                 let ends = row.get("expires").and_then(Value::as_i64).filter(|e| *e > 0);
                 let source = row.get("source").and_then(Value::as_str).unwrap_or("unknown source");
                 Ok(Ban { net, ends: ends.map(|e| e.saturating_mul(1_000_000)), source: source.to_owned() })
@@ -165,13 +165,13 @@ impl Fortigate {
                 return Err(Fault::Garbled("an SSL VPN session has no index or no user_name".into()));
             };
             let mut session = Session::new(index.to_string(), text("user_name"));
-            session.public = sessions::net(text("remote_host"));
+            session.public = asked::net(text("remote_host"));
             session.inner = row
                 .get("subsessions")
                 .and_then(Value::as_array)
                 .into_iter()
                 .flatten()
-                .find_map(|s| s.get("aip").and_then(Value::as_str).and_then(sessions::net));
+                .find_map(|s| s.get("aip").and_then(Value::as_str).and_then(asked::net));
             session.since = row
                 .get("last_login_timestamp")
                 .and_then(Value::as_i64)
@@ -198,7 +198,7 @@ fn ours(order: &Order, ban: &Ban) -> bool {
 }
 
 fn banning(order: &Order, net: Net) -> Value {
-    json!({"ip_addresses": [net.to_string()], "expiry": order.seconds_left(sessions::now()).unwrap_or(0)})
+    json!({"ip_addresses": [net.to_string()], "expiry": order.seconds_left(asked::now()).unwrap_or(0)})
 }
 
 fn deletion(session: &Session) -> Result<Value, Fault> {
@@ -210,11 +210,11 @@ fn deletion(session: &Session) -> Result<Value, Fault> {
 impl Control for Fortigate {
     fn read(&mut self, order: &Order) -> Result<Seen, Fault> {
         if order.act == Act::TerminateSession {
-            let stay = sessions::stay(order, "fortigate")?;
+            let stay = asked::stay(order, "fortigate")?;
             self.authorise(order.act)?;
             return sessions::seen(stay, &self.stays()?);
         }
-        let net = sessions::host(order, "fortigate")?;
+        let net = asked::host(order, "fortigate")?;
         self.authorise(order.act)?;
         let ban = self.ban(net)?;
         // Without an end of our own, a ban for ever may be anybody's.
@@ -240,19 +240,19 @@ impl Control for Fortigate {
             };
             return approved.iter().map(shown).collect();
         }
-        let body = banning(order, sessions::host(order, "fortigate")?);
+        let body = banning(order, asked::host(order, "fortigate")?);
         Ok(vec![self.http.shown(Method::Post, &self.path(ADD), &Body::Json(&body))])
     }
 
     fn apply(&mut self, order: &Order, seen: &Seen) -> Result<Ack, Fault> {
         if order.act == Act::TerminateSession {
-            sessions::stay(order, "fortigate")?;
+            asked::stay(order, "fortigate")?;
             self.authorise(order.act)?;
             let mut ended = 0;
             let approved = sessions::approved(seen)?;
             return sessions::each(&approved, |session| {
                 // The list once more before each: the index of one that went may be the next user's.
-                let now = self.stays().map_err(sessions::unsent)?;
+                let now = self.stays().map_err(asked::unsent)?;
                 if !now.contains(session) {
                     return Ok(());
                 }
@@ -261,7 +261,7 @@ impl Control for Fortigate {
             })
             .map(|_| Ack::says(format!("FortiOS took the end of {ended} session(s)")));
         }
-        let net = sessions::host(order, "fortigate")?;
+        let net = asked::host(order, "fortigate")?;
         self.authorise(order.act)?;
         self.change(ADD, &banning(order, net))?;
         Ok(Ack::says("FortiOS took the ban"))
@@ -271,10 +271,10 @@ impl Control for Fortigate {
         let mut look = || {
             self.authorise(order.act)?;
             if order.act == Act::TerminateSession {
-                let stay = sessions::stay(order, "fortigate")?;
+                let stay = asked::stay(order, "fortigate")?;
                 return Ok(sessions::verdict(stay, &known.seen, &self.stays()?));
             }
-            let net = sessions::host(order, "fortigate")?;
+            let net = asked::host(order, "fortigate")?;
             Ok(match self.ban(net)? {
                 None => Effect::NotEffective(format!("{net} is not on the list of bans")),
                 Some(ban) => match (order.until, ban.ends) {
@@ -296,12 +296,12 @@ impl Control for Fortigate {
         if order.act.is_final() {
             return Err(sessions::cannot_return());
         }
-        let net = sessions::host(order, "fortigate")?;
+        let net = asked::host(order, "fortigate")?;
         if known.seen.before.get("banned").and_then(Value::as_bool) == Some(true) {
             return Err(Fault::Refused(format!("{net} was banned before by another hand; it is left")));
         }
         self.authorise(order.act)?;
-        match self.ban(net).map_err(sessions::unsent)? {
+        match self.ban(net).map_err(asked::unsent)? {
             None => Ok(Ack::says("was gone already")),
             Some(ban) if !ours(order, &ban) => Err(Fault::Refused(format!(
                 "the ban of {net} ends at another time than ours ({}); it is another hand's and is left",
@@ -318,7 +318,7 @@ impl Control for Fortigate {
         if order.act.is_final() {
             return sessions::never_undone();
         }
-        let net = match sessions::host(order, "fortigate") {
+        let net = match asked::host(order, "fortigate") {
             Ok(net) => net,
             Err(fault) => return Effect::unread(&fault),
         };

@@ -1,6 +1,7 @@
 //! Ivanti Connect Secure (Pulse Connect Secure): user sessions are deleted by their id. The API key that a login
 //! returns stands in for the password in all further requests.
 
+use super::asked;
 use super::sessions::{self, Session};
 use crate::act::Act;
 use crate::connector::{
@@ -118,29 +119,29 @@ fn session(row: &Value) -> Result<Session, Fault> {
     if session.domain.is_empty() {
         session.domain = text("authentication-realm").to_owned();
     }
-    session.inner = sessions::net(text("network-connect-ip"));
+    session.inner = asked::net(text("network-connect-ip"));
     session.since = text("user-sign-in-time").to_owned();
     Ok(session)
 }
 
 impl Control for Ivanti {
     fn read(&mut self, order: &Order) -> Result<Seen, Fault> {
-        let stay = sessions::stay(order, "ivanti")?;
+        let stay = asked::stay(order, "ivanti")?;
         self.login()?;
         sessions::seen(stay, &self.all()?)
     }
 
     fn preview(&self, order: &Order, seen: &Seen) -> Result<Vec<String>, Fault> {
-        sessions::stay(order, "ivanti")?;
+        asked::stay(order, "ivanti")?;
         let approved = sessions::approved(seen)?;
         let path = |s: &Session| Path::new(SESSION).segment(&s.id);
         Ok(approved.iter().map(|s| self.http.shown(Method::Delete, &path(s), &Body::Nothing)).collect())
     }
 
     fn apply(&mut self, order: &Order, seen: &Seen) -> Result<Ack, Fault> {
-        sessions::stay(order, "ivanti")?;
+        asked::stay(order, "ivanti")?;
         self.login()?;
-        let still = sessions::still(seen, &self.all().map_err(sessions::unsent)?)?;
+        let still = sessions::still(seen, &self.all().map_err(asked::unsent)?)?;
         sessions::each(&still, |s| {
             let path = Path::new(SESSION).segment(&s.id);
             self.http.change(Method::Delete, &path, &Body::Nothing)?.done().map(|_| ())
@@ -149,7 +150,7 @@ impl Control for Ivanti {
 
     fn verify(&mut self, order: &Order, known: &Known) -> Effect {
         let all = self.login().and_then(|()| self.all());
-        match sessions::stay(order, "ivanti").and_then(|stay| Ok((stay, all?))) {
+        match asked::stay(order, "ivanti").and_then(|stay| Ok((stay, all?))) {
             Ok((stay, all)) => sessions::verdict(stay, &known.seen, &all),
             Err(fault) => Effect::unread(&fault),
         }

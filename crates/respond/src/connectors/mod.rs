@@ -2,6 +2,7 @@
 
 use crate::connector::Connector;
 
+mod asked;
 pub mod checkpoint;
 pub mod cisco_asa;
 pub mod cisco_ise_anc;

@@ -1,6 +1,7 @@
 //! NetScaler (Citrix ADC, Citrix Gateway): AAA sessions and ICA connections are ended over NITRO. Every filter of
 //! `kill` is optional there and `all` is one of them, so a request without a user or a session key is not written.
 
+use super::asked;
 use super::sessions::{self, Session};
 use crate::act::Act;
 use crate::connector::{
@@ -123,8 +124,8 @@ impl Netscaler {
             }
             let mut session =
                 Session::new(format!("aaa:{}:{}", text("publicip"), number(&row, "publicport")), user);
-            session.public = sessions::net(text("publicip"));
-            session.inner = sessions::net(text("intranetip"));
+            session.public = asked::net(text("publicip"));
+            session.inner = asked::net(text("intranetip"));
             let key = Some(text("sessionkey")).filter(|k| !k.is_empty()).map(Secret::new);
             let by = if key.is_some() { "sessionkey" } else { "username" };
             session.at = vec!["aaa".to_owned(), user.to_owned(), by.to_owned()];
@@ -142,7 +143,7 @@ impl Netscaler {
                 if session.domain.is_empty() {
                     session.domain = text("domain").to_owned();
                 }
-                session.public = sessions::net(text("srcip"));
+                session.public = asked::net(text("srcip"));
                 session.at = vec!["ica".to_owned(), user.to_owned(), "username".to_owned()];
                 all.push(Row { session, key: None });
             }
@@ -208,13 +209,13 @@ fn done(answer: &Answer) -> Result<Value, Fault> {
 
 impl Control for Netscaler {
     fn read(&mut self, order: &Order) -> Result<Seen, Fault> {
-        let stay = sessions::stay(order, "netscaler")?;
+        let stay = asked::stay(order, "netscaler")?;
         self.authorise()?;
         sessions::seen(stay, &self.sessions()?)
     }
 
     fn preview(&self, order: &Order, seen: &Seen) -> Result<Vec<String>, Fault> {
-        sessions::stay(order, "netscaler")?;
+        asked::stay(order, "netscaler")?;
         let mut lines: Vec<String> = Vec::new();
         for session in sessions::approved(seen)? {
             let (path, body) = match session.at.as_slice() {
@@ -235,9 +236,9 @@ impl Control for Netscaler {
     }
 
     fn apply(&mut self, order: &Order, seen: &Seen) -> Result<Ack, Fault> {
-        sessions::stay(order, "netscaler")?;
+        asked::stay(order, "netscaler")?;
         self.authorise()?;
-        let rows = self.rows().map_err(sessions::unsent)?;
+        let rows = self.rows().map_err(asked::unsent)?;
         let approved = sessions::approved(seen)?;
         let mut requests: Vec<(&'static str, Value)> = Vec::new();
         for row in rows.iter().filter(|r| approved.contains(&r.session)) {
@@ -264,7 +265,7 @@ impl Control for Netscaler {
 
     fn verify(&mut self, order: &Order, known: &Known) -> Effect {
         let all = self.authorise().and_then(|()| self.sessions());
-        match sessions::stay(order, "netscaler").and_then(|stay| Ok((stay, all?))) {
+        match asked::stay(order, "netscaler").and_then(|stay| Ok((stay, all?))) {
             Ok((stay, all)) => sessions::verdict(stay, &known.seen, &all),
             Err(fault) => Effect::unread(&fault),
         }
@@ -315,7 +316,7 @@ mod tests {
     fn a_row_without_a_key_is_not_ended_by_a_name_that_others_share() {
         let row = |id: &str, inner: &str| {
             let mut session = Session::new(id, "anna");
-            session.inner = sessions::net(inner);
+            session.inner = asked::net(inner);
             session.at = vec!["aaa".into(), "anna".into(), "username".into()];
             Row { session, key: None }
         };

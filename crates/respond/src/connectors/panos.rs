@@ -1,6 +1,7 @@
 //! PAN-OS: an address is registered with a tag that a dynamic address group selects, which needs no commit; and
 //! GlobalProtect clients are logged out. Through Panorama with the serial number of the firewall.
 
+use super::asked;
 use super::sessions::{self, Session};
 use crate::act::Act;
 use crate::connector::{
@@ -201,14 +202,14 @@ impl Panos {
         let group = list.all("entry").find(|e| e.text_of("group-name") == name);
         Ok(group.map(|g| {
             g.child("member-list").is_some_and(|m| {
-                m.all("entry").any(|e| e.attribute("name").and_then(sessions::net) == Some(net))
+                m.all("entry").any(|e| e.attribute("name").and_then(asked::net) == Some(net))
             })
         }))
     }
 
     fn registration(&self, order: &Order, verb: &'static str) -> Result<Element, Fault> {
-        let net = sessions::host(order, "panos")?;
-        let left = order.seconds_left(sessions::now());
+        let net = asked::host(order, "panos")?;
+        let left = order.seconds_left(asked::now());
         if verb == "register" && left.is_some_and(|s| s > LONGEST) {
             return Err(Fault::Unsupported("PAN-OS keeps a tag at most 30 days by itself".into()));
         }
@@ -258,8 +259,8 @@ impl Panos {
                     session.domain = entry.text_of("domain").to_owned();
                 }
                 session.id = format!("{gateway}:{user}:{computer}");
-                session.public = sessions::net(entry.text_of("public-ip"));
-                session.inner = sessions::net(entry.text_of("virtual-ip"));
+                session.public = asked::net(entry.text_of("public-ip"));
+                session.inner = asked::net(entry.text_of("virtual-ip"));
                 session.since = entry.text_of("login-time-utc").to_owned();
                 session.at = vec![gateway.clone(), computer.to_owned(), user.to_owned()];
                 all.push(session);
@@ -331,7 +332,7 @@ fn entries(answer: &Node) -> Result<Vec<(String, Vec<String>)>, Fault> {
     let mut found = Vec::new();
     for entry in result.all("entry") {
         let ip = entry.attribute("ip").ok_or_else(|| Fault::Garbled("an entry has no ip".into()))?;
-        let ip = sessions::net(ip).map_or_else(|| ip.to_owned(), |n| n.to_string());
+        let ip = asked::net(ip).map_or_else(|| ip.to_owned(), |n| n.to_string());
         let tags = entry.child("tag").map(|t| t.all("member").map(|m| tag(&m.text)).collect());
         found.push((ip, tags.unwrap_or_default()));
     }
@@ -354,11 +355,11 @@ fn tag(text: &str) -> String {
 impl Control for Panos {
     fn read(&mut self, order: &Order) -> Result<Seen, Fault> {
         if order.act == Act::TerminateSession {
-            let stay = sessions::stay(order, "panos")?;
+            let stay = asked::stay(order, "panos")?;
             self.authorise(order.act)?;
             return sessions::seen(stay, &self.clients()?);
         }
-        let net = sessions::host(order, "panos")?;
+        let net = asked::host(order, "panos")?;
         let group = self.group()?.to_owned();
         self.authorise(order.act)?;
         if self.member(net)?.is_none() {
@@ -387,7 +388,7 @@ impl Control for Panos {
             let approved = sessions::approved(seen)?;
             return approved.iter().map(|s| Ok(self.shown("op", &logout(s)?))).collect();
         }
-        let net = sessions::host(order, "panos")?;
+        let net = asked::host(order, "panos")?;
         let register = self.registration(order, "register")?;
         Ok(vec![self.shown("user-id", &register), self.shown("op", &by_source("clear", net))])
     }
@@ -395,8 +396,8 @@ impl Control for Panos {
     fn apply(&mut self, order: &Order, seen: &Seen) -> Result<Ack, Fault> {
         self.authorise(order.act)?;
         if order.act == Act::TerminateSession {
-            sessions::stay(order, "panos")?;
-            let still = sessions::still(seen, &self.clients().map_err(sessions::unsent)?)?;
+            asked::stay(order, "panos")?;
+            let still = sessions::still(seen, &self.clients().map_err(asked::unsent)?)?;
             return sessions::each(&still, |s| self.send("op", &logout(s)?).map(|_| ()));
         }
         self.group()?;
@@ -405,7 +406,7 @@ impl Control for Panos {
             return registered;
         }
         // Also where the answer to the first did not come: if it worked, sessions would stand.
-        let clear = by_source("clear", sessions::host(order, "panos")?);
+        let clear = by_source("clear", asked::host(order, "panos")?);
         let cleared = self.send("op", &clear);
         let ack = registered?;
         cleared.map_err(|fault| {
@@ -418,10 +419,10 @@ impl Control for Panos {
         let mut look = || -> Result<Effect, Fault> {
             self.authorise(order.act)?;
             if order.act == Act::TerminateSession {
-                let stay = sessions::stay(order, "panos")?;
+                let stay = asked::stay(order, "panos")?;
                 return Ok(sessions::verdict(stay, &known.seen, &self.clients()?));
             }
-            let net = sessions::host(order, "panos")?;
+            let net = asked::host(order, "panos")?;
             let tags = self.tags(net)?.unwrap_or_default();
             if !tags.contains(&self.config.tag) {
                 return Ok(Effect::NotEffective(format!("{net} has not the tag {}", self.config.tag)));
@@ -446,9 +447,9 @@ impl Control for Panos {
         if order.act.is_final() {
             return Err(sessions::cannot_return());
         }
-        let net = sessions::host(order, "panos")?;
+        let net = asked::host(order, "panos")?;
         self.authorise(order.act)?;
-        let tags = self.tags(net).map_err(sessions::unsent)?.unwrap_or_default();
+        let tags = self.tags(net).map_err(asked::unsent)?.unwrap_or_default();
         match (tags.contains(&self.config.tag), tags.contains(&order.mark)) {
             (false, false) => Ok(Ack::says("was gone already")),
             (true, false) => Err(Fault::Refused(format!(
@@ -465,7 +466,7 @@ impl Control for Panos {
         }
         let tags = self
             .authorise(order.act)
-            .and_then(|()| sessions::host(order, "panos"))
+            .and_then(|()| asked::host(order, "panos"))
             .and_then(|net| self.tags(net));
         match tags {
             Err(fault) => Effect::unread(&fault),

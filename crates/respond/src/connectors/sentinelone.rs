@@ -1,8 +1,8 @@
 //! SentinelOne: one agent is disconnected from the network. The API acts on a filter, and an empty one is the whole
 //! fleet; the only filter written here is a list of one id.
 
+use super::asked;
 use super::edr::{self, Wanted};
-use super::sessions;
 use crate::act::Act;
 use crate::connector::{
     Ability, Ack, Can, Connector, Control, Effect, Known, Order, Proof, Seen, Setting, Settings,
@@ -187,7 +187,7 @@ impl Control for Sentinel {
     }
 
     fn undo(&mut self, order: &Order, known: &Known) -> Result<Ack, Fault> {
-        let agent = self.known(order, &known.seen).map_err(sessions::unsent)?;
+        let agent = self.known(order, &known.seen).map_err(asked::unsent)?;
         if known.seen.before.get("disconnected").and_then(Value::as_bool) != Some(false) {
             return Err(Fault::Refused(format!(
                 "{} was disconnected before by another hand; it is left",

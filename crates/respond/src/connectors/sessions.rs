@@ -1,8 +1,8 @@
-//! What connectors share that take an order apart and end sessions: which sessions at the device an order means.
+//! What connectors share that end sessions: which sessions at the device an order means, and whether they are gone.
 
-use crate::connector::{Ack, Effect, Order, Seen};
+use crate::connector::{Ack, Effect, Seen};
 use crate::fault::Fault;
-use crate::target::{Device, Stay, Target};
+use crate::target::{Stay, Target};
 use crate::value::Net;
 use serde::{Deserialize, Serialize};
 
@@ -56,47 +56,6 @@ fn apart(name: &str) -> (&str, &str) {
         return (user, domain);
     }
     name.split_once('@').unwrap_or((name, ""))
-}
-
-pub(crate) fn now() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
-}
-
-/// The address of the order.
-pub(crate) fn address(order: &Order, product: &str) -> Result<Net, Fault> {
-    match &order.target {
-        Target::Address { net } => Ok(*net),
-        other => Err(Fault::Unsupported(format!("{product} blocks addresses, not {other}"))),
-    }
-}
-
-/// One single address, for products that know no ranges.
-pub(crate) fn host(order: &Order, product: &str) -> Result<Net, Fault> {
-    let net = address(order, product)?;
-    if net.is_host() {
-        Ok(net)
-    } else {
-        Err(Fault::Unsupported(format!("{product} blocks single addresses here, and {net} is a range")))
-    }
-}
-
-/// The stay of the order, if it names a user, a session or an inner address: nothing less is ever sent.
-pub(crate) fn stay<'a>(order: &'a Order, product: &str) -> Result<&'a Stay, Fault> {
-    match &order.target {
-        Target::Session(stay) if stay.user.is_some() || stay.id.is_some() || stay.inner.is_some() => Ok(stay),
-        Target::Session(_) => Err(Fault::Refused(format!(
-            "{product}: the order names no user, no session and no inner address, and all sessions are never meant"
-        ))),
-        other => Err(Fault::Unsupported(format!("{product} ends sessions, and {other} is none"))),
-    }
-}
-
-/// The device of the order.
-pub(crate) fn device<'a>(order: &'a Order, product: &str) -> Result<&'a Device, Fault> {
-    match &order.target {
-        Target::Device(device) => Ok(device),
-        other => Err(Fault::Unsupported(format!("{product} isolates devices, and {other} is none"))),
-    }
 }
 
 /// The sessions that the order means. Names are compared whole: `anna` is not `joanna`, and `CORP\anna` is not `anna`.
@@ -207,11 +166,6 @@ pub(crate) fn verdict(stay: &Stay, seen: &Seen, all: &[Session]) -> Effect {
     })
 }
 
-/// A read before the request: what it cannot understand changed nothing.
-pub(crate) fn unsent(fault: Fault) -> Fault {
-    if fault.may_have_acted() { Fault::Unreachable(fault.to_string()) } else { fault }
-}
-
 /// Why a session is not brought back.
 pub(crate) fn cannot_return() -> Fault {
     Fault::Unsupported("a session that ended cannot be brought back; its user signs in again".into())
@@ -219,12 +173,6 @@ pub(crate) fn cannot_return() -> Fault {
 
 pub(crate) fn never_undone() -> Effect {
     Effect::NotEffective("a session that ended cannot be brought back".into())
-}
-
-/// An address as a device writes it; what is none (`0.0.0.0`, `::`, `-`) is absent.
-pub(crate) fn net(text: &str) -> Option<Net> {
-    let net: Net = text.trim().parse().ok()?;
-    (!net.net().addr().is_unspecified()).then_some(net)
 }
 
 #[cfg(test)]

@@ -460,6 +460,13 @@ mod tests {
     }
 
     #[test]
+    fn a_user_and_a_password_are_one_header_and_never_shown() {
+        let header = basic("anna", &Secret::new("a:b"));
+        assert_eq!(header.expose(), "Basic YW5uYTphOmI=");
+        assert_eq!(header.to_string(), "***");
+    }
+
+    #[test]
     fn nobody_there_means_nothing_was_sent() {
         let http = Http::open(&endpoint("http://127.0.0.1:1")).unwrap();
         let fault = http.change(Method::Post, &Path::new("/"), &Body::Nothing).unwrap_err();

@@ -75,11 +75,12 @@ impl Cloud {
         match (request.method.as_str(), request.path()) {
             ("GET", "/devices/queries/devices/v1") => {
                 let filter = request.query("filter");
-                let name = filter.as_deref().and_then(|f| f.strip_prefix("hostname:['")?.strip_suffix("']"));
+                let name = filter.as_deref().and_then(|f| f.strip_prefix("hostname:'")?.strip_suffix('\''));
+                let name = name.map(str::to_ascii_lowercase);
                 let ids: Vec<&str> = self
                     .hosts
                     .iter()
-                    .filter(|h| name.is_none_or(|n| n.eq_ignore_ascii_case(h.name)))
+                    .filter(|h| name.as_deref().is_none_or(|n| h.name.to_ascii_lowercase().contains(n)))
                     .map(|h| h.id)
                     .collect();
                 Reply::json(200, json!({"resources": ids, "errors": []}))
