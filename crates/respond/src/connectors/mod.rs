@@ -37,3 +37,28 @@ pub static CONNECTORS: &[&Connector] = &[
 pub fn by_name(name: &str) -> Option<&'static Connector> {
     CONNECTORS.iter().copied().find(|c| c.name == name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_connector_says_what_it_does_and_what_it_leaves_open() {
+        let names: Vec<&str> = CONNECTORS.iter().map(|c| c.name).collect();
+        assert!(names.is_sorted() && names.windows(2).all(|w| w[0] != w[1]), "{names:?}");
+        for connector in CONNECTORS {
+            let name = connector.name;
+            assert!(!connector.can.is_empty(), "{name}");
+            for says in [connector.product, connector.needs, connector.source] {
+                assert!(!says.is_empty(), "{name}");
+            }
+            for can in connector.can {
+                for says in [can.effect, can.leaves_open, can.undo, can.verified_by] {
+                    assert!(!says.is_empty(), "{name} {:?}", can.act);
+                }
+                assert!(!can.on.is_empty(), "{name} {:?}", can.act);
+            }
+            assert!(connector.settings.iter().all(|s| !s.name.is_empty() && !s.says.is_empty()), "{name}");
+        }
+    }
+}
