@@ -3,28 +3,78 @@
 use crate::connector::Connector;
 
 pub mod active_directory;
+mod asked;
+pub mod checkpoint;
+pub mod cisco_asa;
+pub mod cisco_ise_anc;
 pub mod conntrack;
+pub mod crowdstrike;
+pub mod defender;
+mod edr;
+pub mod f5_apm;
+pub mod fortigate;
+pub mod ivanti;
 pub mod manual;
+pub mod netscaler;
 pub mod nftables;
 pub mod ocserv;
 pub mod openldap;
 pub mod openvpn;
+pub mod panos;
+pub mod sentinelone;
+mod sessions;
 pub mod unix;
 pub mod wireguard;
 
 /// Every connector, in the order of their names.
 pub static CONNECTORS: &[&Connector] = &[
     &active_directory::CONNECTOR,
+    &checkpoint::CONNECTOR,
+    &cisco_asa::CONNECTOR,
+    &cisco_ise_anc::CONNECTOR,
     &conntrack::CONNECTOR,
+    &crowdstrike::CONNECTOR,
+    &defender::CONNECTOR,
+    &f5_apm::CONNECTOR,
+    &fortigate::CONNECTOR,
+    &ivanti::CONNECTOR,
     &manual::CONNECTOR,
+    &netscaler::CONNECTOR,
     &nftables::CONNECTOR,
     &ocserv::CONNECTOR,
     &openldap::CONNECTOR,
     &openvpn::CONNECTOR,
+    &panos::CONNECTOR,
+    &sentinelone::CONNECTOR,
     &unix::CONNECTOR,
     &wireguard::CONNECTOR,
 ];
 
 pub fn by_name(name: &str) -> Option<&'static Connector> {
     CONNECTORS.iter().copied().find(|c| c.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_connector_says_what_it_does_and_what_it_leaves_open() {
+        let names: Vec<&str> = CONNECTORS.iter().map(|c| c.name).collect();
+        assert!(names.is_sorted() && names.windows(2).all(|w| w[0] != w[1]), "{names:?}");
+        for connector in CONNECTORS {
+            let name = connector.name;
+            assert!(!connector.can.is_empty(), "{name}");
+            for says in [connector.product, connector.needs, connector.source] {
+                assert!(!says.is_empty(), "{name}");
+            }
+            for can in connector.can {
+                for says in [can.effect, can.leaves_open, can.undo, can.verified_by] {
+                    assert!(!says.is_empty(), "{name} {:?}", can.act);
+                }
+                assert!(!can.on.is_empty(), "{name} {:?}", can.act);
+            }
+            assert!(connector.settings.iter().all(|s| !s.name.is_empty() && !s.says.is_empty()), "{name}");
+        }
+    }
 }

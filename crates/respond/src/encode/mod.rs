@@ -7,3 +7,4 @@ pub mod openvpn;
 pub mod shell;
 pub mod wireguard;
 pub mod xml;
+pub mod xml_read;

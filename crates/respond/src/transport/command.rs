@@ -172,12 +172,48 @@ fn ssh_port() -> u16 {
 }
 
 impl Ssh {
-    fn check(&self) -> Result<(), Fault> {
+    pub(crate) fn check(&self) -> Result<(), Fault> {
         Argv::new("ssh").setting(&self.host)?.setting(&self.user)?;
         if self.user.contains('@') || self.host.contains('@') {
             return Err(Fault::Config("ssh: host and user are written apart, without `@`".into()));
         }
         Ok(())
+    }
+
+    /// For a device that has no commands but only a shell to type into: writes `input` to it and returns what it said
+    /// until it hung up. Each line of `input` is a command, so values in it have been checked for the device's own
+    /// syntax before.
+    pub fn dialogue(&self, input: &str, limit: Duration) -> Result<Output, Fault> {
+        let child = self
+            .command(limit)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .env("LC_ALL", "C")
+            .spawn()
+            .map_err(|e| Fault::Unreachable(format!("ssh: {e}")))?;
+        let output = finish(child, input.as_bytes(), limit, "ssh")?;
+        self.connected(output)
+    }
+
+    /// Status 255 is ssh's own: the connection failed, before or after the command began.
+    fn connected(&self, output: Output) -> Result<Output, Fault> {
+        if output.code != Some(255) {
+            return Ok(output);
+        }
+        let before = [
+            "Host key verification failed",
+            "Permission denied",
+            "Connection refused",
+            "Could not resolve",
+            "Connection timed out",
+            "No route to host",
+            "Identity file",
+        ]
+        .iter()
+        .any(|m| output.err.contains(m));
+        let why = format!("{}@{}:{}: {}", self.user, self.host, self.port, output.complaint());
+        Err(if before { Fault::Unreachable(why) } else { Fault::Lost(why) })
     }
 
     fn command(&self, limit: Duration) -> Command {
@@ -257,23 +293,10 @@ impl Runner {
             .spawn()
             .map_err(|e| Fault::Unreachable(format!("{name}: {e}")))?;
         let output = finish(child, stdin, limit, &name)?;
-        if matches!(self, Runner::Ssh(_)) && output.code == Some(255) {
-            // ssh's own status: the connection failed, before or after the command began.
-            let before = [
-                "Host key verification failed",
-                "Permission denied",
-                "Connection refused",
-                "Could not resolve",
-                "Connection timed out",
-                "No route to host",
-                "Identity file",
-            ]
-            .iter()
-            .any(|m| output.err.contains(m));
-            let why = format!("{}: {}", self.describe(), output.complaint());
-            return Err(if before { Fault::Unreachable(why) } else { Fault::Lost(why) });
+        match self {
+            Runner::Ssh(ssh) => ssh.connected(output),
+            Runner::Local | Runner::Netns(_) => Ok(output),
         }
-        Ok(output)
     }
 }
 

@@ -162,6 +162,13 @@ pub fn percent(out: &mut String, value: &str) {
     }
 }
 
+/// The value of `Authorization` for a user and a password.
+pub fn basic(user: &str, password: &Secret) -> Secret {
+    use base64::Engine as _;
+    let pair = zeroize::Zeroizing::new(format!("{user}:{}", password.expose()));
+    Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair.as_bytes())))
+}
+
 /// What goes into a request's body.
 pub enum Body<'a> {
     Nothing,
@@ -450,6 +457,13 @@ mod tests {
         assert!(!fault(429).may_have_acted());
         assert!(fault(500).may_have_acted());
         assert!(fault(504).may_have_acted());
+    }
+
+    #[test]
+    fn a_user_and_a_password_are_one_header_and_never_shown() {
+        let header = basic("anna", &Secret::new("a:b"));
+        assert_eq!(header.expose(), "Basic YW5uYTphOmI=");
+        assert_eq!(header.to_string(), "***");
     }
 
     #[test]
