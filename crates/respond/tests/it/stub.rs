@@ -105,16 +105,29 @@ pub(crate) enum Failure {
     Hollow,
 }
 
-/// The server. `failures` are used up by requests that change something (anything but GET), one each.
+/// Does a request change something? Anything but GET, unless a test says otherwise: some products read by POST.
+pub(crate) type Changes = fn(&Request) -> bool;
+
+/// The server. `failures` are used up by requests that change something, one each.
 pub(crate) struct Stub {
     pub(crate) address: SocketAddr,
     pub(crate) seen: Arc<Mutex<Vec<Request>>>,
     failures: Arc<Mutex<Vec<Failure>>>,
     stop: Arc<AtomicBool>,
+    is_change: Changes,
 }
 
 impl Stub {
     pub(crate) fn start(answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Stub {
+        Stub::start_as(|r| r.method != "GET", Reply::json(200, serde_json::json!({})), answer)
+    }
+
+    /// The same for a product that reads by POST, or whose empty yes has another form.
+    pub(crate) fn start_as(
+        is_change: Changes,
+        hollow: Reply,
+        answer: impl FnMut(&Request) -> Reply + Send + 'static,
+    ) -> Stub {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -129,12 +142,13 @@ impl Stub {
                 }
                 let Ok(stream) = stream else { continue };
                 let (seen, failures, answer) = (seen_in.clone(), failures_in.clone(), answer.clone());
+                let hollow = hollow.clone();
                 std::thread::spawn(move || {
-                    let _closed = serve(stream, &seen, &failures, &answer);
+                    let _closed = serve(stream, &seen, &failures, (is_change, &hollow), &answer);
                 });
             }
         });
-        Stub { address, seen, failures, stop }
+        Stub { address, seen, failures, stop, is_change }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -153,7 +167,7 @@ impl Stub {
 
     /// Requests so far that change something.
     pub(crate) fn changes(&self) -> Vec<Request> {
-        self.seen.lock().unwrap().iter().filter(|r| r.method != "GET").cloned().collect()
+        self.seen.lock().unwrap().iter().filter(|r| (self.is_change)(r)).cloned().collect()
     }
 }
 
@@ -168,6 +182,7 @@ fn serve(
     stream: TcpStream,
     seen: &Mutex<Vec<Request>>,
     failures: &Mutex<Vec<Failure>>,
+    (is_change, hollow): (Changes, &Reply),
     answer: &Mutex<impl FnMut(&Request) -> Reply>,
 ) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -204,11 +219,11 @@ fn serve(
         reader.read_exact(&mut body)?;
         request.body = String::from_utf8_lossy(&body).into_owned();
         seen.lock().unwrap().push(request.clone());
-        let failure = if request.method == "GET" { None } else { failures.lock().unwrap().pop() };
+        let failure = if is_change(&request) { failures.lock().unwrap().pop() } else { None };
         let reply = match failure {
             Some(Failure::Busy) => Reply::text(429, "slow down").with("retry-after", "1"),
             Some(Failure::Before) => Reply::text(500, "internal error"),
-            Some(Failure::Hollow) => Reply::json(200, serde_json::json!({})),
+            Some(Failure::Hollow) => hollow.clone(),
             Some(Failure::AfterEffect) => {
                 answer.lock().unwrap()(&request);
                 Reply::text(502, "bad gateway")
