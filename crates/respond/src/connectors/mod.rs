@@ -2,10 +2,13 @@
 
 use crate::connector::Connector;
 
+pub mod aws;
+pub mod aws_nacl;
+pub mod aws_waf;
 pub mod nftables;
 
 /// Every connector, in the order of their names.
-pub static CONNECTORS: &[&Connector] = &[&nftables::CONNECTOR];
+pub static CONNECTORS: &[&Connector] = &[&aws::CONNECTOR, &aws_nacl::CONNECTOR, &aws_waf::CONNECTOR, &nftables::CONNECTOR];
 
 pub fn by_name(name: &str) -> Option<&'static Connector> {
     CONNECTORS.iter().copied().find(|c| c.name == name)
