@@ -37,8 +37,16 @@ pub static CONNECTOR: Connector = Connector {
     settings: &[
         Setting { name: "region", required: true, says: "`eu-central-1`" },
         Setting { name: "network_acls", required: true, says: "ids of ACLs: `[acl-0123456789abcdef0]`" },
-        Setting { name: "endpoint", required: false, says: "a stand-in on 127.0.0.1, in place of AWS's hosts" },
-        Setting { name: "ca", required: false, says: "PEM file of an authority, in place of the public ones" },
+        Setting {
+            name: "endpoint",
+            required: false,
+            says: "a stand-in on 127.0.0.1, in place of AWS's hosts",
+        },
+        Setting {
+            name: "ca",
+            required: false,
+            says: "PEM file of an authority, in place of the public ones",
+        },
         Setting { name: "timeout", required: false, says: "seconds until an answer is given up (15)" },
     ],
     source: "VPC User Guide, network ACLs; EC2 API reference 2016-11-15. Tested against moto, which keeps the \
@@ -64,7 +72,8 @@ fn timeout() -> u64 {
 fn open(settings: &Settings) -> Result<Box<dyn Control>, Fault> {
     let config: Config = settings.fields()?;
     let id = |acl: &String| {
-        acl.strip_prefix("acl-").is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_hexdigit()))
+        acl.strip_prefix("acl-")
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_hexdigit()))
     };
     if config.network_acls.is_empty() || !config.network_acls.iter().all(id) {
         return Err(Fault::Config("network_acls: ids like acl-0123456789abcdef0".into()));
@@ -424,9 +433,10 @@ impl Control for Nacl {
             found.push(Ability::new("read the ACLs", Some(acl.subnets > 0), says));
             // A number of the documentation's addresses; EC2 checks the right and makes nothing.
             let made = Made { acl: acl.id.clone(), egress: false, number: 1 };
-            let dry = self.clients.of(Act::BlockAddress).map(|aws| {
-                Self::create(&aws, &made, Net::host([192, 0, 2, 1].into()), true)
-            });
+            let dry = self
+                .clients
+                .of(Act::BlockAddress)
+                .map(|aws| Self::create(&aws, &made, Net::host([192, 0, 2, 1].into()), true));
             let (able, why) = match dry {
                 Ok(Err(failed)) if failed.is("DryRunOperation") => (Some(true), "by a dry run".to_owned()),
                 Ok(Err(failed)) if matches!(failed.fault, Fault::Credential(_)) => {
@@ -463,7 +473,8 @@ mod tests {
     #[test]
     fn an_entry_behind_an_allow_blocks_nothing() {
         let net: Net = "203.0.113.7".parse().unwrap();
-        let behind = acl(&[(100, false, "0.0.0.0/0"), (101, true, "203.0.113.7"), (32_767, true, "0.0.0.0/0")]);
+        let behind =
+            acl(&[(100, false, "0.0.0.0/0"), (101, true, "203.0.113.7"), (32_767, true, "0.0.0.0/0")]);
         assert!(behind.blocks(false, net).is_none());
         let before = acl(&[(100, false, "0.0.0.0/0"), (99, true, "203.0.113.0/24")]);
         assert_eq!(before.blocks(false, net).map(|e| e.number), Some(99));

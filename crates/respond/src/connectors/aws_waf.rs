@@ -38,8 +38,16 @@ pub static CONNECTOR: Connector = Connector {
         Setting { name: "scope", required: true, says: "`REGIONAL` or `CLOUDFRONT`" },
         Setting { name: "ipv4", required: false, says: "`{name, id}` of the set for IPv4" },
         Setting { name: "ipv6", required: false, says: "`{name, id}` of the set for IPv6" },
-        Setting { name: "endpoint", required: false, says: "a stand-in on 127.0.0.1, in place of AWS's hosts" },
-        Setting { name: "ca", required: false, says: "PEM file of an authority, in place of the public ones" },
+        Setting {
+            name: "endpoint",
+            required: false,
+            says: "a stand-in on 127.0.0.1, in place of AWS's hosts",
+        },
+        Setting {
+            name: "ca",
+            required: false,
+            says: "PEM file of an authority, in place of the public ones",
+        },
         Setting { name: "timeout", required: false, says: "seconds until an answer is given up (15)" },
     ],
     source: "AWS WAF API reference 2019-07-29. Tested against moto, which keeps sets and locks and serves no requests",
@@ -153,7 +161,9 @@ impl Waf {
         }
         let (set, family) = if net.is_v4() { (&self.ipv4, "IPv4") } else { (&self.ipv6, "IPv6") };
         let set = set.as_ref().ok_or_else(|| {
-            Fault::Unsupported(format!("the configuration names no IP set for {family}; {net} is not blocked"))
+            Fault::Unsupported(format!(
+                "the configuration names no IP set for {family}; {net} is not blocked"
+            ))
         })?;
         Ok((*net, set))
     }
@@ -208,7 +218,10 @@ impl Waf {
                 Err(failed) => return Err(failed.into()),
             }
         }
-        Err(Fault::Refused(format!("the IP set {} was changed by others {TRIES} times meanwhile", named.name)))
+        Err(Fault::Refused(format!(
+            "the IP set {} was changed by others {TRIES} times meanwhile",
+            named.name
+        )))
     }
 
     /// The name of a web ACL with a rule that blocks by the set.
@@ -264,7 +277,9 @@ impl Control for Waf {
         let (net, set, acl) = self.state(order)?;
         let state = if set.holds(net) { "is in the set already" } else { "is not in the set" };
         let acl = match acl {
-            Some(acl) => format!("web ACL {} blocks by it", portreeve_model::untrusted::escape_for_terminal(&acl)),
+            Some(acl) => {
+                format!("web ACL {} blocks by it", portreeve_model::untrusted::escape_for_terminal(&acl))
+            }
             None => "no web ACL blocks by it".to_owned(),
         };
         Ok(Seen {
@@ -329,7 +344,10 @@ impl Control for Waf {
     fn present(&mut self) -> Result<Option<Vec<Present>>, Fault> {
         let aws = self.clients.of(Act::BlockAddress)?;
         let mut found = Vec::new();
-        let of_family = [(&self.ipv4, Net::host([192, 0, 2, 1].into())), (&self.ipv6, Net::host(std::net::Ipv6Addr::LOCALHOST.into()))];
+        let of_family = [
+            (&self.ipv4, Net::host([192, 0, 2, 1].into())),
+            (&self.ipv6, Net::host(std::net::Ipv6Addr::LOCALHOST.into())),
+        ];
         for (named, family) in of_family {
             let Some(named) = named else { continue };
             for address in self.get(&aws, named, family)?.addresses {

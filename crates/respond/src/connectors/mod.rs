@@ -5,10 +5,19 @@ use crate::connector::Connector;
 pub mod aws;
 pub mod aws_nacl;
 pub mod aws_waf;
+pub mod entra;
 pub mod nftables;
+pub mod okta;
 
 /// Every connector, in the order of their names.
-pub static CONNECTORS: &[&Connector] = &[&aws::CONNECTOR, &aws_nacl::CONNECTOR, &aws_waf::CONNECTOR, &nftables::CONNECTOR];
+pub static CONNECTORS: &[&Connector] = &[
+    &aws::CONNECTOR,
+    &aws_nacl::CONNECTOR,
+    &aws_waf::CONNECTOR,
+    &entra::CONNECTOR,
+    &nftables::CONNECTOR,
+    &okta::CONNECTOR,
+];
 
 pub fn by_name(name: &str) -> Option<&'static Connector> {
     CONNECTORS.iter().copied().find(|c| c.name == name)

@@ -37,11 +37,8 @@ fn company(moto: &Moto) -> Company {
     iam.change("CreateLoginProfile", &[("UserName", "alice"), ("Password", "xxYY11!!aa")]).unwrap();
     let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}"#;
     for (role, path) in [("ops", "/"), ("linked", "/aws-service-role/x.amazonaws.com/")] {
-        iam.change(
-            "CreateRole",
-            &[("RoleName", role), ("Path", path), ("AssumeRolePolicyDocument", trust)],
-        )
-        .unwrap();
+        iam.change("CreateRole", &[("RoleName", role), ("Path", path), ("AssumeRolePolicyDocument", trust)])
+            .unwrap();
     }
     iam.change("PutRolePolicy", &[("RoleName", "ops"), ("PolicyName", "all"), ("PolicyDocument", ALLOW)])
         .unwrap();
@@ -71,10 +68,8 @@ fn keys_users_roles_and_passwords_through_their_lives() {
     let moto = Moto::start();
     let Company { alice, ir } = company(&moto);
     let secret = moto::credential(&ir);
-    let key = |owner: Option<&str>, id: &str| Target::Key {
-        owner: owner.map(name),
-        id: KeyId::new(id).unwrap(),
-    };
+    let key =
+        |owner: Option<&str>, id: &str| Target::Key { owner: owner.map(name), id: KeyId::new(id).unwrap() };
     let lives: [(Act, Target, Vec<Target>); 5] = [
         (
             Act::RevokeKey,
@@ -127,10 +122,10 @@ fn a_denied_user_is_out_and_comes_back_after_undo() {
     // Setting the key inactive does not touch the session of a role that began with it.
     let session = assume(&moto, &alice);
     assert!(works(&moto.client(EC2, session.clone())));
-    let order = lab::order(Act::RevokeKey, Target::Key {
-        owner: Some(name("alice")),
-        id: KeyId::new(alice.id.as_str()).unwrap(),
-    });
+    let order = lab::order(
+        Act::RevokeKey,
+        Target::Key { owner: Some(name("alice")), id: KeyId::new(alice.id.as_str()).unwrap() },
+    );
     let known = Known { seen: aws.read(&order).unwrap(), ack: None };
     aws.apply(&order, &known.seen).unwrap();
     assert!(matches!(aws.verify(&order, &known), Effect::Effective(_)));
@@ -212,10 +207,10 @@ fn sessions_of_a_role_are_denied_and_who_else_is_hit_is_told() {
         let order = lab::order(Act::DisableAccount, account(root));
         assert!(matches!(aws.read(&order), Err(Fault::Unsupported(_))), "{root}");
     }
-    let temporary = lab::order(Act::RevokeKey, Target::Key {
-        owner: Some(name("alice")),
-        id: KeyId::new("ASIAEXAMPLE").unwrap(),
-    });
+    let temporary = lab::order(
+        Act::RevokeKey,
+        Target::Key { owner: Some(name("alice")), id: KeyId::new("ASIAEXAMPLE").unwrap() },
+    );
     assert!(matches!(aws.read(&temporary), Err(Fault::Unsupported(_))));
     assert!(cloud.stub.lines().len() > 3);
 }

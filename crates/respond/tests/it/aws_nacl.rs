@@ -74,7 +74,9 @@ fn an_address_is_denied_before_every_allow_and_let_in_again() {
     let order = lab::order(Act::BlockAddress, address("203.0.113.7"));
     let known = Known { seen: nacl.read(&order).unwrap(), ack: None };
     let preview = nacl.preview(&order, &known.seen).unwrap().join("\n");
-    assert!(preview.contains("RuleNumber=98&Protocol=-1&RuleAction=deny&Egress=false&CidrBlock=203.0.113.7%2F32"));
+    assert!(
+        preview.contains("RuleNumber=98&Protocol=-1&RuleAction=deny&Egress=false&CidrBlock=203.0.113.7%2F32")
+    );
     assert!(preview.contains("RuleNumber=99&Protocol=-1&RuleAction=deny&Egress=true"), "{preview}");
     nacl.apply(&order, &known.seen).unwrap();
     assert!(nacl.read(&order).unwrap().in_force);

@@ -36,7 +36,8 @@ fn walls(moto: &Moto) -> (Keys, Value) {
     };
     let (four, arn) = set("four", "IPV4", json!(["198.51.100.0/24", "192.0.2.1/32"]));
     let (six, _) = set("six", "IPV6", json!([]));
-    let visible = json!({"SampledRequestsEnabled": true, "CloudWatchMetricsEnabled": true, "MetricName": "m"});
+    let visible =
+        json!({"SampledRequestsEnabled": true, "CloudWatchMetricsEnabled": true, "MetricName": "m"});
     waf.change_json(
         "CreateWebACL",
         &json!({"Name": "front", "Scope": "REGIONAL", "DefaultAction": {"Allow": {}}, "VisibilityConfig": visible,

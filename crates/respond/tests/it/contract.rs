@@ -30,13 +30,17 @@ pub(crate) trait Device {
     fn fail(&self, failure: Failure) -> bool;
     /// Changes that were asked for so far.
     fn changes(&self) -> usize;
-    /// Does the device keep our mark? Where it does not, our own step looks like anybody's when it is read again.
-    fn keeps_marks(&self) -> bool {
-        true
-    }
     /// Fields with a credential that the device refuses, where it stands among the fields.
     fn wrong(&self) -> Value {
         self.fields()
+    }
+    /// Has the product a way back, for an act that is not final by itself?
+    fn can_undo(&self) -> bool {
+        true
+    }
+    /// Does the product keep something by which our own step is told from another hand's?
+    fn marks(&self) -> bool {
+        true
     }
 }
 
@@ -44,12 +48,19 @@ pub(crate) trait Device {
 pub(crate) struct Over {
     pub(crate) stub: Stub,
     fields: Value,
+    marks: bool,
 }
 
 /// `fields` makes the configuration from the URL of the stand-in.
 pub(crate) fn over(stub: Stub, fields: impl FnOnce(&str) -> Value) -> Box<dyn Device> {
     let fields = fields(&stub.url());
-    Box::new(Over { stub, fields })
+    Box::new(Over { stub, fields, marks: true })
+}
+
+/// The same for a product that keeps nothing by which our own step could be told.
+pub(crate) fn unmarked(stub: Stub, fields: impl FnOnce(&str) -> Value) -> Box<dyn Device> {
+    let fields = fields(&stub.url());
+    Box::new(Over { stub, fields, marks: false })
 }
 
 impl Device for Over {
@@ -65,30 +76,9 @@ impl Device for Over {
     fn changes(&self) -> usize {
         self.stub.changes().len()
     }
-}
 
-/// A device that keeps no marks.
-pub(crate) struct Unmarked(pub(crate) Box<dyn Device>);
-
-impl Device for Unmarked {
-    fn fields(&self) -> Value {
-        self.0.fields()
-    }
-
-    fn fail(&self, failure: Failure) -> bool {
-        self.0.fail(failure)
-    }
-
-    fn changes(&self) -> usize {
-        self.0.changes()
-    }
-
-    fn keeps_marks(&self) -> bool {
-        false
-    }
-
-    fn wrong(&self) -> Value {
-        self.0.wrong()
+    fn marks(&self) -> bool {
+        self.marks
     }
 }
 
@@ -209,14 +199,14 @@ pub(crate) fn whole(life: &Life<'_>) {
     effective(&bench.control.verify(&bench.order, &known));
     assert_eq!(bench.device.changes(), changes, "verify changes nothing");
 
-    if life.act.is_final() {
+    if life.act.is_final() || !bench.device.can_undo() {
         let fault = bench.control.undo(&bench.order, &known).unwrap_err();
         assert!(matches!(fault, Fault::Unsupported(_)), "{fault}");
         assert_eq!(bench.device.changes(), changes);
         assert!(!matches!(bench.control.verify_undone(&bench.order, &known), Effect::Effective(_)));
         return;
     }
-    if bench.device.keeps_marks() {
+    if bench.device.marks() {
         assert!(!bench.seen().in_force, "our own step is not another hand's");
     }
     not_effective(&bench.control.verify_undone(&bench.order, &known));
@@ -259,11 +249,11 @@ pub(crate) fn failing(life: &Life<'_>) {
             }
         }
     }
-    if life.act.is_final() {
-        return;
-    }
     // The undo that worked and did not come back.
     let mut bench = life.bench();
+    if life.act.is_final() || !bench.device.can_undo() {
+        return;
+    }
     let seen = bench.seen();
     let ack = bench.apply(&seen).unwrap();
     let known = Known { seen, ack: Some(ack) };
@@ -309,4 +299,33 @@ pub(crate) fn names(life: &Life<'_>) {
 /// The one request that changed something since the device began, for a look at its text.
 pub(crate) fn last_change(stub: &Stub) -> Request {
     stub.changes().pop().expect("nothing was changed")
+}
+
+/// A device that keeps no marks and has no way back.
+pub(crate) struct OneWay(pub(crate) Box<dyn Device>);
+
+impl Device for OneWay {
+    fn fields(&self) -> Value {
+        self.0.fields()
+    }
+
+    fn fail(&self, failure: Failure) -> bool {
+        self.0.fail(failure)
+    }
+
+    fn changes(&self) -> usize {
+        self.0.changes()
+    }
+
+    fn wrong(&self) -> Value {
+        self.0.wrong()
+    }
+
+    fn marks(&self) -> bool {
+        false
+    }
+
+    fn can_undo(&self) -> bool {
+        false
+    }
 }

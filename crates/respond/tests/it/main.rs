@@ -5,7 +5,9 @@ mod aws_nacl;
 mod aws_waf;
 #[allow(dead_code, reason = "each connector uses its part")]
 mod contract;
+mod entra;
 mod lab;
 mod moto;
 mod nftables;
+mod okta;
 mod stub;

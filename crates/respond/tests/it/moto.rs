@@ -80,11 +80,8 @@ impl Moto {
     pub(crate) fn user(&self, name: &str) -> Keys {
         let iam = self.root(portreeve_respond::transport::aws::IAM);
         iam.change("CreateUser", &[("UserName", name)]).unwrap();
-        iam.change(
-            "PutUserPolicy",
-            &[("UserName", name), ("PolicyName", "all"), ("PolicyDocument", ALLOW)],
-        )
-        .unwrap();
+        iam.change("PutUserPolicy", &[("UserName", name), ("PolicyName", "all"), ("PolicyDocument", ALLOW)])
+            .unwrap();
         let made = iam.change("CreateAccessKey", &[("UserName", name)]).unwrap();
         keys(made.at(&["CreateAccessKeyResult", "AccessKey"]).unwrap())
     }
@@ -136,7 +133,11 @@ fn exchange(port: u16, request: &Request) -> Reply {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
     }
-    text.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n{}", request.body.len(), request.body));
+    text.push_str(&format!(
+        "content-length: {}\r\nconnection: close\r\n\r\n{}",
+        request.body.len(),
+        request.body
+    ));
     stream.write_all(text.as_bytes()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
@@ -170,7 +171,7 @@ impl Device for Cloud {
         self.stub.changes().len()
     }
 
-    fn keeps_marks(&self) -> bool {
+    fn marks(&self) -> bool {
         self.marks
     }
 }

@@ -13,8 +13,9 @@ use crate::connector::{
 use crate::fault::Fault;
 use crate::target::{Target, TargetKind};
 use crate::transport::aws::{Aws, Failed, IAM, Keys, Node, Place, STS};
+use crate::transport::http::unpercent;
 use crate::value::{KeyId, UserName};
-use policy::{DENY_ALL, Found, REVOKE_OLDER, decode, deny_all, revoke_older, sid};
+use policy::{DENY_ALL, Found, REVOKE_OLDER, deny_all, revoke_older, sid};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -243,7 +244,8 @@ impl Iam {
         let ours = found.as_ref().is_some_and(|f| f.is_of(mark));
         let keys = aws.members("ListAccessKeys", &[("UserName", name.raw())], "AccessKeyMetadata")?;
         let active = keys.iter().filter(|k| k.get(&["Status"]) == Some("Active")).count();
-        let password = if Self::has_password(aws, name)? { "a console password" } else { "no console password" };
+        let password =
+            if Self::has_password(aws, name)? { "a console password" } else { "no console password" };
         let state = match (&found, ours, denied_by_aws) {
             (_, true, _) => "denied everything by this step",
             (Some(_), false, _) => "denied everything already, by another step",
@@ -284,12 +286,10 @@ impl Iam {
         let arn = role.get(&["Arn"]).ok_or_else(|| garbled("GetRole"))?.to_owned();
         let mut also_hits =
             vec!["every session of the role that began before now, whoever holds it".to_owned()];
-        let trust = role.get(&["AssumeRolePolicyDocument"]).map(decode).unwrap_or_default();
+        let trust = role.get(&["AssumeRolePolicyDocument"]).map(unpercent).unwrap_or_default();
         for who in trusted(&trust) {
-            also_hits.push(format!(
-                "may use the role: {}",
-                portreeve_model::untrusted::escape_for_terminal(&who)
-            ));
+            also_hits
+                .push(format!("may use the role: {}", portreeve_model::untrusted::escape_for_terminal(&who)));
         }
         let profiles =
             aws.members("ListInstanceProfilesForRole", &[("RoleName", name.raw())], "InstanceProfiles")?;
@@ -305,7 +305,8 @@ impl Iam {
             ids: vec![arn],
             in_force: false,
             before: json!({}),
-            says: "sessions of the role are not told apart by AWS: all that began before now are meant".into(),
+            says: "sessions of the role are not told apart by AWS: all that began before now are meant"
+                .into(),
             also_hits,
         })
     }
@@ -474,7 +475,8 @@ impl Control for Iam {
                 "sessions that were denied stay denied; who may use the role assumes it again".into(),
             )),
             Task::DropPassword(_) => Err(Fault::Unsupported(
-                "a deleted console password cannot be brought back; set a new one with CreateLoginProfile".into(),
+                "a deleted console password cannot be brought back; set a new one with CreateLoginProfile"
+                    .into(),
             )),
         }
     }
@@ -518,9 +520,10 @@ impl Control for Iam {
         // A name that no account has: who may read is told that there is none, others that they may not.
         const NOBODY: &str = "portreeve-doctor-nobody";
         let reads = |what: &str, action: &str, parameter: &str| {
-            let answer = self.clients.of(Act::DisableAccount).and_then(|aws| {
-                there(aws.ask(action, &[(parameter, NOBODY)]))
-            });
+            let answer = self
+                .clients
+                .of(Act::DisableAccount)
+                .and_then(|aws| there(aws.ask(action, &[(parameter, NOBODY)])));
             match answer {
                 Ok(_) => Ability::new(what, Some(true), format!("{action} answers")),
                 Err(fault) => Ability::new(what, Some(false), fault.to_string()),
@@ -560,7 +563,9 @@ impl Iam {
                     // Times of this one form compare as texts. Without the answer, the mark says that it is ours.
                     let enough = sent.map_or(found == sid(&order.mark), |sent| before.as_str() >= sent);
                     if enough {
-                        Effect::Effective(format!("sessions of {name} from before {before} are denied everything"))
+                        Effect::Effective(format!(
+                            "sessions of {name} from before {before} are denied everything"
+                        ))
                     } else {
                         Effect::NotEffective(format!("only sessions from before {before} are denied"))
                     }

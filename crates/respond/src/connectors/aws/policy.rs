@@ -1,5 +1,6 @@
 //! The two inline policies that Portreeve writes, and how they are known again.
 
+use crate::transport::http::unpercent;
 use serde_json::{Value, json};
 
 /// On a user: denies everything.
@@ -37,7 +38,7 @@ impl Found {
     /// IAM gives documents percent-encoded (RFC 3986).
     pub(super) fn read(document: &str) -> Found {
         let decoded =
-            if document.trim_start().starts_with('{') { document.to_owned() } else { decode(document) };
+            if document.trim_start().starts_with('{') { document.to_owned() } else { unpercent(document) };
         let Ok(whole) = serde_json::from_str::<Value>(&decoded) else { return Found::Other };
         let sid = whole.pointer("/Statement/0/Sid").and_then(Value::as_str).unwrap_or_default();
         let before = whole
@@ -54,26 +55,6 @@ impl Found {
     pub(super) fn is_of(&self, mark: &str) -> bool {
         matches!(self, Found::Ours { sid: found, .. } if *found == sid(mark))
     }
-}
-
-/// Undoes percent-encoding; what is no encoding stays as it is.
-pub(super) fn decode(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&b, after)) = rest.split_first() {
-        let two = after.get(..2).and_then(|t| std::str::from_utf8(t).ok());
-        match two.filter(|_| b == b'%').and_then(|t| u8::from_str_radix(t, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                out.push(b);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]
@@ -104,10 +85,5 @@ mod tests {
         weaker["Statement"] = json!([]);
         assert_eq!(Found::read(&encoded(&weaker)), Found::Other);
         assert_eq!(Found::read("%zz%"), Found::Other);
-    }
-
-    #[test]
-    fn what_is_no_encoding_stays() {
-        assert_eq!(decode("a%7Bb%7d%zz%2"), "a{b}%zz%2");
     }
 }

@@ -185,8 +185,13 @@ impl Aws {
             }
         };
         let host = url.split_once("://").map_or("", |(_, rest)| rest).to_owned();
-        let endpoint =
-            Endpoint { url, ca: place.ca.clone(), client_cert: None, client_key: None, timeout: place.timeout };
+        let endpoint = Endpoint {
+            url,
+            ca: place.ca.clone(),
+            client_cert: None,
+            client_key: None,
+            timeout: place.timeout,
+        };
         Ok(Aws { http: Http::open(&endpoint)?, host, service, region, keys })
     }
 
@@ -263,11 +268,8 @@ impl Aws {
         }
         // IAM and EC2 wrap their errors differently.
         let whole = Node::read(&answer.body).unwrap_or_default();
-        let error = whole
-            .child("Error")
-            .or_else(|| whole.at(&["Errors", "Error"]))
-            .cloned()
-            .unwrap_or_default();
+        let error =
+            whole.child("Error").or_else(|| whole.at(&["Errors", "Error"])).cloned().unwrap_or_default();
         let says = |name: &str| error.get(&[name]).unwrap_or_default().to_owned();
         Err(failed(&answer, says("Code"), &says("Message")))
     }
@@ -450,7 +452,13 @@ mod tests {
             assert_eq!((keys.id.as_str(), keys.secret.expose()), ("AKIA1", "s/+"), "{text}");
             assert_eq!(keys.token.unwrap().expose(), "t==");
         }
-        for text in ["AKIA1:s", "{}", "{", r#"{"access_key_id":"A\r\nX: y","secret_access_key":"s"}"#, "[a]\naws_access_key_id=A\naws_secret_access_key=s\n[b]"] {
+        for text in [
+            "AKIA1:s",
+            "{}",
+            "{",
+            r#"{"access_key_id":"A\r\nX: y","secret_access_key":"s"}"#,
+            "[a]\naws_access_key_id=A\naws_secret_access_key=s\n[b]",
+        ] {
             let Err(fault) = Keys::read(&Secret::new(text)) else { panic!("{text}") };
             assert!(!fault.to_string().contains("AKIA1"), "a credential is not repeated");
         }
@@ -461,7 +469,10 @@ mod tests {
         let of = |region, service| host(region, service);
         assert_eq!(of("eu-central-1", IAM), ("us-east-1".into(), "iam.amazonaws.com".into()));
         assert_eq!(of("us-gov-east-1", IAM), ("us-gov-west-1".into(), "iam.us-gov.amazonaws.com".into()));
-        assert_eq!(of("cn-northwest-1", IAM), ("cn-north-1".into(), "iam.cn-north-1.amazonaws.com.cn".into()));
+        assert_eq!(
+            of("cn-northwest-1", IAM),
+            ("cn-north-1".into(), "iam.cn-north-1.amazonaws.com.cn".into())
+        );
         assert_eq!(of("eu-central-1", EC2), ("eu-central-1".into(), "ec2.eu-central-1.amazonaws.com".into()));
     }
 
@@ -472,7 +483,9 @@ mod tests {
             assert!(Aws::open(&place(bad, None), EC2, keys()).is_err(), "{bad}");
         }
         assert!(Aws::open(&place("eu-central-1", Some("http://127.0.0.1:5000")), EC2, keys()).is_ok());
-        for bad in ["https://evil.example", "http://127.0.0.1.evil.example", "http://127.0.0.1/x", "127.0.0.1"] {
+        for bad in
+            ["https://evil.example", "http://127.0.0.1.evil.example", "http://127.0.0.1/x", "127.0.0.1"]
+        {
             assert!(Aws::open(&place("eu-central-1", Some(bad)), EC2, keys()).is_err(), "{bad}");
         }
     }
