@@ -6,6 +6,7 @@ pub mod aws;
 pub mod aws_nacl;
 pub mod aws_waf;
 pub mod entra;
+pub mod kubernetes;
 pub mod nftables;
 pub mod okta;
 
@@ -15,6 +16,7 @@ pub static CONNECTORS: &[&Connector] = &[
     &aws_nacl::CONNECTOR,
     &aws_waf::CONNECTOR,
     &entra::CONNECTOR,
+    &kubernetes::CONNECTOR,
     &nftables::CONNECTOR,
     &okta::CONNECTOR,
 ];

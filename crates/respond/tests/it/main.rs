@@ -6,6 +6,7 @@ mod aws_waf;
 #[allow(dead_code, reason = "each connector uses its part")]
 mod contract;
 mod entra;
+mod kubernetes;
 mod lab;
 mod moto;
 mod nftables;
