@@ -5,7 +5,9 @@ use crate::connector::Connector;
 pub mod aws;
 pub mod aws_nacl;
 pub mod aws_waf;
+pub mod duo;
 pub mod entra;
+pub mod google_workspace;
 pub mod kubernetes;
 pub mod nftables;
 pub mod okta;
@@ -15,7 +17,9 @@ pub static CONNECTORS: &[&Connector] = &[
     &aws::CONNECTOR,
     &aws_nacl::CONNECTOR,
     &aws_waf::CONNECTOR,
+    &duo::CONNECTOR,
     &entra::CONNECTOR,
+    &google_workspace::CONNECTOR,
     &kubernetes::CONNECTOR,
     &nftables::CONNECTOR,
     &okta::CONNECTOR,

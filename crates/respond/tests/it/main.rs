@@ -5,7 +5,9 @@ mod aws_nacl;
 mod aws_waf;
 #[allow(dead_code, reason = "each connector uses its part")]
 mod contract;
+mod duo;
 mod entra;
+mod google_workspace;
 mod kubernetes;
 mod lab;
 mod moto;
