@@ -54,7 +54,10 @@ struct Config {
 
 fn open(settings: &Settings) -> Result<Box<dyn Control>, Fault> {
     let config: Config = settings.fields()?;
-    Http::open(&config.endpoint)?;
+    let http = Http::open(&config.endpoint)?;
+    if http.base().matches('/').count() > 2 {
+        return Err(Fault::Config("url: Duo's API has no path".into()));
+    }
     if config.integration_key.is_empty() || !config.integration_key.bytes().all(|b| b.is_ascii_alphanumeric())
     {
         return Err(Fault::Config("integration_key: is not written like DIXXXXXXXXXXXXXXXXXX".into()));

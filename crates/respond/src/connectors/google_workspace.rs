@@ -11,7 +11,7 @@ use crate::connector::{
 use crate::fault::Fault;
 use crate::secret::Secret;
 use crate::target::{Target, TargetKind};
-use crate::transport::http::{Body, Endpoint, Http, Method, Path, percent};
+use crate::transport::http::{Answer, Body, Endpoint, Http, Method, Path, percent};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::SignatureScheme;
@@ -136,6 +136,19 @@ const SCOPES: &str = "https://www.googleapis.com/auth/admin.directory.user \
 
 fn garbled(what: &str) -> Fault {
     Fault::Garbled(format!("Google: {what}"))
+}
+
+/// Too many requests are a 403 as well at Google; that is no matter of the credential.
+fn done(answer: Answer) -> Result<Answer, Fault> {
+    let busy = |body: &str| {
+        let body: Value = serde_json::from_str(body).unwrap_or_default();
+        let reason = body.pointer("/error/errors/0/reason").and_then(Value::as_str);
+        matches!(reason, Some("rateLimitExceeded" | "userRateLimitExceeded" | "quotaExceeded"))
+    };
+    if answer.status == 403 && busy(&answer.body) {
+        return Err(Fault::Refused("too many requests (status 403)".into()));
+    }
+    answer.done()
 }
 
 fn planned(seen: &Seen) -> Result<&str, Fault> {
@@ -278,7 +291,7 @@ impl Google {
     /// The user whose primary address is exactly this. Google finds users by aliases and ids as well.
     fn user(&self, http: &Http, order: &Order) -> Result<User, Fault> {
         let email = self.email(order)?;
-        let user = User::read(&http.get(&Self::path(&email))?.done()?.json()?)?;
+        let user = User::read(&done(http.get(&Self::path(&email))?)?.json()?)?;
         if user.email.to_lowercase() == email.to_lowercase() {
             return Ok(user);
         }
@@ -292,21 +305,21 @@ impl Google {
     /// The user that the plan meant, by its id.
     fn again(http: &Http, seen: &Seen) -> Result<User, Fault> {
         let id = planned(seen)?;
-        let user = User::read(&http.get(&Self::path(id))?.done()?.json()?)?;
+        let user = User::read(&done(http.get(&Self::path(id))?)?.json()?)?;
         if user.id == id { Ok(user) } else { Err(garbled("another user than was asked for")) }
     }
 
     /// The applications that hold tokens of the user.
     fn tokens(http: &Http, id: &str) -> Result<Vec<String>, Fault> {
-        let whole = http.get(&Self::path(id).then("/tokens"))?.done()?.json()?;
+        let whole = done(http.get(&Self::path(id).then("/tokens"))?)?.json()?;
         let items = whole.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
         let client = |item: &Value| item.get("clientId").and_then(Value::as_str).map(str::to_owned);
         items.iter().map(|i| client(i).ok_or_else(|| garbled("a token without clientId"))).collect()
     }
 
     fn patch(&self, order: &Order, id: &str, body: &Value) -> Result<Ack, Fault> {
-        let answer =
-            self.http(order.act)?.change(Method::Patch, &Self::path(id), &Body::Json(body))?.done()?;
+        let answer = self.http(order.act)?.change(Method::Patch, &Self::path(id), &Body::Json(body))?;
+        let answer = done(answer)?;
         Ok(Ack::says(format!("Google answered {}", answer.status)))
     }
 
@@ -385,16 +398,15 @@ impl Control for Google {
                 let http = self.http(order.act)?;
                 let sign_out = Self::path(id).then("/signOut");
                 // What may have worked does not keep the tokens alive.
-                let mut lost =
-                    match http.change(Method::Post, &sign_out, &Body::Nothing).and_then(|a| a.done()) {
-                        Ok(_) => None,
-                        Err(fault) if fault.may_have_acted() => Some(fault),
-                        Err(fault) => return Err(fault),
-                    };
+                let mut lost = match http.change(Method::Post, &sign_out, &Body::Nothing).and_then(done) {
+                    Ok(_) => None,
+                    Err(fault) if fault.may_have_acted() => Some(fault),
+                    Err(fault) => return Err(fault),
+                };
                 let clients = Self::tokens(&http, id)?;
                 for client in &clients {
                     let path = Self::path(id).then("/tokens").segment(client);
-                    match http.change(Method::Delete, &path, &Body::Nothing).and_then(|a| a.done()) {
+                    match http.change(Method::Delete, &path, &Body::Nothing).and_then(done) {
                         Ok(_) | Err(Fault::NotFound(_)) => {}
                         Err(fault) if fault.may_have_acted() => lost = Some(fault),
                         Err(fault) => lost = Some(Fault::Lost(format!("signed out; then {fault}"))),
@@ -461,7 +473,7 @@ impl Control for Google {
             Err(fault) => return vec![Ability::new("token", Some(false), fault.to_string())],
         };
         let list = Path::new("/admin/directory/v1/users?customer=my_customer&maxResults=1");
-        let read = match http.get(&list).and_then(|a| a.done()) {
+        let read = match http.get(&list).and_then(done) {
             Ok(_) => Ability::new("read users", Some(true), "the list answers"),
             Err(fault) => Ability::new("read users", Some(false), fault.to_string()),
         };
@@ -473,6 +485,16 @@ impl Control for Google {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn too_many_requests_are_not_taken_for_a_bad_token() {
+        let of = |reason: &str| {
+            let body = json!({"error": {"errors": [{"reason": reason}]}}).to_string();
+            done(Answer { status: 403, body, ..Answer::default() }).unwrap_err()
+        };
+        assert!(matches!(of("userRateLimitExceeded"), Fault::Refused(_)));
+        assert!(matches!(of("forbidden"), Fault::Credential(_)));
+    }
 
     #[test]
     fn what_is_no_key_signs_nothing() {

@@ -11,7 +11,7 @@ use crate::connector::{
 use crate::fault::Fault;
 use crate::secret::Secret;
 use crate::target::{Target, TargetKind};
-use crate::transport::http::{Body, Endpoint, Http, Method, Path};
+use crate::transport::http::{Answer, Body, Endpoint, Http, Method, Path};
 use crate::value::UserName;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -51,7 +51,8 @@ pub static CONNECTOR: Connector = Connector {
         Can {
             effect: "RECOVERY: the password is void at once and sessions end; a link to set a new one is handed to \
                      the approver alone, once, and is not mailed, because the mailbox may be the intruder's",
-            leaves_open: "OAuth tokens; factors. Passwords of a directory or another provider are refused: reset there",
+            leaves_open: "OAuth tokens; factors. Okta does not reset what is suspended, so one of the two is chosen. \
+                          Passwords of a directory or another provider are refused: reset there",
             undo: "none: the old password is gone",
             verified_by: "GET of the user: its status",
             ..Can::at_once(Act::ResetPassword, &[TargetKind::Account])
@@ -137,6 +138,19 @@ impl User {
 /// A JSON string is a string of Okta's filters as well.
 fn quoted(value: &str) -> String {
     Value::from(value).to_string()
+}
+
+/// 403 is also Okta's word for what an account's status does not allow (E0000038); that is no matter of the
+/// credential.
+fn done(answer: Answer) -> Result<Answer, Fault> {
+    let code = |body: &str| {
+        let body: Value = serde_json::from_str(body).unwrap_or_default();
+        body.get("errorCode").and_then(Value::as_str).map(str::to_owned)
+    };
+    if answer.status == 403 && code(&answer.body).as_deref() == Some("E0000038") {
+        return Err(Fault::Refused("the account's status does not allow it (E0000038)".into()));
+    }
+    answer.done()
 }
 
 impl Okta {
@@ -345,7 +359,7 @@ impl Control for Okta {
         let http = self.http(order.act)?;
         let id = seen.ids.first().ok_or_else(|| Fault::Refused("the plan names no user".into()))?;
         let (method, path) = Self::request(order.act, id)?;
-        let answer = http.change(method, &path, &Body::Nothing)?.done()?;
+        let answer = done(http.change(method, &path, &Body::Nothing)?)?;
         let mut ack = Ack::says(format!("Okta answered {}", answer.status));
         if order.act == Act::ResetPassword {
             // The link is as good as the password.
@@ -372,7 +386,7 @@ impl Control for Okta {
         match user.status.as_str() {
             "SUSPENDED" => {
                 let path = Path::new("/api/v1/users").segment(&user.id).then("/lifecycle/unsuspend");
-                let answer = http.change(Method::Post, &path, &Body::Nothing)?.done()?;
+                let answer = done(http.change(Method::Post, &path, &Body::Nothing)?)?;
                 Ok(Ack::says(format!("Okta answered {}", answer.status)))
             }
             "ACTIVE" => Ok(Ack::says("was ACTIVE already")),

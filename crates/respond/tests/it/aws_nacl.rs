@@ -49,24 +49,25 @@ fn an_address_is_denied_before_every_allow_and_let_in_again() {
         return;
     }
     let moto = Moto::start();
+    let secret = moto::credential(&network(&moto).0);
+    let device = || -> Box<dyn Device> {
+        let (_, acl, _) = network(&moto);
+        Box::new(Cloud { stub: moto.stub(), fields: json!({"network_acls": [acl]}), marks: false })
+    };
+    let life = |target| Life {
+        connector: &CONNECTOR,
+        act: Act::BlockAddress,
+        target,
+        device: &device,
+        secret: &secret,
+        absent: &[],
+        ambiguous: &[],
+    };
+    contract::life(&life(address("203.0.113.7")));
+    contract::whole(&life(address("2001:db8:7::/48")));
+
     let (ir, acl, idle) = network(&moto);
     let secret = moto::credential(&ir);
-    for target in [address("203.0.113.7"), address("2001:db8:7::/48")] {
-        contract::life(&Life {
-            connector: &CONNECTOR,
-            act: Act::BlockAddress,
-            target,
-            device: &|| {
-                network(&moto);
-                Box::new(Cloud { stub: moto.stub(), fields: json!({"network_acls": [acl]}), marks: false })
-            },
-            secret: &secret,
-            absent: &[],
-            ambiguous: &[],
-        });
-    }
-
-    network(&moto);
     let cloud = Cloud { stub: moto.stub(), fields: json!({"network_acls": [acl]}), marks: false };
     let dir = tempfile::tempdir().unwrap();
     let file = lab::secret_file(dir.path(), "ir", &secret);

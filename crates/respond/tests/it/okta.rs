@@ -136,6 +136,10 @@ fn answer(people: &mut [User], request: &Request) -> Reply {
             user.status = "PASSWORD_EXPIRED";
             Reply::json(200, shown(user))
         }
+        ("POST", ["lifecycle", "reset_password"]) if user.status == "SUSPENDED" => {
+            let why = "This operation is not allowed in the user's current status.";
+            Reply::json(403, json!({"errorCode": "E0000038", "errorSummary": why}))
+        }
         ("POST", ["lifecycle", "reset_password"])
             if request.query("sendEmail").as_deref() == Some("false") =>
         {
@@ -218,6 +222,14 @@ fn what_okta_cannot_do_is_refused_before_anything_is_sent() {
     let fault = okta.read(&lab::order(Act::DisableAccount, account("locked"))).unwrap_err();
     assert!(matches!(&fault, Fault::Refused(why) if why.contains("LOCKED_OUT")), "{fault}");
     assert!(stub.changes().is_empty());
+
+    // A suspended account is not reset; the refusal is not taken for a bad token.
+    let reset = lab::order(Act::ResetPassword, account("anna"));
+    let seen = okta.read(&reset).unwrap();
+    let suspend = lab::order(Act::DisableAccount, account("anna"));
+    okta.apply(&suspend, &seen).unwrap();
+    let fault = okta.apply(&reset, &seen).unwrap_err();
+    assert!(matches!(&fault, Fault::Refused(why) if why.contains("E0000038")), "{fault}");
 }
 
 #[test]

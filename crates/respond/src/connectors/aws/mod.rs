@@ -50,7 +50,8 @@ pub static CONNECTOR: Connector = Connector {
         Can {
             effect: "an inline policy `PortreeveRevokeOlderSessions` on the role denies every action to sessions \
                      that began before now; AWS takes up to some minutes to enforce it everywhere",
-            leaves_open: "whoever may still assume the role gets a new session; so the way there is shut first. \
+            leaves_open: "whoever may still assume the role gets a new session; so the way there is shut first. The \
+                          time is this machine's: a clock that is behind leaves the newest sessions. \
                           Service-linked roles and roles of Identity Center take no policy and are refused",
             undo: "none: the sessions stay denied. The policy may be deleted once the longest session is over (12 hours)",
             verified_by: "GetRolePolicy: the policy is there with its time, and it is exactly our denial",
