@@ -8,9 +8,10 @@ use crate::connector::{
     Ability, Ack, Can, Connector, Control, Effect, Known, Order, Present, Proof, Seen, Setting, Settings,
 };
 use crate::connectors::aws::Clients;
+use crate::encode::xml_read::Node;
 use crate::fault::Fault;
 use crate::target::{Target, TargetKind};
-use crate::transport::aws::{Aws, EC2, Node, Place};
+use crate::transport::aws::{Aws, EC2, Place, get, items};
 use crate::value::Net;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -134,23 +135,22 @@ const LAST: u32 = 32_766;
 
 impl Acl {
     fn read(item: &Node) -> Acl {
-        let entries = item
-            .list(&["entrySet"])
+        let entries = items(item, "entrySet")
             .filter_map(|e| {
-                let cidr = e.get(&["cidrBlock"]).or_else(|| e.get(&["ipv6CidrBlock"]));
+                let cidr = get(e, "cidrBlock").or_else(|| get(e, "ipv6CidrBlock"));
                 Some(Entry {
-                    number: e.get(&["ruleNumber"])?.parse().ok()?,
-                    egress: e.get(&["egress"])? == "true",
-                    deny: e.get(&["ruleAction"])? == "deny",
-                    every_protocol: e.get(&["protocol"])? == "-1",
+                    number: get(e, "ruleNumber")?.parse().ok()?,
+                    egress: get(e, "egress")? == "true",
+                    deny: get(e, "ruleAction")? == "deny",
+                    every_protocol: get(e, "protocol")? == "-1",
                     net: cidr.and_then(|c| c.parse().ok()),
                 })
             })
             .collect();
         Acl {
-            id: item.get(&["networkAclId"]).unwrap_or_default().to_owned(),
+            id: get(item, "networkAclId").unwrap_or_default().to_owned(),
             entries,
-            subnets: item.list(&["associationSet"]).count(),
+            subnets: items(item, "associationSet").count(),
         }
     }
 
@@ -206,7 +206,7 @@ impl Nacl {
             names.iter().map(String::as_str).zip(self.ids.iter().map(String::as_str)).collect();
         // All ids are named, so the answer has one page.
         let answer = self.clients.of(Act::BlockAddress)?.ask("DescribeNetworkAcls", &params)?;
-        let acls: Vec<Acl> = answer.list(&["networkAclSet"]).map(Acl::read).collect();
+        let acls: Vec<Acl> = items(&answer, "networkAclSet").map(Acl::read).collect();
         for id in &self.ids {
             if acls.iter().filter(|a| a.id == *id).count() != 1 {
                 return Err(Fault::NotFound(format!("AWS does not show the network ACL {id}")));

@@ -5,3 +5,4 @@ pub mod ldap;
 pub mod nft;
 pub mod shell;
 pub mod xml;
+pub mod xml_read;

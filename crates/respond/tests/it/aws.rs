@@ -153,7 +153,7 @@ fn a_denied_user_is_out_and_comes_back_after_undo() {
     // A new key of the same user does not help.
     let admin = moto.client(IAM, ir.clone());
     let made = admin.change("CreateAccessKey", &[("UserName", "alice")]).unwrap();
-    let second = moto::keys(made.at(&["CreateAccessKeyResult", "AccessKey"]).unwrap());
+    let second = moto::keys(made.at("CreateAccessKeyResult/AccessKey").unwrap());
     assert!(!works(&moto.client(EC2, second)));
     // For another step it is in force by another hand, and is left by its undo.
     let other = lab::order(Act::DisableAccount, account("alice"));
@@ -170,7 +170,7 @@ fn assume(moto: &Moto, who: &Keys) -> Keys {
         .client(STS, who.clone())
         .ask("AssumeRole", &[("RoleArn", "arn:aws:iam::123456789012:role/ops"), ("RoleSessionName", "s")])
         .unwrap();
-    moto::keys(answer.at(&["AssumeRoleResult", "Credentials"]).unwrap())
+    moto::keys(answer.at("AssumeRoleResult/Credentials").unwrap())
 }
 
 #[test]

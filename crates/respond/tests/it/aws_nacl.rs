@@ -8,7 +8,7 @@ use portreeve_respond::connector::{Effect, Known};
 use portreeve_respond::connectors::aws_nacl::CONNECTOR;
 use portreeve_respond::fault::Fault;
 use portreeve_respond::target::Target;
-use portreeve_respond::transport::aws::{Aws, EC2, Keys};
+use portreeve_respond::transport::aws::{Aws, EC2, Keys, get, items};
 use serde_json::json;
 
 fn address(text: &str) -> Target {
@@ -21,12 +21,12 @@ fn network(moto: &Moto) -> (Keys, String, String) {
     let ir = moto.user("ir");
     let ec2 = moto.root(EC2);
     let vpcs = ec2.ask("DescribeVpcs", &[]).unwrap();
-    let vpc = vpcs.list(&["vpcSet"]).next().unwrap().get(&["vpcId"]).unwrap().to_owned();
+    let vpc = get(items(&vpcs, "vpcSet").next().unwrap(), "vpcId").unwrap().to_owned();
     let acls = ec2.ask("DescribeNetworkAcls", &[]).unwrap();
-    let acl = acls.list(&["networkAclSet"]).next().unwrap().get(&["networkAclId"]).unwrap().to_owned();
+    let acl = get(items(&acls, "networkAclSet").next().unwrap(), "networkAclId").unwrap().to_owned();
     entry(&ec2, &acl, "99", "198.51.100.1/32");
     let made = ec2.change("CreateNetworkAcl", &[("VpcId", &vpc)]).unwrap();
-    let idle = made.get(&["networkAcl", "networkAclId"]).unwrap().to_owned();
+    let idle = get(&made, "networkAcl/networkAclId").unwrap().to_owned();
     moto.guard();
     (ir, acl, idle)
 }

@@ -9,6 +9,7 @@ mod duo;
 mod entra;
 mod google_workspace;
 mod kubernetes;
+#[allow(dead_code, reason = "each connector uses its part")]
 mod lab;
 mod moto;
 mod nftables;

@@ -4,8 +4,9 @@
 use crate::contract::Device;
 use crate::lab::{self, Daemon};
 use crate::stub::{Failure, Reply, Request, Stub};
+use portreeve_respond::encode::xml_read::Node;
 use portreeve_respond::secret::Secret;
-use portreeve_respond::transport::aws::{Aws, Keys, Node, Place, Service};
+use portreeve_respond::transport::aws::{Aws, Keys, Place, Service, get};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -83,7 +84,7 @@ impl Moto {
         iam.change("PutUserPolicy", &[("UserName", name), ("PolicyName", "all"), ("PolicyDocument", ALLOW)])
             .unwrap();
         let made = iam.change("CreateAccessKey", &[("UserName", name)]).unwrap();
-        keys(made.at(&["CreateAccessKeyResult", "AccessKey"]).unwrap())
+        keys(made.at("CreateAccessKeyResult/AccessKey").unwrap())
     }
 
     /// The proxy before it.
@@ -99,7 +100,7 @@ pub(crate) fn place(url: &str) -> Place {
 
 /// Keys as IAM and STS give them.
 pub(crate) fn keys(node: &Node) -> Keys {
-    let get = |name: &str| node.get(&[name]).map(str::to_owned);
+    let get = |name: &str| get(node, name).map(str::to_owned);
     Keys {
         id: get("AccessKeyId").unwrap(),
         secret: Secret::new(get("SecretAccessKey").unwrap()),

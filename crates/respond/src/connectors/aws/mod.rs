@@ -10,9 +10,10 @@ use crate::act::Act;
 use crate::connector::{
     Ability, Ack, Can, Connector, Control, Effect, Known, Order, Proof, Seen, Setting, Settings,
 };
+use crate::encode::xml_read::Node;
 use crate::fault::Fault;
 use crate::target::{Target, TargetKind};
-use crate::transport::aws::{Aws, Failed, IAM, Keys, Node, Place, STS};
+use crate::transport::aws::{Aws, Failed, IAM, Keys, Place, STS, get};
 use crate::transport::http::unpercent;
 use crate::value::{KeyId, UserName};
 use policy::{DENY_ALL, Found, REVOKE_OLDER, deny_all, revoke_older, sid};
@@ -157,11 +158,11 @@ impl Iam {
     fn user(aws: &Aws, name: &UserName) -> Result<String, Fault> {
         Self::root_is_refused(name)?;
         let answer = aws.ask("GetUser", &[("UserName", name.raw())])?;
-        let user = answer.at(&["GetUserResult", "User"]).ok_or_else(|| garbled("GetUser"))?;
-        if user.get(&["UserName"]) != Some(name.raw()) {
+        let user = answer.at("GetUserResult/User").ok_or_else(|| garbled("GetUser"))?;
+        if get(user, "UserName") != Some(name.raw()) {
             return Err(Fault::NotFound(format!("IAM has no user written exactly `{name}`")));
         }
-        user.get(&["Arn"]).map(str::to_owned).ok_or_else(|| garbled("GetUser"))
+        get(user, "Arn").map(str::to_owned).ok_or_else(|| garbled("GetUser"))
     }
 
     fn policy(
@@ -172,10 +173,8 @@ impl Iam {
     ) -> Result<Option<Found>, Fault> {
         let (action, parameter) = whose;
         let answer = there(aws.ask(action, &[(parameter, name.raw()), ("PolicyName", policy)]))?;
-        let result = format!("{action}Result");
-        answer
-            .map(|a| a.get(&[&result, "PolicyDocument"]).map(Found::read).ok_or_else(|| garbled(action)))
-            .transpose()
+        let document = format!("{action}Result/PolicyDocument");
+        answer.map(|a| get(&a, &document).map(Found::read).ok_or_else(|| garbled(action))).transpose()
     }
 
     fn user_policy(aws: &Aws, name: &UserName) -> Result<Option<Found>, Fault> {
@@ -206,16 +205,15 @@ impl Iam {
             }
             None => {
                 let answer = aws.ask("GetAccessKeyLastUsed", &[("AccessKeyId", id.raw())])?;
-                let name = answer
-                    .get(&["GetAccessKeyLastUsedResult", "UserName"])
+                let name = get(&answer, "GetAccessKeyLastUsedResult/UserName")
                     .ok_or_else(|| garbled("GetAccessKeyLastUsed"))?;
                 Self::root_is_refused(&UserName::new(name)?)?;
                 name.to_owned()
             }
         };
         let keys = aws.members("ListAccessKeys", &[("UserName", &owner)], "AccessKeyMetadata")?;
-        let key = keys.iter().find(|k| k.get(&["AccessKeyId"]) == Some(id.raw()));
-        match key.and_then(|k| k.get(&["Status"])) {
+        let key = keys.iter().find(|k| get(k, "AccessKeyId") == Some(id.raw()));
+        match key.and_then(|k| get(k, "Status")) {
             Some(status) => Ok((owner, status.to_owned())),
             None => Err(Fault::NotFound(format!("the user has no key {id}"))),
         }
@@ -241,10 +239,10 @@ impl Iam {
             aws.members("ListAttachedUserPolicies", &[("UserName", name.raw())], "AttachedPolicies")?;
         let denied_by_aws = attached
             .iter()
-            .any(|p| p.get(&["PolicyArn"]).is_some_and(|a| a.ends_with(":iam::aws:policy/AWSDenyAll")));
+            .any(|p| get(p, "PolicyArn").is_some_and(|a| a.ends_with(":iam::aws:policy/AWSDenyAll")));
         let ours = found.as_ref().is_some_and(|f| f.is_of(mark));
         let keys = aws.members("ListAccessKeys", &[("UserName", name.raw())], "AccessKeyMetadata")?;
-        let active = keys.iter().filter(|k| k.get(&["Status"]) == Some("Active")).count();
+        let active = keys.iter().filter(|k| get(k, "Status") == Some("Active")).count();
         let password =
             if Self::has_password(aws, name)? { "a console password" } else { "no console password" };
         let state = match (&found, ours, denied_by_aws) {
@@ -264,11 +262,11 @@ impl Iam {
 
     fn read_role(aws: &Aws, name: &UserName) -> Result<Seen, Fault> {
         let answer = aws.ask("GetRole", &[("RoleName", name.raw())])?;
-        let role = answer.at(&["GetRoleResult", "Role"]).ok_or_else(|| garbled("GetRole"))?;
-        if role.get(&["RoleName"]) != Some(name.raw()) {
+        let role = answer.at("GetRoleResult/Role").ok_or_else(|| garbled("GetRole"))?;
+        if get(role, "RoleName") != Some(name.raw()) {
             return Err(Fault::NotFound(format!("IAM has no role written exactly `{name}`")));
         }
-        let path = role.get(&["Path"]).unwrap_or("/");
+        let path = get(role, "Path").unwrap_or("/");
         if path.starts_with("/aws-service-role/") {
             return Err(Fault::Unsupported(format!(
                 "{name} is linked to a service of AWS; such roles take no policy of their account"
@@ -284,10 +282,10 @@ impl Iam {
                 "a policy {REVOKE_OLDER} that is not ours stands on {name}; it would be overwritten"
             )));
         }
-        let arn = role.get(&["Arn"]).ok_or_else(|| garbled("GetRole"))?.to_owned();
+        let arn = get(role, "Arn").ok_or_else(|| garbled("GetRole"))?.to_owned();
         let mut also_hits =
             vec!["every session of the role that began before now, whoever holds it".to_owned()];
-        let trust = role.get(&["AssumeRolePolicyDocument"]).map(unpercent).unwrap_or_default();
+        let trust = get(role, "AssumeRolePolicyDocument").map(unpercent).unwrap_or_default();
         for who in trusted(&trust) {
             also_hits
                 .push(format!("may use the role: {}", portreeve_model::untrusted::escape_for_terminal(&who)));
@@ -295,7 +293,7 @@ impl Iam {
         let profiles =
             aws.members("ListInstanceProfilesForRole", &[("RoleName", name.raw())], "InstanceProfiles")?;
         for profile in &profiles {
-            let profile = profile.get(&["InstanceProfileName"]).unwrap_or_default();
+            let profile = get(profile, "InstanceProfileName").unwrap_or_default();
             also_hits.push(format!(
                 "EC2 instances with profile {}, until their credentials are renewed",
                 portreeve_model::untrusted::escape_for_terminal(profile)
@@ -511,7 +509,7 @@ impl Control for Iam {
         let keys = self.clients.settings.credential(Act::DisableAccount).and_then(|s| Keys::read(&s));
         let me = keys.and_then(|keys| {
             let answer = Aws::open(place, STS, keys)?.ask("GetCallerIdentity", &[])?;
-            let arn = answer.get(&["GetCallerIdentityResult", "Arn"]);
+            let arn = get(&answer, "GetCallerIdentityResult/Arn");
             arn.map(str::to_owned).ok_or_else(|| garbled("GetCallerIdentity"))
         });
         let me = match me {

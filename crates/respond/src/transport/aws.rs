@@ -1,10 +1,7 @@
 //! The APIs of AWS: requests signed with Signature Version 4, sent to the service's own host in the region that the
 //! configuration names.
 
-mod xml;
-
-pub use xml::Node;
-
+use crate::encode::xml_read::Node;
 use crate::fault::Fault;
 use crate::secret::Secret;
 use crate::transport::http::{Answer, Body, Endpoint, Http, Method, Path, percent};
@@ -95,6 +92,17 @@ pub struct Aws {
     service: Service,
     region: String,
     keys: Keys,
+}
+
+/// The text at the end of a path of names, trimmed.
+pub fn get<'a>(node: &'a Node, path: &str) -> Option<&'a str> {
+    node.at(path).map(|n| n.text.trim())
+}
+
+/// The elements of a list: `member` in IAM, `item` in EC2.
+pub fn items<'a>(node: &'a Node, path: &str) -> impl Iterator<Item = &'a Node> {
+    let list = node.at(path).map(|n| n.children.as_slice()).unwrap_or_default();
+    list.iter().filter(|n| matches!(n.name.as_str(), "member" | "item"))
 }
 
 /// Parameters of a query request, in the order in which they are sent.
@@ -227,7 +235,7 @@ impl Aws {
 
     /// A list of IAM whose pages are joined: the elements at `path` of the result.
     pub fn members(&self, action: &str, params: Params<'_>, path: &str) -> Result<Vec<Node>, Failed> {
-        let result = format!("{action}Result");
+        let at = |name: &str| format!("{action}Result/{name}");
         let mut all = Vec::new();
         let mut marker: Option<String> = None;
         for _ in 0..PAGES {
@@ -236,11 +244,11 @@ impl Aws {
                 params.push(("Marker", marker));
             }
             let answer = self.ask(action, &params)?;
-            all.extend(answer.list(&[&result, path]).cloned());
-            if answer.get(&[&result, "IsTruncated"]) != Some("true") {
+            all.extend(items(&answer, &at(path)).cloned());
+            if get(&answer, &at("IsTruncated")) != Some("true") {
                 return Ok(all);
             }
-            let next = answer.get(&[&result, "Marker"]).map(str::to_owned);
+            let next = get(&answer, &at("Marker")).map(str::to_owned);
             if next.is_none() || next == marker {
                 break;
             }
@@ -264,14 +272,12 @@ impl Aws {
         let body = self.form(action, params);
         let answer = self.send("application/x-www-form-urlencoded; charset=utf-8", &body, None)?;
         if answer.ok() {
-            return Ok(Node::read(&answer.body)?);
+            return Ok(Node::parse(&answer.body)?);
         }
         // IAM and EC2 wrap their errors differently.
-        let whole = Node::read(&answer.body).unwrap_or_default();
-        let error =
-            whole.child("Error").or_else(|| whole.at(&["Errors", "Error"])).cloned().unwrap_or_default();
-        let says = |name: &str| error.get(&[name]).unwrap_or_default().to_owned();
-        Err(failed(&answer, says("Code"), &says("Message")))
+        let whole = Node::parse(&answer.body).unwrap_or_default();
+        let error = whole.child("Error").or_else(|| whole.at("Errors/Error")).cloned().unwrap_or_default();
+        Err(failed(&answer, error.text_of("Code").to_owned(), error.text_of("Message")))
     }
 
     fn json(&self, action: &str, body: &serde_json::Value) -> Result<serde_json::Value, Failed> {
