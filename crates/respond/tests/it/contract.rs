@@ -42,6 +42,10 @@ pub(crate) trait Device {
     fn marks(&self) -> bool {
         true
     }
+    /// Fields that lead to a port where nobody listens.
+    fn nowhere(&self) -> Option<Value> {
+        None
+    }
 }
 
 /// A stand-in over HTTP.
@@ -80,6 +84,11 @@ impl Device for Over {
     fn marks(&self) -> bool {
         self.marks
     }
+
+    fn nowhere(&self) -> Option<Value> {
+        let text = self.fields.to_string().replace(&self.stub.url(), "http://127.0.0.1:1");
+        serde_json::from_str(&text).ok()
+    }
 }
 
 /// One connector, one act, one target.
@@ -106,7 +115,7 @@ struct Bench {
     device: Box<dyn Device>,
     control: Box<dyn Control>,
     order: Order,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Life<'_> {
@@ -120,7 +129,7 @@ impl Life<'_> {
         let file = lab::secret_file(dir.path(), "secret", secret);
         let fields = if wrong { device.wrong() } else { device.fields() };
         let control = lab::open(self.connector, fields, &[("default", &file)]);
-        Bench { device, control, order: lab::order(self.act, self.target.clone()), _dir: dir }
+        Bench { device, control, order: lab::order(self.act, self.target.clone()), dir }
     }
 }
 
@@ -169,6 +178,7 @@ pub(crate) fn life(life: &Life<'_>) {
     failing(life);
     credential(life);
     names(life);
+    unreachable(life);
 }
 
 /// Read, preview, apply, verify, undo, verify.
@@ -282,6 +292,19 @@ pub(crate) fn credential(life: &Life<'_>) {
     assert!(bench.control.doctor().iter().any(|a| a.able == Some(false)));
 }
 
+/// Nobody is there: nothing was sent, and nothing is known of the effect.
+pub(crate) fn unreachable(life: &Life<'_>) {
+    let mut bench = life.bench();
+    let seen = bench.seen();
+    let Some(fields) = bench.device.nowhere() else { return };
+    let file = lab::secret_file(bench.dir.path(), "again", life.secret);
+    bench.control = lab::open(life.connector, fields, &[("default", &file)]);
+    let fault = bench.apply(&seen).unwrap_err();
+    assert!(matches!(fault, Fault::Unreachable(_)), "{fault}");
+    let effect = bench.control.verify(&bench.order, &Known { seen, ack: None });
+    assert!(matches!(effect, Effect::Unknown(_)), "{effect:?}");
+}
+
 /// Names that lead to nothing, or to more than one thing.
 pub(crate) fn names(life: &Life<'_>) {
     let mut bench = life.bench();
@@ -327,5 +350,9 @@ impl Device for OneWay {
 
     fn can_undo(&self) -> bool {
         false
+    }
+
+    fn nowhere(&self) -> Option<Value> {
+        self.0.nowhere()
     }
 }
