@@ -4,20 +4,28 @@ use crate::connector::Connector;
 
 pub mod active_directory;
 mod asked;
+pub mod aws;
+pub mod aws_nacl;
+pub mod aws_waf;
 pub mod checkpoint;
 pub mod cisco_asa;
 pub mod cisco_ise_anc;
 pub mod conntrack;
 pub mod crowdstrike;
 pub mod defender;
+pub mod duo;
 mod edr;
+pub mod entra;
 pub mod f5_apm;
 pub mod fortigate;
+pub mod google_workspace;
 pub mod ivanti;
+pub mod kubernetes;
 pub mod manual;
 pub mod netscaler;
 pub mod nftables;
 pub mod ocserv;
+pub mod okta;
 pub mod openldap;
 pub mod openvpn;
 pub mod panos;
@@ -29,19 +37,27 @@ pub mod wireguard;
 /// Every connector, in the order of their names.
 pub static CONNECTORS: &[&Connector] = &[
     &active_directory::CONNECTOR,
+    &aws::CONNECTOR,
+    &aws_nacl::CONNECTOR,
+    &aws_waf::CONNECTOR,
     &checkpoint::CONNECTOR,
     &cisco_asa::CONNECTOR,
     &cisco_ise_anc::CONNECTOR,
     &conntrack::CONNECTOR,
     &crowdstrike::CONNECTOR,
     &defender::CONNECTOR,
+    &duo::CONNECTOR,
+    &entra::CONNECTOR,
     &f5_apm::CONNECTOR,
     &fortigate::CONNECTOR,
+    &google_workspace::CONNECTOR,
     &ivanti::CONNECTOR,
+    &kubernetes::CONNECTOR,
     &manual::CONNECTOR,
     &netscaler::CONNECTOR,
     &nftables::CONNECTOR,
     &ocserv::CONNECTOR,
+    &okta::CONNECTOR,
     &openldap::CONNECTOR,
     &openvpn::CONNECTOR,
     &panos::CONNECTOR,

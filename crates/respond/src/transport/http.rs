@@ -148,6 +148,26 @@ impl Path {
     }
 }
 
+/// Undoes percent-encoding; what is no encoding stays as it is.
+pub fn unpercent(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&b, after)) = rest.split_first() {
+        let two = after.get(..2).and_then(|t| std::str::from_utf8(t).ok());
+        match two.filter(|_| b == b'%').and_then(|t| u8::from_str_radix(t, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push(b);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// Everything but letters, digits and `-._~` is encoded.
 pub fn percent(out: &mut String, value: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -274,6 +294,22 @@ impl Http {
         &self.base
     }
 
+    /// Where the next page begins: the value of `name` in a link that a device gave. A link to another host is
+    /// refused, because the credential would go there.
+    pub fn cursor(&self, link: &str, name: &str) -> Result<String, Fault> {
+        let inside = link.strip_prefix(&self.base).is_some_and(|rest| rest.starts_with(['/', '?']));
+        if !inside {
+            return Err(Fault::Garbled("the link to the next page leads to another host".into()));
+        }
+        let query = link.split_once('?').map_or("", |(_, query)| query);
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs
+            .map(|(n, v)| (unpercent(n), v))
+            .find(|(n, _)| n == name)
+            .map(|(_, v)| unpercent(&v.replace('+', " ")))
+            .ok_or_else(|| Fault::Garbled(format!("the link to the next page has no `{name}`")))
+    }
+
     /// The request as a preview shows it.
     pub fn shown(&self, method: Method, path: &Path, body: &Body<'_>) -> String {
         let line = format!("{} {}{}", method.name(), self.base, path.as_str());
@@ -378,7 +414,9 @@ impl Http {
             status: response.status().as_u16(),
             etag: header("etag"),
             next,
-            retry_after: header("retry-after").and_then(|v| v.parse().ok()),
+            retry_after: header("retry-after")
+                .and_then(|v| v.parse().ok())
+                .or_else(|| until(&header("x-rate-limit-reset")?)),
             body: String::new(),
         };
         answer.body = response
@@ -390,6 +428,12 @@ impl Http {
             .map_err(|e| Fault::Lost(format!("the answer broke off: {e}")))?;
         Ok(answer)
     }
+}
+
+/// Seconds until a time that is given in seconds since 1970, as Okta does.
+fn until(reset: &str) -> Option<u64> {
+    let reset: i64 = reset.parse().ok()?;
+    u64::try_from(reset - jiff::Timestamp::now().as_second()).ok().or(Some(0)).map(|s| s.max(1))
 }
 
 /// Errors before anything was sent leave the device as it was; all others are unknown.
@@ -429,6 +473,22 @@ mod tests {
     fn values_do_not_leave_their_place_in_a_path() {
         let path = Path::new("/api/v1/users").segment("a/../b?x#y\n").then("/sessions").query("q", "a&b=c ");
         assert_eq!(path.as_str(), "/api/v1/users/a%2F..%2Fb%3Fx%23y%0A/sessions?q=a%26b%3Dc%20");
+    }
+
+    #[test]
+    fn the_next_page_is_at_the_same_host() {
+        let http = Http::open(&endpoint("https://idp.example/base")).unwrap();
+        let at = |link: &str| http.cursor(link, "after");
+        assert_eq!(at("https://idp.example/base/api?limit=2&after=a%2Bb%3D").unwrap(), "a+b=");
+        for bad in [
+            "https://evil.example/base/api?after=a",
+            "https://idp.example/base.evil.example?after=a",
+            "https://idp.example/base/api?x=1",
+            "/api?after=a",
+        ] {
+            assert!(at(bad).is_err(), "{bad}");
+        }
+        assert_eq!(unpercent("a%7Bb%7d%zz%2"), "a{b}%zz%2");
     }
 
     #[test]

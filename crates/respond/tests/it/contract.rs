@@ -34,6 +34,10 @@ pub(crate) trait Device {
     fn wrong(&self) -> Value {
         self.fields()
     }
+    /// Has the product a way back, for an act that is not final by itself?
+    fn can_undo(&self) -> bool {
+        true
+    }
     /// Does the product keep something by which our own step is told from another hand's?
     fn marks(&self) -> bool {
         true
@@ -205,7 +209,7 @@ pub(crate) fn whole(life: &Life<'_>) {
     effective(&bench.control.verify(&bench.order, &known));
     assert_eq!(bench.device.changes(), changes, "verify changes nothing");
 
-    if life.act.is_final() {
+    if life.act.is_final() || !bench.device.can_undo() {
         let fault = bench.control.undo(&bench.order, &known).unwrap_err();
         assert!(matches!(fault, Fault::Unsupported(_)), "{fault}");
         assert_eq!(bench.device.changes(), changes);
@@ -255,11 +259,11 @@ pub(crate) fn failing(life: &Life<'_>) {
             }
         }
     }
-    if life.act.is_final() {
-        return;
-    }
     // The undo that worked and did not come back.
     let mut bench = life.bench();
+    if life.act.is_final() || !bench.device.can_undo() {
+        return;
+    }
     let seen = bench.seen();
     let ack = bench.apply(&seen).unwrap();
     let known = Known { seen, ack: Some(ack) };
@@ -318,4 +322,37 @@ pub(crate) fn names(life: &Life<'_>) {
 /// The one request that changed something since the device began, for a look at its text.
 pub(crate) fn last_change(stub: &Stub) -> Request {
     stub.changes().pop().expect("nothing was changed")
+}
+
+/// A device that keeps no marks and has no way back.
+pub(crate) struct OneWay(pub(crate) Box<dyn Device>);
+
+impl Device for OneWay {
+    fn fields(&self) -> Value {
+        self.0.fields()
+    }
+
+    fn fail(&self, failure: Failure) -> bool {
+        self.0.fail(failure)
+    }
+
+    fn changes(&self) -> usize {
+        self.0.changes()
+    }
+
+    fn wrong(&self) -> Value {
+        self.0.wrong()
+    }
+
+    fn marks(&self) -> bool {
+        false
+    }
+
+    fn can_undo(&self) -> bool {
+        false
+    }
+
+    fn nowhere(&self) -> Option<Value> {
+        self.0.nowhere()
+    }
 }
