@@ -10,6 +10,7 @@ pub mod connector;
 pub mod connectors;
 pub mod encode;
 pub mod fault;
+pub mod feed;
 pub mod secret;
 pub mod target;
 pub mod transport;

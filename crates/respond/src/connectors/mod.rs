@@ -2,10 +2,11 @@
 
 use crate::connector::Connector;
 
+pub mod edl;
 pub mod nftables;
 
 /// Every connector, in the order of their names.
-pub static CONNECTORS: &[&Connector] = &[&nftables::CONNECTOR];
+pub static CONNECTORS: &[&Connector] = &[&edl::CONNECTOR, &nftables::CONNECTOR];
 
 pub fn by_name(name: &str) -> Option<&'static Connector> {
     CONNECTORS.iter().copied().find(|c| c.name == name)
