@@ -3,4 +3,5 @@
 mod edl;
 mod lab;
 mod nftables;
+mod radius_dae;
 mod stub;
