@@ -1,5 +1,6 @@
 //! Connectors against real servers and against stand-ins, and the life of an action from end to end.
 
+mod crowdsec;
 mod edl;
 mod lab;
 mod nftables;
