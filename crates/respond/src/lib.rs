@@ -11,6 +11,7 @@ pub mod connectors;
 pub mod encode;
 pub mod fault;
 pub mod feed;
+pub mod openc2;
 pub mod secret;
 pub mod target;
 pub mod transport;

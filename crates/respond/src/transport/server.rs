@@ -489,13 +489,14 @@ fn write_reply(to: &mut impl Write, reply: &Reply, head_only: bool, again: bool)
         let value: String = value.chars().filter(|c| !c.is_control()).collect();
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    if reply.status != 304 {
+    let bodiless = matches!(reply.status, 204 | 304);
+    if !bodiless {
         head.push_str(&format!("content-length: {}\r\n", reply.body.len()));
     }
     head.push_str("x-content-type-options: nosniff\r\n");
     head.push_str(if again { "connection: keep-alive\r\n\r\n" } else { "connection: close\r\n\r\n" });
     let mut whole = head.into_bytes();
-    if !head_only && reply.status != 304 {
+    if !head_only && !bodiless {
         whole.extend(&reply.body);
     }
     to.write_all(&whole)?;
@@ -505,6 +506,7 @@ fn write_reply(to: &mut impl Write, reply: &Reply, head_only: bool, again: bool)
 fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        204 => "No Content",
         304 => "Not Modified",
         400 => "Bad Request",
         401 => "Unauthorized",

@@ -4,5 +4,6 @@ mod crowdsec;
 mod edl;
 mod lab;
 mod nftables;
+mod openc2;
 mod radius_dae;
 mod stub;
