@@ -13,9 +13,10 @@ use crate::transport::server::{
 use crate::value::Net;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use store::{Fetch, List, State, Store};
 
 /// How the feed is served.
@@ -46,7 +47,7 @@ pub fn serve_feed(listen: &str, dir: &Path, options: Options) -> Result<Server, 
     let store = Store::open(dir)?;
     store.refresh()?;
     let (tls, limits) = (options.tls.clone(), options.limits);
-    serve(listen, tls.as_ref(), limits, Arc::new(Feed { store, options }))
+    serve(listen, tls.as_ref(), limits, Arc::new(Feed { store, options, logged: Mutex::default() }))
 }
 
 fn loopback(listen: &str) -> bool {
@@ -56,7 +57,13 @@ fn loopback(listen: &str) -> bool {
 struct Feed {
     store: Store,
     options: Options,
+    /// What was logged last, so that a client that polls without rest is logged once a minute.
+    logged: Mutex<HashMap<(IpAddr, &'static str), Fetch>>,
 }
+
+/// Clients whose last fetch is remembered.
+const REMEMBERED: usize = 4096;
+const AGAIN_US: i64 = 60_000_000;
 
 /// Carries the serial of the state that was answered from to the access log.
 const SERIAL: &str = "x-feed-serial";
@@ -123,6 +130,19 @@ impl Handler for Feed {
             status: reply.status,
             serial,
         };
+        {
+            let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = logged.get(&(fetch.peer, what));
+            if known
+                .is_some_and(|k| k.serial == serial && k.took() == fetch.took() && fetch.at - k.at < AGAIN_US)
+            {
+                return;
+            }
+            if logged.len() >= REMEMBERED {
+                logged.clear();
+            }
+            logged.insert((fetch.peer, what), fetch.clone());
+        }
         // A log that cannot be written leaves the effect unproven, which is the truth then.
         let _unlogged = self.store.log(&fetch);
     }

@@ -67,7 +67,8 @@ impl Default for Options {
     }
 }
 
-/// What carries commands out. The second argument is the command's unique id.
+/// What carries commands out. The second argument is the command's unique id: a denial without a number of its own that
+/// comes again with the same id must make no second rule.
 pub type Actuator = Box<dyn FnMut(&Ask, &str) -> Result<Told, No> + Send>;
 
 /// Takes commands on `listen` (`ADDRESS:PORT`) until the server is dropped.
@@ -101,6 +102,30 @@ struct Inner {
     answered: VecDeque<(String, Value, Response)>,
     minute: i64,
     taken: u32,
+}
+
+impl Inner {
+    /// Keeps the answer to a command that was carried out. What failed may be tried again with the same id.
+    fn remember(&mut self, ask: &Ask, id: String, what: Value, answer: &Response) {
+        if answer.status != 200 {
+            return;
+        }
+        let made = |r: &Response| r.results.as_ref().and_then(|r| r.pointer("/slpf/rule_number")?.as_u64());
+        // A rule that is made once more may be deleted once more, and the other way round.
+        match (ask, made(answer)) {
+            (Ask::Delete(number), _) => self.answered.retain(|(_, _, r)| made(r) != Some(*number)),
+            (_, Some(number)) => {
+                let deletion = json!(["delete", {"slpf:rule_number": number}]);
+                self.answered.retain(|(_, what, _)| *what != deletion);
+            }
+            _ => {}
+        }
+        self.answered.retain(|(i, _, _)| *i != id);
+        if self.answered.len() >= REMEMBERED {
+            self.answered.pop_front();
+        }
+        self.answered.push_back((id, what, answer.clone()));
+    }
 }
 
 /// Answers that are remembered.
@@ -216,20 +241,17 @@ impl Consumer {
         };
         let what = json!([content.get("action"), content.get("target")]);
         let known = inner.answered.iter().find(|(i, _, _)| *i == id).cloned();
+        // A denial that comes again is carried out again: its rule has the number that follows from the id, so there
+        // is no second one, and its end may be a new one.
+        let anew = matches!(&command.ask, Ask::Deny(wanted) if wanted.number.is_none());
         let answer = match known {
             Some((_, before, _)) if before != what => {
                 Response::error(400, "this request id was another command's")
             }
-            Some((_, _, answer)) => answer,
-            None => {
+            Some((_, _, answer)) if !anew => answer,
+            _ => {
                 let answer = self.carry_out(&command, &mut inner.actuator, &id);
-                // What failed may be tried again with the same id.
-                if answer.status == 200 {
-                    if inner.answered.len() >= REMEMBERED {
-                        inner.answered.pop_front();
-                    }
-                    inner.answered.push_back((id.clone(), what, answer.clone()));
-                }
+                inner.remember(&command.ask, id.clone(), what, &answer);
                 answer
             }
         };

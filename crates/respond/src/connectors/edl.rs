@@ -23,7 +23,8 @@ pub static CONNECTOR: Connector = Connector {
         leaves_open: "everything until the firewall fetches (PAN-OS: five minutes to a month; FortiGate: five minutes \
                       unless set otherwise) and, there, whatever no rule compares with the list; connections that \
                       stand, where the firewall does not judge them anew",
-        undo: "the line is taken out and the indicator is revoked; a firewall lets go when it fetches the next time",
+        undo: "the line is taken out and the indicator is revoked; a firewall lets go when it fetches the next time, and \
+               one that reaches us no more keeps its last list, past every end",
         verified_by: "the list's file holds the address, and the access log shows that each configured consumer has \
                       fetched a list that holds it; otherwise unknown",
         expires: true,
@@ -274,21 +275,22 @@ impl Control for Edl {
             Some(write.is_ok()),
             write.err().map_or_else(|| self.store.dir().display().to_string(), |f| f.to_string()),
         )];
-        let log = self.store.fetches();
+        let log = self.store.fetches().and_then(|took| Ok((took, self.store.refusals()?)));
         for consumer in &self.config.consumers {
-            let last = log.as_ref().map(|log| log.iter().rfind(|f| consumer.net().contains(&f.peer)));
             let what = format!("be fetched by {consumer}");
-            all.push(match last {
+            let of = |log: &[Fetch]| log.iter().rfind(|f| consumer.net().contains(&f.peer)).cloned();
+            all.push(match log.as_ref().map(|(took, refused)| (of(took), of(refused))) {
                 Err(fault) => Ability::new(&what, None, fault.to_string()),
-                Ok(None) => Ability::new(&what, Some(false), "it has not fetched yet"),
-                Ok(Some(f)) if matches!(f.status, 200 | 304) => {
-                    Ability::new(&what, Some(true), format!("{} at {}", f.what, when(f.at)))
-                }
-                Ok(Some(f)) => Ability::new(
+                Ok((None, None)) => Ability::new(&what, Some(false), "it has not fetched yet"),
+                Ok((took, Some(f))) if took.as_ref().is_none_or(|t| t.at < f.at) => Ability::new(
                     &what,
                     Some(false),
                     format!("refused with status {} at {}", f.status, when(f.at)),
                 ),
+                Ok((took, _)) => {
+                    let said = took.map(|f| format!("{} at {}", f.what, when(f.at))).unwrap_or_default();
+                    Ability::new(&what, Some(true), said)
+                }
             });
         }
         if self.config.consumers.is_empty() {

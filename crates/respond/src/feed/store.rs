@@ -39,6 +39,9 @@ const STATE: &str = "state.json";
 const LOCK: &str = "lock";
 const ACCESS: &str = "access.jsonl";
 const ACCESS_OLD: &str = "access.1.jsonl";
+/// Refusals are kept apart: whoever is refused shall not push the fetches of others out of the log.
+const REFUSED: &str = "refused.jsonl";
+const REFUSED_OLD: &str = "refused.1.jsonl";
 /// An access log of this length begins anew; one older is kept.
 const ACCESS_LONGEST: u64 = 4 << 20;
 /// How long those who poll for indicators may take to hear of one that is gone.
@@ -208,6 +211,13 @@ pub struct Fetch {
     pub serial: u64,
 }
 
+impl Fetch {
+    /// Did the client get the list, or hear that it has it?
+    pub fn took(&self) -> bool {
+        matches!(self.status, 200 | 304)
+    }
+}
+
 /// The directory.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -346,14 +356,15 @@ impl Store {
             .map_err(|e| Fault::Credential(format!("{}: {e}", self.dir.display())))
     }
 
-    /// Adds a line to the access log.
+    /// Adds a line to the access log, or to that of refusals.
     pub fn log(&self, fetch: &Fetch) -> Result<(), Fault> {
-        let path = self.dir.join(ACCESS);
+        let (name, old) = if fetch.took() { (ACCESS, ACCESS_OLD) } else { (REFUSED, REFUSED_OLD) };
+        let path = self.dir.join(name);
         let write = || -> std::io::Result<()> {
             let mut line = serde_json::to_string(fetch)?;
             line.push('\n');
             if std::fs::metadata(&path).is_ok_and(|m| m.len() > ACCESS_LONGEST) {
-                std::fs::rename(&path, self.dir.join(ACCESS_OLD))?;
+                std::fs::rename(&path, self.dir.join(old))?;
             }
             let mut file =
                 File::options().append(true).create(true).mode(0o600).custom_flags(NOFOLLOW).open(&path)?;
@@ -362,10 +373,19 @@ impl Store {
         write().map_err(|e| Fault::Lost(format!("{}: {e}", path.display())))
     }
 
-    /// The access log, oldest first. A line that a crash cut short is passed over.
+    /// The fetches, oldest first. A line that a crash cut short is passed over.
     pub fn fetches(&self) -> Result<Vec<Fetch>, Fault> {
+        self.lines(&[ACCESS_OLD, ACCESS])
+    }
+
+    /// The refusals, oldest first.
+    pub fn refusals(&self) -> Result<Vec<Fetch>, Fault> {
+        self.lines(&[REFUSED_OLD, REFUSED])
+    }
+
+    fn lines(&self, names: &[&str]) -> Result<Vec<Fetch>, Fault> {
         let mut found = Vec::new();
-        for name in [ACCESS_OLD, ACCESS] {
+        for name in names {
             let path = self.dir.join(name);
             match std::fs::read_to_string(&path) {
                 Ok(text) => found.extend(text.lines().filter_map(|l| serde_json::from_str(l).ok())),

@@ -302,3 +302,58 @@ impl Args {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    /// Any JSON, with the words of the profile strewn in.
+    fn anything() -> impl Strategy<Value = Value> {
+        let word =
+            "action|target|args|slpf|actuator|deny|ipv4_net|duration|192\\.0\\.2\\.1|features|[a-z:]{0,6}";
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            word.prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 5, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                proptest::collection::btree_map(word, inner, 0..5).prop_map(Value::from_iter),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn anything_is_read_or_refused(value in anything(), part in anything()) {
+            let _read = Command::read(&value);
+            let _read = Command::read(&json!({"action": "deny", "target": {"ipv4_net": "192.0.2.1"}, "args": part}));
+            let _read = Command::read(&json!({"action": "query", "target": part.clone(), "actuator": part}));
+        }
+    }
+
+    #[test]
+    fn an_end_is_told_by_any_two_of_three() {
+        let until = |args: Value| {
+            let command = json!({"action": "deny", "target": {"ipv4_net": "192.0.2.1"}, "args": args});
+            match Command::read(&command).map(|c| c.ask) {
+                Ok(Ask::Deny(wanted)) => wanted.until,
+                _ => panic!("no denial"),
+            }
+        };
+        let now = jiff::Timestamp::now().as_microsecond();
+        assert_eq!(until(json!({})), None);
+        let by_duration = until(json!({"duration": 60_000})).unwrap();
+        assert!((now + 60_000_000..now + 120_000_000).contains(&by_duration));
+        assert_eq!(until(json!({"stop_time": 4_102_444_800_000_i64})), Some(4_102_444_800_000_000));
+        let start = now / 1000 - 1000;
+        assert_eq!(
+            until(json!({"start_time": start, "duration": 3_600_000})),
+            Some((start + 3_600_000) * 1000)
+        );
+    }
+}

@@ -625,6 +625,20 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_request_or_are_refused(
+            bytes in "(GET|POST|x)? ?(/[a-z?=%]{0,5})? ?(HTTP/1.1)?(\r\n[ -~]{0,9})?(\r\n)?(\r\n.{0,9})?",
+        ) {
+            let (first, rest) = bytes.as_bytes().split_first().unwrap_or((&b' ', &[]));
+            let peer = IpAddr::from([127, 0, 0, 1]);
+            if let Ok(request) = read_request(&mut &*rest, [*first], peer, limits()) {
+                proptest::prop_assert!(request.target.starts_with('/'));
+                let _value = request.query("q");
+            }
+        }
+    }
+
     #[test]
     fn dates_go_there_and_back() {
         let at = jiff::Timestamp::from_second(1_795_791_600).unwrap();

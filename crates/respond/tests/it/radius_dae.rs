@@ -113,8 +113,7 @@ impl Lan {
         lab::secret_file(self.dir.path(), "coa", text)
     }
 
-    fn open(&self, views: bool, secret: &str) -> Box<dyn Control> {
-        let server = format!("127.0.0.1:{}", self.das);
+    fn fields(&self, server: &str, views: bool) -> serde_json::Value {
         let mut fields = serde_json::json!({"server": server, "wait": 1, "tries": 2});
         if views {
             fields["nas_identifier"] = "switch1".into();
@@ -122,6 +121,11 @@ impl Lan {
             fields["hostapd"] =
                 serde_json::json!({"ctrl": self.dir.path().join("ctrl"), "interface": self.nas_dev});
         }
+        fields
+    }
+
+    fn open(&self, views: bool, secret: &str) -> Box<dyn Control> {
+        let fields = self.fields(&format!("127.0.0.1:{}", self.das), views);
         lab::open(&CONNECTOR, fields, &[("default", &self.secret(secret))])
     }
 
@@ -137,6 +141,28 @@ impl Drop for Lan {
     fn drop(&mut self) {
         let _gone = lab::output("ip", &["link", "del", &self.nas_dev]);
     }
+}
+
+/// A NAS that says yes, signed as it should be, and does nothing.
+fn hollow(secret: &'static [u8]) -> std::net::SocketAddr {
+    use md5::{Digest, Md5};
+    let nas = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = nas.local_addr().unwrap();
+    nas.set_read_timeout(Some(LIMIT)).unwrap();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok((n, from)) = nas.recv_from(&mut bytes) {
+            assert!(n > 20);
+            let mut answer = vec![41, bytes[1], 0, 20];
+            let mut hash = Md5::new();
+            hash.update(&answer);
+            hash.update(&bytes[4..20]);
+            hash.update(secret);
+            answer.extend(hash.finalize());
+            nas.send_to(&answer, from).unwrap();
+        }
+    });
+    address
 }
 
 fn of_user(name: &str) -> Order {
@@ -178,6 +204,13 @@ fn a_session_is_ended_and_comes_back_unless_its_identity_is_disabled_first() {
     // Another secret: silence, nothing ended, and it is not called a refusal.
     let mut wrong = lan.open(true, "nope");
     assert!(matches!(wrong.apply(&order, &known.seen), Err(Fault::Lost(_))));
+    assert!(lan.works());
+    // A yes that nothing follows: the readings tell.
+    let hollow = hollow(b"coasecret").to_string();
+    let mut hollow =
+        lab::open(&CONNECTOR, lan.fields(&hollow, true), &[("default", &lan.secret("coasecret"))]);
+    hollow.apply(&order, &known.seen).unwrap();
+    assert!(matches!(hollow.verify(&order, &known), Effect::NotEffective(_)));
     assert!(lan.works());
     let mut dae = lan.open(true, "coasecret");
     let ack = dae.apply(&order, &known.seen).unwrap();
