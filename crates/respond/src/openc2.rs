@@ -237,6 +237,10 @@ impl Consumer {
         inner.taken += 1;
         let command = match Command::read(content) {
             Ok(command) => command,
+            // Who asks for no response gets none, whatever else there is to say.
+            Err(_) if content.pointer("/args/response_requested").is_some_and(|r| r == "none") => {
+                return Reply::new(204).with("x-request-id", id);
+            }
             Err(no) => return reply(&response(no), Some(&id), wrapped),
         };
         let what = json!([content.get("action"), content.get("target")]);

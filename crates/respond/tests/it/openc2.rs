@@ -218,6 +218,10 @@ fn the_consumer_answers_as_the_clauses_say() {
         ask(deny(json!({"ipv4_net": "198.51.100.2"}), json!({"response_requested": "none"}))),
         (204, Value::Null)
     );
+    assert_eq!(
+        ask(deny(json!({"ipv4_net": "?"}), json!({"response_requested": "none"}))),
+        (204, Value::Null)
+    );
     assert_eq!(count(), 4, "no response is asked for, and it is carried out");
     assert_eq!(ask(json!({"action": "allow", "target": {"ipv4_net": "203.0.113.0/24"}})).0, 200);
 

@@ -198,7 +198,7 @@ impl Dae {
         }
         let named = sessions.into_iter().map(|s| Stay {
             user: s.user,
-            id: Some(s.id),
+            id: s.id,
             mac: s.mac,
             inner: s.inner,
             ..Stay::default()
@@ -250,16 +250,22 @@ impl Dae {
             };
             if let Some(there) = open.iter().find(|s| s.is(&stay)) {
                 // A NAS may give a client that came back the id that it had.
-                let same = were.iter().any(|w| w.id == there.id);
+                let same = were.iter().any(|w| w.id == there.id && (w.id.is_some() || w.mac == there.mac));
                 let how = if same { "there, still or again" } else { "new: the client came back" };
-                return Ok(Effect::NotEffective(format!("session {} is {how} ({})", there.id, view.name())));
+                return Ok(Effect::NotEffective(format!(
+                    "session {} is {how} ({})",
+                    there.name(),
+                    view.name()
+                )));
             }
             if let Found::Record { ended, .. } = &found {
                 // A file that was rotated says nothing of what it does not hold.
-                if let Some(missing) = were.iter().find(|w| !ended.contains(&w.id)) {
+                if let Some(missing) =
+                    were.iter().find(|w| !w.id.as_ref().is_some_and(|id| ended.contains(id)))
+                {
                     return Ok(Effect::Unknown(format!(
                         "no Stop of session {} in {}",
-                        missing.id,
+                        missing.name(),
                         view.name()
                     )));
                 }
@@ -291,7 +297,7 @@ impl Control for Dae {
         for view in &self.views {
             let (Found::List(open) | Found::Record { open, .. }) = view.read()?;
             for session in open.into_iter().filter(|s| s.is(&stay)) {
-                if !found.iter().any(|f| f.id == session.id) {
+                if !found.iter().any(|f| f.id == session.id && (f.id.is_some() || f.mac == session.mac)) {
                     found.push(session);
                 }
             }
@@ -299,11 +305,11 @@ impl Control for Dae {
         if found.is_empty() && !self.views.is_empty() {
             return Err(Fault::NotFound(format!("no {} here", order.target)));
         }
-        found.sort_by(|a, b| a.id.cmp(&b.id));
+        found.sort_by_key(Session::name);
         if found.is_empty() {
             return Ok(Seen { ids: vec![order.target.to_string()], says: NO_VIEW.into(), ..Seen::default() });
         }
-        let ids: Vec<String> = found.iter().map(|s| s.id.raw().to_owned()).collect();
+        let ids: Vec<String> = found.iter().map(Session::name).collect();
         let before =
             serde_json::to_value(&found).map_err(|e| Fault::Config(format!("what was seen: {e}")))?;
         Ok(Seen { says: format!("{} sessions", ids.len()), ids, before, ..Seen::default() })

@@ -15,18 +15,28 @@ use std::time::Duration;
 /// A session that is in force.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Session {
-    pub(super) id: SessionId,
+    /// Acct-Session-Id; a station that was let in without accounting has none.
+    pub(super) id: Option<SessionId>,
     pub(super) user: Option<UserName>,
     pub(super) mac: Option<Mac>,
     pub(super) inner: Option<Net>,
 }
 
 impl Session {
+    /// As a person reads it.
+    pub(super) fn name(&self) -> String {
+        match (&self.id, self.mac) {
+            (Some(id), _) => id.to_string(),
+            (None, Some(mac)) => format!("of {mac}"),
+            (None, None) => "without a name".to_owned(),
+        }
+    }
+
     /// Everything that both name is the same, and there is something.
     pub(super) fn is(&self, stay: &Stay) -> bool {
         let pairs = [
             both(stay.user.as_ref(), self.user.as_ref()),
-            both(stay.id.as_ref(), Some(&self.id)),
+            both(stay.id.as_ref(), self.id.as_ref()),
             both(stay.mac.as_ref(), self.mac.as_ref()),
             both(stay.inner.as_ref(), self.inner.as_ref()),
         ];
@@ -113,9 +123,11 @@ fn stations(text: &str) -> Vec<Session> {
     }
     all.into_iter()
         .filter(|s| s.flags.is_some_and(|f| f.contains("[AUTHORIZED]")))
-        .filter_map(|s| {
-            let user = s.user.and_then(|u| UserName::new(u).ok());
-            Some(Session { id: SessionId::new(s.id?).ok()?, user, mac: s.mac, inner: None })
+        .map(|s| Session {
+            id: s.id.and_then(|id| SessionId::new(id).ok()),
+            user: s.user.and_then(|u| UserName::new(u).ok()),
+            mac: s.mac,
+            inner: None,
         })
         .collect()
 }
@@ -165,16 +177,16 @@ fn accounting(
         }
         if matches!(record.status.as_str(), "Accounting-On" | "Accounting-Off") {
             // The NAS began anew: nothing that ran before runs.
-            ended.extend(open.drain(..).map(|s| s.id));
+            ended.extend(open.drain(..).filter_map(|s| s.id));
             continue;
         }
         let Some(id) = record.id.as_deref().and_then(|id| SessionId::new(id).ok()) else { continue };
-        open.retain(|s| s.id != id);
+        open.retain(|s| s.id.as_ref() != Some(&id));
         ended.retain(|e| *e != id);
         match record.status.as_str() {
             "Stop" => ended.push(id),
             "Start" | "Interim-Update" | "Alive" => open.push(Session {
-                id,
+                id: Some(id),
                 user: record.user.and_then(|u| UserName::new(u).ok()),
                 mac: record.mac,
                 inner: record.inner,
@@ -243,13 +255,14 @@ mod tests {
 
     const ALL_STA: &str = "Selected interface 'eth1'\naa:bb:cc:00:00:01\nflags=[AUTHORIZED]\ndot1xAuthSessionId=A1\n\
         dot1xAuthSessionUserName=anna\nflags=\naa:bb:cc:00:00:02\nflags=\ndot1xAuthSessionId=A2\n\
-        dot1xAuthSessionUserName=bob\n";
+        dot1xAuthSessionUserName=bob\naa:bb:cc:00:00:03\nflags=[AUTHORIZED]\n";
 
     #[test]
     fn stations_are_those_that_are_authorized_whatever_their_name_says() {
         let all = stations(ALL_STA);
-        assert_eq!(all.len(), 1);
-        assert_eq!(all[0].id.raw(), "A1");
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[1].name(), "of aa:bb:cc:00:00:03", "let in without accounting is let in");
+        assert_eq!(all[0].name(), "A1");
         assert!(all[0].is(&Stay::of_user(UserName::new("anna").unwrap())));
         assert!(!all[0].is(&Stay::of_user(UserName::new("ann").unwrap())));
         assert!(
@@ -280,7 +293,7 @@ mod tests {
         ]
         .concat();
         let (open, ended) = accounting(&text, Some("sw1"), None);
-        let ids: Vec<&str> = open.iter().map(|s| s.id.raw()).collect();
+        let ids: Vec<String> = open.iter().map(|s| s.name()).collect();
         assert_eq!(ids, ["S1", "S3"], "a name that looks like a record is a name");
         assert_eq!(open[0].user.as_ref().unwrap().raw(), "a\"b\\cü");
         assert_eq!(open[1].user, None, "a name with a line break is no user name");
