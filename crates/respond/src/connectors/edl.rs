@@ -26,7 +26,7 @@ pub static CONNECTOR: Connector = Connector {
         undo: "the line is taken out and the indicator is revoked; a firewall lets go when it fetches the next time, and \
                one that reaches us no more keeps its last list, past every end",
         verified_by: "the list's file holds the address, and the access log shows that each configured consumer has \
-                      fetched a list that holds it; otherwise unknown",
+                      fetched a list that holds it and was not refused since; otherwise unknown",
         expires: true,
         within: Duration::from_secs(330),
         ..Can::at_once(Act::BlockAddress, &[TargetKind::Address])
@@ -109,18 +109,26 @@ impl Edl {
                     .into(),
             ));
         }
-        let log = self.store.fetches()?;
-        let counts =
-            |f: &&Fetch| (f.what == list.file() || f.what == "taxii") && matches!(f.status, 200 | 304);
+        let (log, refusals) = (self.store.fetches()?, self.store.refusals()?);
+        let counts = |f: &&Fetch| f.what == list.file() || f.what == "taxii";
         let (mut have, mut lack) = (Vec::new(), Vec::new());
         for consumer in &self.config.consumers {
-            let mut theirs = log.iter().filter(|f| consumer.net().contains(&f.peer)).filter(counts);
-            match theirs.clone().find(|f| f.serial >= serial && f.at >= from) {
-                Some(fetch) => have.push(format!("{consumer} at {}", when(fetch.at))),
-                None => lack.push(match theirs.next_back() {
-                    Some(last) => format!("{consumer} (last at {})", when(last.at)),
-                    None => format!("{consumer} (never)"),
-                }),
+            let theirs = |f: &&Fetch| consumer.net().contains(&f.peer) && counts(f);
+            let last = log.iter().rfind(theirs);
+            let refused = refusals.iter().rfind(theirs).filter(|r| last.is_none_or(|l| l.at < r.at));
+            let since = log.iter().filter(theirs).find(|f| f.serial >= serial && f.at >= from);
+            match (since, refused, last) {
+                // PAN-OS enforces nothing of a list whose server refused its credential.
+                (_, Some(refused), _) => {
+                    lack.push(format!(
+                        "{consumer} (refused with {} at {})",
+                        refused.status,
+                        when(refused.at)
+                    ));
+                }
+                (Some(fetch), None, _) => have.push(format!("{consumer} at {}", when(fetch.at))),
+                (None, None, Some(last)) => lack.push(format!("{consumer} (last at {})", when(last.at))),
+                (None, None, None) => lack.push(format!("{consumer} (never)")),
             }
         }
         Ok(if lack.is_empty() {

@@ -356,6 +356,17 @@ fn a_credential_is_not_shown_on_the_network_and_not_everybody_may_fetch() {
     let mut control = edl(feed.path(), &["127.0.0.2", "127.0.0.3"]);
     let why: Vec<String> = control.doctor().into_iter().map(|a| a.why).collect();
     assert!(why[1].contains("status 401") && why[2].contains("status 403"), "{why:?}");
+    // Whoever is refused stops enforcing what it had, so a refusal takes the proof away.
+    let mut control = edl(feed.path(), &["127.0.0.2"]);
+    let (order, known) = put(control.as_mut(), "2001:db8:7::/64");
+    assert_eq!(status("127.0.0.2", "authorization: Bearer t"), "200");
+    assert!(matches!(control.verify(&order, &known), Effect::Effective(_)));
+    assert_eq!(status("127.0.0.2", "authorization: Bearer u"), "401");
+    assert!(
+        matches!(control.verify(&order, &known), Effect::Unknown(why) if why.contains("refused with 401"))
+    );
+    assert_eq!(status("127.0.0.2", "authorization: Bearer t"), "200");
+    assert!(matches!(control.verify(&order, &known), Effect::Effective(_)));
     std::fs::write(feed.path().join("state.json"), "{").unwrap();
     assert_eq!(
         status("127.0.0.2", "authorization: Bearer t"),
