@@ -11,9 +11,11 @@ pub mod checkpoint;
 pub mod cisco_asa;
 pub mod cisco_ise_anc;
 pub mod conntrack;
+pub mod crowdsec;
 pub mod crowdstrike;
 pub mod defender;
 pub mod duo;
+pub mod edl;
 mod edr;
 pub mod entra;
 pub mod f5_apm;
@@ -26,9 +28,11 @@ pub mod netscaler;
 pub mod nftables;
 pub mod ocserv;
 pub mod okta;
+pub mod openc2;
 pub mod openldap;
 pub mod openvpn;
 pub mod panos;
+pub mod radius_dae;
 pub mod sentinelone;
 mod sessions;
 pub mod unix;
@@ -44,9 +48,11 @@ pub static CONNECTORS: &[&Connector] = &[
     &cisco_asa::CONNECTOR,
     &cisco_ise_anc::CONNECTOR,
     &conntrack::CONNECTOR,
+    &crowdsec::CONNECTOR,
     &crowdstrike::CONNECTOR,
     &defender::CONNECTOR,
     &duo::CONNECTOR,
+    &edl::CONNECTOR,
     &entra::CONNECTOR,
     &f5_apm::CONNECTOR,
     &fortigate::CONNECTOR,
@@ -58,9 +64,11 @@ pub static CONNECTORS: &[&Connector] = &[
     &nftables::CONNECTOR,
     &ocserv::CONNECTOR,
     &okta::CONNECTOR,
+    &openc2::CONNECTOR,
     &openldap::CONNECTOR,
     &openvpn::CONNECTOR,
     &panos::CONNECTOR,
+    &radius_dae::CONNECTOR,
     &sentinelone::CONNECTOR,
     &unix::CONNECTOR,
     &wireguard::CONNECTOR,
