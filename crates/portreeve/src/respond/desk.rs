@@ -38,7 +38,7 @@ impl Desk {
         let config = Config::read(&path).map_err(usage)?;
         let vault = Vault::from_environment().map_err(usage)?;
         let mut guard = config.guard();
-        let options = site.context.options();
+        let options = site.context.options(portreeve_sources::Catalog::built_in());
         let tables = if options.dir.is_some() || !options.geo.is_empty() || !options.asn.is_empty() {
             Some(Tables::load(&options, SymbolTable::new()).map_err(usage)?)
         } else {

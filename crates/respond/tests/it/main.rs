@@ -37,7 +37,3 @@ mod radius_dae;
 mod stub;
 mod unix;
 mod wireguard;
-#[allow(dead_code, reason = "each connector uses its part")]
-#[allow(dead_code, reason = "each connector uses its part")]
-#[allow(dead_code, reason = "each connector uses its part")]
-#[allow(dead_code, reason = "each connector uses its part")]
