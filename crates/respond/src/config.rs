@@ -285,6 +285,13 @@ impl Devices {
         self.entries.iter().find(|d| d.name == name).map(|d| d.connector)
     }
 
+    /// Opens the device anew each time it is called, on any thread.
+    pub fn opener(&self, name: &str) -> Option<impl Fn() -> Result<Box<dyn Control>, Fault> + Send + use<>> {
+        let device = self.entries.iter().find(|d| d.name == name)?;
+        let (open, settings) = (device.connector.open, device.settings.clone());
+        Some(move || open(&settings))
+    }
+
     /// Opens the device on first use.
     pub fn control(&mut self, name: &str) -> Result<&mut dyn Control, Fault> {
         let device = self

@@ -334,7 +334,7 @@ impl Guard {
             let others = self
                 .privileged
                 .iter()
-                .filter(|p| **p != folded && !self.accounts.get(*p).is_some_and(|(r, _)| *r == "disabled"))
+                .filter(|p| **p != folded && self.accounts.get(*p).is_none_or(|(r, _)| *r != "disabled"))
                 .count();
             if others == 0 {
                 against.push(refusal(

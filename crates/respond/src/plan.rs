@@ -133,7 +133,8 @@ impl Plan {
             });
         };
         let asked = making.with.contains(&act) || making.only.contains(&act);
-        if (ON_REQUEST.contains(&act) && !asked) || !(making.only.is_empty() || asked) {
+        let planned_unasked = making.only.is_empty() && !ON_REQUEST.contains(&act);
+        if !(asked || planned_unasked) {
             return;
         }
         let able = devices.able(act, proposal.target.kind());

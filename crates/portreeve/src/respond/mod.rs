@@ -3,6 +3,7 @@
 mod connectors;
 mod desk;
 mod plan;
+mod serve;
 mod show;
 mod watch;
 
@@ -99,6 +100,9 @@ enum Command {
         every: Option<u64>,
     },
     Watch(watch::WatchArgs),
+    Feed(serve::FeedArgs),
+    #[command(name = "openc2")]
+    OpenC2(serve::OpenC2Args),
     /// Check the ledger: hashes, links, signatures, checkpoints
     VerifyAudit {
         /// Further files of checkpoints, kept elsewhere
@@ -179,6 +183,8 @@ impl Respond {
             }
             Command::Reconcile { every } => reconcile(&site, every),
             Command::Watch(args) => args.run(&site),
+            Command::Feed(args) => args.run(),
+            Command::OpenC2(args) => args.run(&site),
             Command::VerifyAudit { checkpoints } => verify_audit(&site, checkpoints),
             Command::Checkpoint => {
                 let mut desk = Desk::open(&site)?;
