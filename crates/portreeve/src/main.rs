@@ -1,5 +1,6 @@
 //! The command line. Wiring only: what is worth a unit test lives in a library.
 
+mod audit;
 mod detections;
 mod doctor;
 mod evaluate;
@@ -34,6 +35,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Hunt(Box<hunt::Hunt>),
+    Audit(audit::Audit),
     Parse(parse::Parse),
     Explain(explain::Explain),
     Sources(sources::Sources),
@@ -41,7 +43,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Simulate(simulate::Simulate),
     Evaluate(evaluate::Evaluate),
-    /// Print the JSON Schema of cases.json, or of the files that describe a log source.
+    /// Print the JSON Schema of cases.json, of an MFA audit, or of the files that describe a log source.
     Schema {
         #[arg(long, value_enum, default_value = "cases")]
         of: Schema,
@@ -60,6 +62,7 @@ enum Command {
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Schema {
     Cases,
+    MfaAudit,
     Source,
 }
 
@@ -157,6 +160,7 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Hunt(c) => c.run(),
+        Command::Audit(c) => c.run(),
         Command::Parse(c) => c.run(),
         Command::Explain(c) => c.run(),
         Command::Sources(c) => c.run(),
@@ -165,6 +169,7 @@ fn main() -> ExitCode {
         Command::Simulate(c) => c.run(),
         Command::Evaluate(c) => c.run(),
         Command::Schema { of: Schema::Cases } => say(&portreeve_report::json::schema()),
+        Command::Schema { of: Schema::MfaAudit } => say(&portreeve_report::mfa_audit::schema()),
         Command::Schema { of: Schema::Source } => say(&portreeve_sources::mapping::schema()),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "portreeve", &mut io::stdout());
