@@ -34,6 +34,18 @@ impl Kind {
         }
     }
 
+    /// The order in which kinds are listed: what is open first.
+    pub fn urgency(self) -> u8 {
+        match self {
+            Kind::Without => 0,
+            Kind::Unknown => 1,
+            Kind::Claimed => 2,
+            Kind::Delegated => 3,
+            Kind::Remembered => 4,
+            Kind::With => 5,
+        }
+    }
+
     /// Stands against "fully enforced".
     pub fn is_open(self) -> bool {
         matches!(self, Kind::Without | Kind::Unknown)
@@ -74,6 +86,7 @@ pub enum Because {
     CookieAlone,
     Clock,
     NoStep,
+    NoStepInside,
     NotLogged,
 }
 
@@ -112,6 +125,7 @@ impl Because {
             Because::CookieAlone => "authentication_cookie_alone",
             Because::Clock => "clock",
             Because::NoStep => "no_step_at_the_provider",
+            Because::NoStepInside => "no_step_on_own_address",
             Because::NotLogged => "not_logged",
         }
     }
@@ -148,7 +162,7 @@ impl Because {
             Because::LocalAccount => "local account of the appliance, password alone",
             Because::Anonymous => "anonymous access",
             Because::RecordSaysNone => "the record says that none was used",
-            Because::SignInWithout => "single sign-on, on a sign-in of the same day without one",
+            Because::SignInWithout => "the provider asked for none at the sign-in for it",
             Because::ProviderSilent => "policy demands one and the provider's log has none for the login",
             Because::Habit => "none on record, while nearly all others at this gateway and group show one",
             Because::NoLogin => "the session was used and its login is not in these logs",
@@ -159,6 +173,9 @@ impl Because {
             }
             Because::NoStep => {
                 "the provider's own log has no step of a factor: remembered, exempt or not asked"
+            }
+            Because::NoStepInside => {
+                "on an own address, without a step of a factor in the provider's log: a trusted network, or remembered"
             }
             Because::NotLogged => "the product does not log it and no other log tells",
         }
@@ -197,7 +214,7 @@ impl Because {
             }
             Because::CookieAlone => "logs from before the login, for as long as cookies are valid",
             Because::Clock => "clocks that agree: the gateway's and the provider's",
-            Because::NoStep => "the provider's records of which policy let it in",
+            Because::NoStep | Because::NoStepInside => "the provider's records of which policy let it in",
             Because::ProviderNotHere | Because::ProviderTellsNothing => {
                 "the sign-in log of the identity provider"
             }

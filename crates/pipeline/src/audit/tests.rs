@@ -83,6 +83,10 @@ fn a_login_counts_once_whatever_tells_of_it() {
     ]);
     assert_eq!(audit.totals.logins, 1);
     assert_eq!(audit.services.len(), 1);
+    // Nor is use of another address of the pool, whose assignment was lost, on the day of a login.
+    let audit =
+        told(&["-1h anna enters vpn from home tunnel 10.8.0.5", "0 anna reaches files from 10.8.0.9"]);
+    assert_eq!(audit.totals.logins, 1);
 }
 
 #[test]
@@ -117,6 +121,27 @@ fn every_kind_has_its_reason() {
             "build",
             Kind::Without,
             Because::ServiceAccount,
+        ),
+        (
+            vec!["0 ivan enters management from home flag local_account"],
+            "ivan",
+            Kind::Without,
+            Because::LocalAccount,
+        ),
+        (
+            vec!["0 system:anonymous enters kubernetes from hosting method anonymous"],
+            "system:anonymous",
+            Kind::Without,
+            Because::Anonymous,
+        ),
+        // An address of the pool in use, and no login that it was given at.
+        (vec!["0 anna reaches files from 10.8.0.5"], "anna", Kind::Unknown, Because::NoLogin),
+        (vec!["0 anna enters idp from office"], "anna", Kind::Unknown, Because::NoStepInside),
+        (
+            vec!["anna works 10d vpn from home", "0 anna enters vpn from lisbon method token"],
+            "anna",
+            Kind::Claimed,
+            Because::RememberedElsewhere,
         ),
         (vec!["0 anna enters cloud_api from home"], "anna", Kind::Unknown, Because::Key),
         (vec!["0 anna enters idp from home"], "anna", Kind::Unknown, Because::NoStep),
@@ -202,6 +227,7 @@ fn what_a_gateway_leaves_to_a_provider_is_what_the_sign_in_there_was() {
     // A sign-in from elsewhere, or of another day, says nothing of this login.
     let silent = (Kind::Delegated, Because::ProviderTellsNothing);
     assert_eq!(at("-20s anna enters idp from hosting mfa yes factor push", login), silent);
+    assert_eq!(at("-3h anna enters idp from home mfa no", login), silent);
     assert_eq!(at("-13h anna enters idp from home mfa yes factor push", login), silent);
 }
 

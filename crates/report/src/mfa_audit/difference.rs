@@ -137,7 +137,7 @@ fn change(was: Option<&Logins>, is: Option<&Logins>) -> Option<Change> {
         (_, None) => return Some(Change::Gone),
         (Some(was), Some(is)) => (was, is),
     };
-    let step = |n: fn(&Logins) -> u64| percent(n(is), is.logins).cmp(&percent(n(was), was.logins));
+    let step = |n: fn(&Logins) -> u64| step(share(n(was), was.logins), share(n(is), is.logins));
     let (without, unknown) = (step(|c| c.without), step(|c| c.unknown));
     // An assertion is less than a factor that was seen, and more than not knowing.
     let asserted = step(|c| c.claimed.saturating_add(c.delegated));
@@ -151,13 +151,21 @@ fn change(was: Option<&Logins>, is: Option<&Logins>) -> Option<Change> {
     }
 }
 
-/// Whole percent, so that one login more or less is no change; but any is more than none.
-fn percent(n: u64, of: u64) -> u64 {
+/// In percent; any is more than none.
+fn share(n: u64, of: u64) -> u64 {
     if n == 0 || of == 0 {
         return 0;
     }
     let share = u128::from(n) * 100 / u128::from(of);
     u64::try_from(share).unwrap_or(u64::MAX).max(1)
+}
+
+/// Two periods never have the same share: it moved where it moved by so much, or where none became any or any none.
+const MOVED_PERCENT: u64 = 10;
+
+fn step(was: u64, is: u64) -> std::cmp::Ordering {
+    let moved = (was == 0) != (is == 0) || was.abs_diff(is) >= MOVED_PERCENT;
+    if moved { is.cmp(&was) } else { std::cmp::Ordering::Equal }
 }
 
 #[cfg(test)]
@@ -172,8 +180,9 @@ mod tests {
     fn shares_are_held_against_each_other_not_numbers() {
         let of = |was: Logins, is: Logins| change(Some(&was), Some(&is));
         assert_eq!(of(logins(100, 10, 0), logins(200, 20, 0)), None);
-        assert_eq!(of(logins(100, 10, 0), logins(200, 10, 0)), Some(Change::Better));
-        assert_eq!(of(logins(100, 10, 0), logins(100, 11, 0)), Some(Change::Worse));
+        assert_eq!(of(logins(100, 20, 0), logins(200, 20, 0)), Some(Change::Better));
+        assert_eq!(of(logins(100, 20, 0), logins(100, 29, 0)), None);
+        assert_eq!(of(logins(100, 20, 0), logins(100, 30, 0)), Some(Change::Worse));
         // One of a thousand is not none.
         assert_eq!(of(logins(1_000, 0, 0), logins(1_000, 1, 0)), Some(Change::Worse));
         assert_eq!(of(logins(1_000, 1, 0), logins(1_000, 0, 0)), Some(Change::Better));

@@ -15,6 +15,8 @@ const SIGN_IN_US: i64 = 12 * HOUR_US;
 
 /// The longest time that a gateway's authentication cookie is taken to be valid.
 const COOKIE_US: i64 = 30 * DAY_US;
+/// Sessions looked through for the one at which it was given.
+const COOKIE_SESSIONS: usize = 512;
 /// A clock that keeps the wrong zone is off by so much at most.
 const CLOCK_US: i64 = 12 * HOUR_US;
 
@@ -50,6 +52,7 @@ pub(super) fn of(s: &Subject<'_>) -> Login {
 
 fn kind(s: &Subject<'_>, said: &Assessment) -> (Kind, Because) {
     let own = s.session.place.class == NetworkClass::Own;
+    let idp = s.session.service == Service::Idp;
     let method = s.session.method;
     if method == Method::Legacy && !matches!(said.state, State::Passed | State::Claimed) {
         return (Kind::Without, Because::LegacyProtocol);
@@ -78,14 +81,15 @@ fn kind(s: &Subject<'_>, said: &Assessment) -> (Kind, Because) {
         Cause::Exception => (Kind::Without, Because::PolicyException),
         Cause::OneFactor => (Kind::Without, Because::OneFactor),
         Cause::LocalAccount => (Kind::Without, Because::LocalAccount),
+        // The provider itself may remember and not say so; a gateway asks it each time.
+        Cause::Habit | Cause::NotLogged if idp && own => (Kind::Unknown, Because::NoStepInside),
+        Cause::ProviderSilent | Cause::Habit | Cause::NotLogged if idp && !own => {
+            (Kind::Unknown, Because::NoStep)
+        }
         Cause::ProviderExempts | Cause::ProviderSilent | Cause::Habit if own => {
             (Kind::Without, Because::TrustedNetwork)
         }
         Cause::ProviderExempts => (Kind::Without, Because::ProviderExempts),
-        // A gateway asks the provider each time; the provider itself may remember and not say so.
-        Cause::ProviderSilent | Cause::Habit | Cause::NotLogged if s.session.service == Service::Idp => {
-            (Kind::Unknown, Because::NoStep)
-        }
         Cause::ProviderSilent | Cause::Habit if spare_approval(s) => (Kind::Unknown, Because::Clock),
         Cause::ProviderSilent => (Kind::Without, Because::ProviderSilent),
         Cause::Habit => (Kind::Without, Because::Habit),
@@ -128,13 +132,14 @@ fn cookie(s: &Subject<'_>, said: &Assessment) -> Option<(Kind, Because)> {
     if s.known.sessions > 0 && s.novelty() >= PlaceNovelty::NewNetwork {
         return Some((Kind::Claimed, Because::RememberedElsewhere));
     }
-    let given = |o: &&Session| {
+    let given = |o: &Session| {
         family(o.service) == family(session.service)
             && o.gateway == session.gateway
             && session.start.since(o.start) <= COOKIE_US
             && (o.mfa.mfa == Mfa::Yes || s.dossier.approved_at(o.start))
     };
-    Some(match s.earlier().any(|o| given(&o)) {
+    let before = s.dossier.sessions.iter().filter(|o| o.index < session.index && o.start < session.start);
+    Some(match before.rev().take(COOKIE_SESSIONS).any(given) {
         true => (Kind::Remembered, Because::Cookie),
         false => (Kind::Unknown, Because::CookieAlone),
     })
@@ -162,8 +167,11 @@ fn delegated(s: &Subject<'_>, said: &Assessment) -> Option<Login> {
     let (kind, because) = match (sign_in.mfa.mfa, at_once) {
         (Mfa::Yes, true) => (Kind::With, Because::ProviderSignIn),
         (Mfa::Yes, false) | (Mfa::Claimed, _) => (Kind::Remembered, Because::OpenSignIn),
-        (Mfa::No, _) if session.place.class == NetworkClass::Own => (Kind::Without, Because::TrustedNetwork),
-        (Mfa::No, _) => (Kind::Without, Because::SignInWithout),
+        (Mfa::No, true) if session.place.class == NetworkClass::Own => {
+            (Kind::Without, Because::TrustedNetwork)
+        }
+        (Mfa::No, true) => (Kind::Without, Because::SignInWithout),
+        // An older sign-in without one does not say what was asked for this.
         _ => (Kind::Delegated, Because::ProviderTellsNothing),
     };
     let factor = if kind == Kind::With { sign_in.mfa.factor } else { Factor::None };

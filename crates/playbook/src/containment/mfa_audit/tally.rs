@@ -60,7 +60,7 @@ impl Reasons {
         }
     }
 
-    /// The commonest first within a kind, what is open before what is not.
+    /// What is open first, and within a kind the commonest.
     fn rows(self) -> Vec<Reason> {
         let row = |((kind, because), cause): ((Kind, Because), Cause)| Reason {
             kind,
@@ -70,7 +70,7 @@ impl Reasons {
             examples: cause.examples.into_iter().map(line).collect(),
         };
         let mut rows: Vec<Reason> = self.0.into_iter().map(row).collect();
-        rows.sort_by(|a, b| (b.kind, b.logins).cmp(&(a.kind, a.logins)).then(a.because.cmp(&b.because)));
+        rows.sort_by_key(|r| (r.kind.urgency(), std::cmp::Reverse(r.logins), r.because));
         rows
     }
 }
