@@ -251,9 +251,7 @@ fn remembered(s: &Subject<'_>, factor: Factor, by: Option<Evidence>) -> Assessme
     }
     let cause = if factor == Factor::Remembered { Cause::Remembered } else { Cause::Claim };
     let because = "satisfied by an earlier sign-in (remembered device or token claim)";
-    let mut a = Assessment::new(State::Claimed, cause, because, "token claim").seen(by);
-    a.factor = factor;
-    a
+    Assessment::new(State::Claimed, cause, because, "token claim").seen(by)
 }
 
 fn by_policy_or_habit(s: &Subject<'_>) -> Assessment {
