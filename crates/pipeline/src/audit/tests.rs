@@ -236,6 +236,19 @@ fn what_a_gateway_leaves_to_a_provider_is_what_the_sign_in_there_was() {
 fn an_approval_that_no_login_explains_makes_it_unknown() {
     let audit = told(&["-1h anna approves from home", "0 anna enters vpn from home group staff"]);
     assert_eq!(of(&audit, "anna"), [(Kind::Unknown, Because::Clock, 1)]);
+    // Of two approvals a sign-in explains one.
+    let one = [
+        "-60m anna approves from home",
+        "-60m anna enters idp from home",
+        "0 anna enters vpn from home group staff",
+    ];
+    let vpn = |lines: &[&str]| {
+        let audit = told(lines);
+        let vpn = audit.services.iter().find(|s| s.gateway.raw() == "vpn1").expect("the gateway");
+        vpn.groups[0].reasons[0].because
+    };
+    assert_eq!(vpn(&one), Because::ProviderSilent);
+    assert_eq!(vpn(&[&one[..], &["-62m anna approves from home"]].concat()), Because::Clock);
     let audit = told(&["-13h anna approves from home", "0 anna enters vpn from home group staff"]);
     assert_eq!(of(&audit, "anna"), [(Kind::Without, Because::ProviderSilent, 1)]);
 }

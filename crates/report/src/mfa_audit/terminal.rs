@@ -101,7 +101,7 @@ impl Page {
                 ("break-glass accounts", s.break_glass_logins),
             ] {
                 if n > 0 {
-                    text.push_str(&format!("; {n} logins of {what}"));
+                    text.push_str(&format!("; {} of {what}", number(n, "login")));
                 }
             }
             wrapped(&text, "  ", self.width, to)?;

@@ -107,16 +107,18 @@ fn kind(s: &Subject<'_>, said: &Assessment) -> (Kind, Because) {
 /// known of this one.
 fn spare_approval(s: &Subject<'_>) -> bool {
     let session = s.session;
-    let near = |o: &Session, m: &MfaEvent| {
-        o.start.minus(APPROVAL_BEFORE_US) <= m.time && m.time <= o.start.plus(APPROVAL_AFTER_US)
+    let approvals = || s.dossier.mfa.iter().filter(|m| m.outcome == Outcome::Success && m.mfa != Mfa::No);
+    // A login has one approval: of several near it, the nearest.
+    let explains = |o: &Session, m: &MfaEvent| {
+        let off = |m: &MfaEvent| m.time.since(o.start).abs();
+        let near = o.start.minus(APPROVAL_BEFORE_US) <= m.time && m.time <= o.start.plus(APPROVAL_AFTER_US);
+        near && !approvals().any(|other| off(other) < off(m))
             || o.mfa.evidence.is_some_and(|e| e.raw == m.evidence.raw)
     };
-    s.dossier.mfa.iter().any(|m| {
-        m.outcome == Outcome::Success
-            && m.mfa != Mfa::No
-            && m.time.since(session.start).abs() <= CLOCK_US
+    approvals().any(|m| {
+        m.time.since(session.start).abs() <= CLOCK_US
             && (!m.ip.is_public() || m.ip == session.ip() || !session.ip().is_public())
-            && !s.dossier.sessions.iter().any(|o| o.index != session.index && near(o, m))
+            && !s.dossier.sessions.iter().any(|o| o.index != session.index && explains(o, m))
     })
 }
 
