@@ -108,12 +108,19 @@ fn kind(s: &Subject<'_>, said: &Assessment) -> (Kind, Because) {
 fn spare_approval(s: &Subject<'_>) -> bool {
     let session = s.session;
     let approvals = || s.dossier.mfa.iter().filter(|m| m.outcome == Outcome::Success && m.mfa != Mfa::No);
-    // A login has one approval: of several near it, the nearest.
+    // A login that tells of its factor by itself needs none; another has one: of several near it, the nearest.
     let explains = |o: &Session, m: &MfaEvent| {
+        // What a RADIUS server says alone may be of the very login whose gateway's clock is off.
+        if o.service == Service::Radius && !o.entered {
+            return false;
+        }
+        let step = o.mfa.evidence.filter(|_| !matches!(o.mfa.mfa, Mfa::Unknown | Mfa::Delegated));
+        if let Some(step) = step {
+            return step.raw == m.evidence.raw;
+        }
         let off = |m: &MfaEvent| m.time.since(o.start).abs();
         let near = o.start.minus(APPROVAL_BEFORE_US) <= m.time && m.time <= o.start.plus(APPROVAL_AFTER_US);
         near && !approvals().any(|other| off(other) < off(m))
-            || o.mfa.evidence.is_some_and(|e| e.raw == m.evidence.raw)
     };
     approvals().any(|m| {
         m.time.since(session.start).abs() <= CLOCK_US
