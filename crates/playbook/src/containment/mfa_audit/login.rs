@@ -114,13 +114,13 @@ fn spare_approval(s: &Subject<'_>) -> bool {
         if o.service == Service::Radius && !o.entered {
             return false;
         }
-        let step = o.mfa.evidence.filter(|_| !matches!(o.mfa.mfa, Mfa::Unknown | Mfa::Delegated));
-        if let Some(step) = step {
-            return step.raw == m.evidence.raw;
-        }
         let off = |m: &MfaEvent| m.time.since(o.start).abs();
         let near = o.start.minus(APPROVAL_BEFORE_US) <= m.time && m.time <= o.start.plus(APPROVAL_AFTER_US);
-        near && !approvals().any(|other| off(other) < off(m))
+        // One that was told to a sign-in long after its begin may as well have been another's.
+        match o.mfa.evidence.filter(|_| !matches!(o.mfa.mfa, Mfa::Unknown | Mfa::Delegated)) {
+            Some(step) => near && step.raw == m.evidence.raw,
+            None => near && !approvals().any(|other| off(other) < off(m)),
+        }
     };
     approvals().any(|m| {
         m.time.since(session.start).abs() <= CLOCK_US
