@@ -35,6 +35,19 @@ pub struct Judged {
     pub explained: Vec<Explained>,
 }
 
+/// One session as it is gone through.
+pub struct Seen<'s, 'a> {
+    pub subject: &'s Subject<'a>,
+    pub known: &'s Arc<Known>,
+    /// It gave access, as far as its records tell.
+    pub entered: bool,
+    /// It may be part of a case.
+    pub suspicious: bool,
+    pub signals: Vec<Signal>,
+    pub score: Score,
+    pub explained: Vec<Explained>,
+}
+
 /// A case before the playbook has answered its questions.
 pub struct Draft {
     pub principal: Sym,
@@ -115,46 +128,66 @@ impl Engine<'_> {
     }
 
     fn judge_sessions(&self, dossier: &Dossier, rules: &Rules) -> Vec<Judged> {
+        let nothing = Arc::new(Known::default());
+        let mut judged = Vec::with_capacity(dossier.sessions.len());
+        self.each_session(dossier, rules, &mut |seen| {
+            // Only a session that may become part of a case needs to remember what was known before it.
+            let known = if seen.suspicious { seen.known.clone() } else { nothing.clone() };
+            let Seen { signals, score, explained, .. } = seen;
+            judged.push(Judged { session: seen.subject.session.index, signals, score, known, explained });
+        });
+        judged
+    }
+
+    /// Goes through the sessions of a principal in order of time, each with what was known when it began.
+    pub fn each_session(&self, dossier: &Dossier, rules: &Rules, see: &mut dyn FnMut(Seen<'_, '_>)) {
         let account = self.context.account(dossier.principal);
         let mut order: Vec<&Session> = dossier.sessions.iter().collect();
         order.sort_by_key(|s| (s.start, s.index));
-        let nothing = Arc::new(Known::default());
         let mut known = Arc::new(Known::default());
-        let mut judged = Vec::with_capacity(order.len());
         for session in order {
-            let subject = Subject::new(self, dossier, &account, session, &known);
-            let mut signals = run(&rules.detections, &subject);
-            let entered = subject.entered();
-            let explained = if signals.is_empty() { Vec::new() } else { subject.explained() };
-            for signal in &mut signals {
-                signal.explained = explained.iter().filter(|e| explains(e, signal.group)).cloned().collect();
-            }
-            let score = weigh(signals.iter(), &rules.scoring);
-            // The first days on record are taken as they are, unless something other than their newness speaks.
-            let first_days =
-                known.first.is_none_or(|first| session.start.since(first) <= crate::baseline::BOOTSTRAP_US);
-            // How people have always been let in when the logs begin (a key alone, a service account) is no finding
-            // that could keep their line from being known.
-            let logs_begin = session.start.since(self.first) <= crate::baseline::BOOTSTRAP_US;
-            let newness = |s: &Signal| {
-                s.group == Group::Place || logs_begin && rules.detections[s.detection].tells_newness()
-            };
-            let beyond_novelty = weigh(signals.iter().filter(|s| !newness(s)), &rules.scoring).evidence;
-            let weight = if first_days { beyond_novelty } else { score.evidence };
-            let teaches =
-                entered && !session.orphan && !session.refused && weight < rules.scoring.teach_below;
-            // Only a session that may become part of a case needs to remember what was known before it.
-            let suspicious = score.evidence >= rules.scoring.case_mark || has_rule(&signals, rules);
-            let before = if suspicious { known.clone() } else { nothing.clone() };
-            if teaches {
+            if self.see(dossier, &account, session, &known, rules, see) {
                 let proven = session.mfa.factor.phishing_resistant()
                     && session.flags.has(Flags::MANAGED_DEVICE)
                     || session.mfa.factor == Factor::Certificate;
                 Arc::make_mut(&mut known).teach(session, &session.place, proven);
             }
-            judged.push(Judged { session: session.index, signals, score, known: before, explained });
         }
-        judged
+    }
+
+    /// Judges one session and shows it; true where it teaches.
+    fn see(
+        &self,
+        dossier: &Dossier,
+        account: &Account,
+        session: &Session,
+        known: &Arc<Known>,
+        rules: &Rules,
+        see: &mut dyn FnMut(Seen<'_, '_>),
+    ) -> bool {
+        let subject = Subject::new(self, dossier, account, session, known);
+        let mut signals = run(&rules.detections, &subject);
+        let entered = subject.entered();
+        let explained = if signals.is_empty() { Vec::new() } else { subject.explained() };
+        for signal in &mut signals {
+            signal.explained = explained.iter().filter(|e| explains(e, signal.group)).cloned().collect();
+        }
+        let score = weigh(signals.iter(), &rules.scoring);
+        // The first days on record are taken as they are, unless something other than their newness speaks.
+        let first_days =
+            known.first.is_none_or(|first| session.start.since(first) <= crate::baseline::BOOTSTRAP_US);
+        // How people have always been let in when the logs begin (a key alone, a service account) is no finding
+        // that could keep their line from being known.
+        let logs_begin = session.start.since(self.first) <= crate::baseline::BOOTSTRAP_US;
+        let newness = |s: &Signal| {
+            s.group == Group::Place || logs_begin && rules.detections[s.detection].tells_newness()
+        };
+        let beyond_novelty = weigh(signals.iter().filter(|s| !newness(s)), &rules.scoring).evidence;
+        let weight = if first_days { beyond_novelty } else { score.evidence };
+        let teaches = entered && !session.orphan && !session.refused && weight < rules.scoring.teach_below;
+        let suspicious = score.evidence >= rules.scoring.case_mark || has_rule(&signals, rules);
+        see(Seen { subject: &subject, known, entered, suspicious, signals, score, explained });
+        teaches
     }
 
     fn judge_principal(&self, dossier: &Dossier, rules: &Rules, drafts: &mut Vec<Draft>) {

@@ -270,6 +270,7 @@ impl<'c> Engine<'c> {
                 if session.service == Service::Radius && event.service != Service::Radius {
                     session.service = event.service;
                     session.gateway = event.observer.or(session.gateway);
+                    session.source = event.source.or(session.source);
                 }
                 index
             }
@@ -336,9 +337,12 @@ impl<'c> Engine<'c> {
             time: event.time,
             outcome: event.outcome,
             reason: event.reason,
+            mfa: event.mfa,
             factor: event.factor,
             flags: event.flags,
             ip: event.src_ip,
+            device: event.device,
+            token: event.target,
             evidence,
         };
         let principal = account.name;

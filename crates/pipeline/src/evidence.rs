@@ -12,7 +12,10 @@ use portreeve_sources::decode::frame;
 use portreeve_sources::decode::reader::{Limits, RawRecord};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Fills file, text and source of every piece of evidence.
+/// Visits every piece of evidence that something holds.
+type Each<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&mut EvidenceLine));
+
+/// Fills file, text and source of every piece of evidence of the cases.
 pub(crate) fn attach(
     cases: &mut [Case],
     shown: &[String],
@@ -20,12 +23,30 @@ pub(crate) fn attach(
     options: &Options<'_>,
     report: &mut RunReport,
 ) {
-    let mut wanted: BTreeMap<u32, BTreeSet<RawRef>> = BTreeMap::new();
+    fill(&mut |with| cases.iter_mut().for_each(|c| each(c, with)), shown, inputs, options, report);
     for case in cases.iter_mut() {
+        let mut sources: BTreeSet<String> = case.coverage.sources.iter().cloned().collect();
         each(case, &mut |line| {
-            wanted.entry(line.raw.input).or_default().insert(line.raw);
+            if !line.source.is_empty() {
+                sources.insert(line.source.clone());
+            }
         });
+        case.coverage.sources = sources.into_iter().collect();
     }
+}
+
+/// Fills file, text and source of every piece of evidence that `visit` shows.
+pub(crate) fn fill(
+    visit: Each<'_>,
+    shown: &[String],
+    inputs: &[Input],
+    options: &Options<'_>,
+    report: &mut RunReport,
+) {
+    let mut wanted: BTreeMap<u32, BTreeSet<RawRef>> = BTreeMap::new();
+    visit(&mut |line| {
+        wanted.entry(line.raw.input).or_default().insert(line.raw);
+    });
     let mut recogniser = options.source.map_or_else(Recogniser::default, Recogniser::only);
     // Only the product's name is wanted of these records, so the rules for their years do not matter.
     let clock = Clock::utc().near(EventTime(0), EventTime(0));
@@ -63,26 +84,16 @@ pub(crate) fn attach(
             Err(error) => report.warnings.push(format!("{name}: evidence cannot be opened again: {error}")),
         }
     }
-    for case in cases.iter_mut() {
-        each(case, &mut |line| {
-            let name = shown.get(line.raw.input as usize).cloned().unwrap_or_default();
-            let entry = usize::from(line.raw.entry())
-                .checked_sub(1)
-                .and_then(|n| entries.get(&line.raw.input)?.get(n));
-            line.file = entry.map_or(name.clone(), |e| format!("{name}!{e}")).into();
-            if let Some(found) = texts.get(&line.raw) {
-                line.text = found.text.clone().into();
-                line.source = found.told.to_owned();
-            }
-        });
-        let mut sources: BTreeSet<String> = case.coverage.sources.iter().cloned().collect();
-        each(case, &mut |line| {
-            if !line.source.is_empty() {
-                sources.insert(line.source.clone());
-            }
-        });
-        case.coverage.sources = sources.into_iter().collect();
-    }
+    visit(&mut |line| {
+        let name = shown.get(line.raw.input as usize).cloned().unwrap_or_default();
+        let entry =
+            usize::from(line.raw.entry()).checked_sub(1).and_then(|n| entries.get(&line.raw.input)?.get(n));
+        line.file = entry.map_or(name.clone(), |e| format!("{name}!{e}")).into();
+        if let Some(found) = texts.get(&line.raw) {
+            line.text = found.text.clone().into();
+            line.source = found.told.to_owned();
+        }
+    });
 }
 
 /// Every piece of evidence of a case.

@@ -2,6 +2,7 @@
 //! files, a live service and a cluster worker say the same.
 
 mod account;
+mod audit;
 pub mod codec;
 mod course;
 mod discover;
@@ -18,5 +19,6 @@ mod runs;
 mod share;
 mod state_dir;
 
+pub use audit::{AuditOutcome, audit_mfa};
 pub use parse::{ParseOptions, parse};
 pub use run::{Options, Outcome, Progress, RunError, run};

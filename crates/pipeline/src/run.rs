@@ -62,6 +62,18 @@ pub enum RunError {
     State(#[from] StateError),
 }
 
+/// What was read, in order and folded; what comes next judges it.
+pub(crate) struct Folded<'c> {
+    pub(crate) engine: Engine<'c>,
+    pub(crate) report: RunReport,
+    pub(crate) inputs: Vec<Input>,
+    /// Names of inputs, by the numbers that records carry.
+    pub(crate) shown: Vec<String>,
+    state: Option<StateDir>,
+    /// Evidence opens its records again, which standard input does not allow: it is put aside for as long as the run.
+    _kept: Option<tempfile::NamedTempFile>,
+}
+
 /// Runs the whole line over the paths.
 pub fn run(
     options: &Options<'_>,
@@ -69,12 +81,30 @@ pub fn run(
     names: &Arc<SymbolTable>,
     content: &Content,
 ) -> Result<Outcome, RunError> {
+    let Folded { engine, mut report, inputs, shown, state, _kept } = read_and_fold(options, tables, names)?;
+    let rules = content.rules();
+    let drafts = engine.judge(&rules, options.threads);
+    let mut cases = triage(&engine, &rules, &content.playbook, &drafts);
+    close(&engine, tables, &cases, &mut report);
+    stage(options, "collecting evidence");
+    evidence::attach(&mut cases, &shown, &inputs, options, &mut report);
+    if let Some(state) = state {
+        state.commit(names)?;
+    }
+    Ok(Outcome { cases, report })
+}
+
+/// Reads the paths and takes what they tell into an engine.
+pub(crate) fn read_and_fold<'c>(
+    options: &Options<'_>,
+    tables: &'c Tables,
+    names: &Arc<SymbolTable>,
+) -> Result<Folded<'c>, RunError> {
     let (mut inputs, problems) = discover(&options.paths);
     if inputs.is_empty() && !problems.is_empty() {
         return Err(RunError::Unreadable(problems.join("\n")));
     }
-    // Evidence opens its records again, which standard input does not allow: it is put aside for as long as the run.
-    let _kept = keep_stdin(&mut inputs).map_err(RunError::Spill)?;
+    let kept = keep_stdin(&mut inputs).map_err(RunError::Spill)?;
     let mut state = match &options.state {
         Some(dir) => Some(StateDir::open(dir, names)?),
         None => None,
@@ -98,16 +128,7 @@ pub fn run(
     stage(options, "judging");
     let mut engine = Engine::new(tables, names.clone());
     fold(options, readings, state.as_mut(), &mut engine, &mut report)?;
-    let rules = content.rules();
-    let drafts = engine.judge(&rules, options.threads);
-    let mut cases = triage(&engine, &rules, &content.playbook, &drafts);
-    close(&engine, tables, &cases, &mut report);
-    stage(options, "collecting evidence");
-    evidence::attach(&mut cases, &shown, &inputs, options, &mut report);
-    if let Some(state) = state {
-        state.commit(names)?;
-    }
-    Ok(Outcome { cases, report })
+    Ok(Folded { engine, report, inputs, shown, state, _kept: kept })
 }
 
 /// Copies standard input to a file that goes with the returned handle.
@@ -120,7 +141,7 @@ fn keep_stdin(inputs: &mut [Input]) -> io::Result<Option<tempfile::NamedTempFile
     Ok(Some(kept))
 }
 
-fn stage(options: &Options<'_>, what: &str) {
+pub(crate) fn stage(options: &Options<'_>, what: &str) {
     if let Some(progress) = options.progress {
         progress.stage(what);
     }
@@ -253,7 +274,7 @@ fn ahead(
     })
 }
 
-fn close(engine: &Engine<'_>, tables: &Tables, cases: &[Case], report: &mut RunReport) {
+pub(crate) fn close(engine: &Engine<'_>, tables: &Tables, cases: &[Case], report: &mut RunReport) {
     let (principals, sessions) = engine.counts();
     (report.principals, report.sessions) = (principals, sessions);
     report.evicted =

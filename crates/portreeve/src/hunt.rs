@@ -128,7 +128,7 @@ impl Hunt {
             progress: Some(&bar),
         };
         let outcome = run(&options, &tables, &names, &content).map_err(usage)?;
-        bar.bar.finish_and_clear();
+        bar.finish();
         self.write(&outcome)?;
         let worst = outcome.cases.iter().map(|c| c.decision).max().unwrap_or_default();
         let failed = match self.fail_on {
@@ -219,17 +219,21 @@ pub(crate) fn width() -> u16 {
     std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).filter(|c| *c >= 40).unwrap_or(80)
 }
 
-struct Bar {
+pub(crate) struct Bar {
     bar: ProgressBar,
 }
 
 impl Bar {
-    fn new() -> Bar {
+    pub(crate) fn new() -> Bar {
         let bar = if io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template("{msg:20} {bar:30} {bytes}/{total_bytes} {eta}") {
             bar.set_style(style);
         }
         Bar { bar }
+    }
+
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line. Wiring only: what is worth a unit test lives in a library.
 
+mod audit;
 mod detections;
 mod doctor;
 mod evaluate;
@@ -35,6 +36,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Hunt(Box<hunt::Hunt>),
+    Audit(audit::Audit),
     Parse(parse::Parse),
     Explain(explain::Explain),
     Sources(sources::Sources),
@@ -43,7 +45,7 @@ enum Command {
     Respond(Box<respond::Respond>),
     Simulate(simulate::Simulate),
     Evaluate(evaluate::Evaluate),
-    /// Print the JSON Schema of cases.json, or of the files that describe a log source.
+    /// Print the JSON Schema of cases.json, of an MFA audit, or of the files that describe a log source.
     Schema {
         #[arg(long, value_enum, default_value = "cases")]
         of: Schema,
@@ -62,6 +64,7 @@ enum Command {
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Schema {
     Cases,
+    MfaAudit,
     Source,
 }
 
@@ -160,6 +163,7 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Hunt(c) => c.run(),
+        Command::Audit(c) => c.run(),
         Command::Parse(c) => c.run(),
         Command::Explain(c) => c.run(),
         Command::Sources(c) => c.run(),
@@ -169,6 +173,7 @@ fn main() -> ExitCode {
         Command::Simulate(c) => c.run(),
         Command::Evaluate(c) => c.run(),
         Command::Schema { of: Schema::Cases } => say(&portreeve_report::json::schema()),
+        Command::Schema { of: Schema::MfaAudit } => say(&portreeve_report::mfa_audit::schema()),
         Command::Schema { of: Schema::Source } => say(&portreeve_sources::mapping::schema()),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "portreeve", &mut io::stdout());

@@ -5,6 +5,7 @@ mod guard;
 mod html;
 pub mod json;
 mod markdown;
+pub mod mfa_audit;
 pub mod terminal;
 pub mod wire;
 

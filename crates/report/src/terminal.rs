@@ -16,7 +16,7 @@ pub struct Style {
 }
 
 impl Style {
-    fn paint(self, text: &str, colour: AnsiColor) -> String {
+    pub(crate) fn paint(self, text: &str, colour: AnsiColor) -> String {
         if !self.colour {
             return text.to_owned();
         }
@@ -278,7 +278,7 @@ fn missing(report: &RunReport, width: usize, to: &mut dyn Write) -> io::Result<(
 }
 
 /// Breaks a line at blanks so that it fits; escapes of colour take no room.
-fn wrapped(text: &str, indent: &str, width: usize, to: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn wrapped(text: &str, indent: &str, width: usize, to: &mut dyn Write) -> io::Result<()> {
     let mut line = String::from(indent);
     let mut used = indent.len();
     for word in text.split(' ') {
@@ -469,6 +469,6 @@ fn explained(c: &wire::Case, style: Style, width: usize, to: &mut dyn Write) -> 
     Ok(())
 }
 
-fn heading(text: &str, style: Style, to: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn heading(text: &str, style: Style, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to, "\n{}", style.paint(text, AnsiColor::Cyan))
 }

@@ -3,7 +3,7 @@
 use super::infrastructure::Attempt;
 use crate::memo::Map;
 use crate::session::{Protocol, Session};
-use portreeve_model::event::{Act, Change, Event, Factor, Flags, Mac, Method, Outcome, Reason, Service};
+use portreeve_model::event::{Act, Change, Event, Factor, Flags, Mac, Method, Mfa, Outcome, Reason, Service};
 use portreeve_model::signal::Evidence;
 use portreeve_model::time::{HOUR_US, MINUTE_US, SECOND_US};
 use portreeve_model::{EventTime, Ip, Sym};
@@ -46,9 +46,14 @@ pub struct MfaEvent {
     pub time: EventTime,
     pub outcome: Outcome,
     pub reason: Reason,
+    /// What the record itself says: a success may be an exemption (`No`) or a remembered device (`Claimed`).
+    pub mfa: Mfa,
     pub factor: Factor,
     pub flags: Flags,
     pub ip: Ip,
+    /// The device that was used, and what else the record names: the phone or token of the factor.
+    pub device: Sym,
+    pub token: Sym,
     pub evidence: Evidence,
 }
 
@@ -132,6 +137,11 @@ impl Dossier {
             self.dropped += 1;
         }
         self.mfa.push_back(event);
+    }
+
+    /// Steps of a factor at that time may have been dropped, so that there is none proves nothing.
+    pub fn mfa_forgotten_at(&self, at: EventTime) -> bool {
+        self.mfa.len() == MFA_EVENTS && self.mfa.front().is_some_and(|m| at < m.time.plus(APPROVAL_AFTER_US))
     }
 
     pub fn push_change(&mut self, change: ChangeSeen) {

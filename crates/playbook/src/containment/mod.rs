@@ -1,5 +1,7 @@
 //! Which actions, on whom, in which order, and what each leaves open.
 
+pub mod mfa_audit;
+
 use crate::book::Book;
 use crate::view::{Answer, CaseView};
 use portreeve_engine::detect::ops::mfa::{State, assess};

@@ -25,6 +25,7 @@ fn generated_documents_are_current() {
     generated("docs/detections.md", &content.detections_markdown());
     generated("docs/playbook.md", &content.playbook_markdown());
     generated("docs/cases.v1.json", &portreeve_report::json::schema());
+    generated("docs/mfa-audit.v1.json", &portreeve_report::mfa_audit::schema());
     generated("docs/source.v1.json", &portreeve_sources::mapping::schema());
     generated("docs/sources.md", &sources());
     for s in portreeve_sources::all() {

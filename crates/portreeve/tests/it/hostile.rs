@@ -5,7 +5,7 @@ use std::fs;
 use tempfile::TempDir;
 
 /// Names that are markup, escapes, formulas or tricks of direction somewhere.
-const NAMES: [&str; 8] = [
+pub(crate) const NAMES: [&str; 8] = [
     "<script>alert(1)</script>",
     "\"><img src=x onerror=alert(1)>",
     "\u{1b}[31mred\u{1b}[0m\u{7}",
@@ -17,7 +17,7 @@ const NAMES: [&str; 8] = [
 ];
 
 /// A folder in which each of the names guesses long and gets in.
-fn logs() -> TempDir {
+pub(crate) fn logs() -> TempDir {
     let dir = TempDir::new().expect("temporary directory");
     let mut text = String::new();
     for (n, name) in NAMES.iter().enumerate() {
@@ -41,7 +41,7 @@ fn run(args: &[&str], dir: &TempDir) -> String {
 }
 
 /// No character that a terminal, an editor or a browser obeys.
-fn only_text(format: &str, text: &str) {
+pub(crate) fn only_text(format: &str, text: &str) {
     for c in text.chars() {
         let obeyed = c.is_control() && c != '\n' && c != '\t'
             || ('\u{202a}'..='\u{202e}').contains(&c)

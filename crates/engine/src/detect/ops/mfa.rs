@@ -32,10 +32,51 @@ pub enum State {
     Unknown,
 }
 
+/// What makes the state what it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Cause {
+    /// The session was used, and nobody saw it begin.
+    NoLogin,
+    Anonymous,
+    /// One session id from several networks.
+    Shared,
+    /// A bypass code or an exemption of the account, at the gateway or at the provider.
+    BypassCode,
+    /// Approved after a burst of denials.
+    Denials,
+    /// With a factor that was enrolled around the login from an address new to the account.
+    EnrolledAround,
+    /// The login's own record says so.
+    OwnRecord,
+    /// The provider's log has the approval.
+    Provider,
+    /// The provider let the login through without asking: trusted network, policy.
+    ProviderExempts,
+    /// Policy demands a factor, and the provider that would have asked has none.
+    ProviderSilent,
+    Remembered,
+    /// Remembered, on a device and network new to the account.
+    RememberedElsewhere,
+    /// An assertion: a claim in a token, an attribute.
+    Claim,
+    /// A key or token, used without a person.
+    Key,
+    /// `mfa_policy.csv` asks for none.
+    Exception,
+    /// The service itself knows one factor.
+    OneFactor,
+    /// A local account of an appliance.
+    LocalAccount,
+    /// Nearly all others at this gateway and group show one.
+    Habit,
+    NotLogged,
+}
+
 /// How the second factor of a session stands, and how that is known.
 #[derive(Clone, Debug)]
 pub struct Assessment {
     pub state: State,
+    pub cause: Cause,
     pub factor: Factor,
     pub because: String,
     pub known_by: String,
@@ -45,9 +86,15 @@ pub struct Assessment {
 }
 
 impl Assessment {
-    fn new(state: State, because: impl Into<String>, known_by: impl Into<String>) -> Assessment {
+    fn new(
+        state: State,
+        cause: Cause,
+        because: impl Into<String>,
+        known_by: impl Into<String>,
+    ) -> Assessment {
         Assessment {
             state,
+            cause,
             factor: Factor::None,
             because: because.into(),
             known_by: known_by.into(),
@@ -62,99 +109,125 @@ impl Assessment {
     }
 }
 
-/// Judges the second factor of a session.
+/// Judges the second factor of a session, and whether its holder freely passed it.
 pub fn assess(s: &Subject<'_>) -> Assessment {
+    let session = s.session;
+    if let Some(shared) = super::entry::networks(s).filter(|_| !s.orphan() && !anonymous(s)) {
+        return Assessment::new(
+            State::Bypassed,
+            Cause::Shared,
+            format!("one session id was used from {shared}: whoever took it over passed no factor"),
+            "session id",
+        )
+        .seen(session.stays.iter().map(|x| x.evidence));
+    }
+    let login = assess_login(s);
+    if login.state != State::Passed {
+        return login;
+    }
+    let denials = denials_before(s, 30 * MINUTE_US);
+    if denials.len() >= 3 {
+        let because = format!(
+            "approved after {} within {}",
+            counted(denials.len(), "denied or unanswered request"),
+            span(session.start.since(denials[0].time))
+        );
+        return Assessment::new(State::Bypassed, Cause::Denials, because, "MFA provider log")
+            .seen(denials.iter().map(|d| d.evidence))
+            .seen(approval(s).map(|p| p.evidence));
+    }
+    if let Some(change) = enrolled_by_intruder(s) {
+        let because = format!(
+            "the factor was {} around this login from an address new to the account",
+            change.change.name().replace('_', " ")
+        );
+        return Assessment::new(State::Bypassed, Cause::EnrolledAround, because, "identity provider log")
+            .seen([change.evidence]);
+    }
+    login
+}
+
+fn anonymous(s: &Subject<'_>) -> bool {
+    s.session.method == Method::Anonymous || s.session.flags.has(Flags::ANONYMOUS)
+}
+
+/// How the login itself was let in; what became of the session afterwards, or who pressed the button, is not asked.
+pub fn assess_login(s: &Subject<'_>) -> Assessment {
     let session = s.session;
     let seen = &session.mfa;
     let own = seen.evidence;
     if s.orphan() {
         return Assessment::new(
             State::Bypassed,
+            Cause::NoLogin,
             "the session was used without any login on record",
             "gateway log",
         )
         .seen(session.evidence.first().copied());
     }
-    if session.method == Method::Anonymous || session.flags.has(Flags::ANONYMOUS) {
-        return Assessment::new(State::Absent, "anonymous access asks for nothing", "the record itself")
-            .seen(session.evidence.first().copied());
-    }
-    if let Some(shared) = super::entry::networks(s) {
+    if anonymous(s) {
         return Assessment::new(
-            State::Bypassed,
-            format!("one session id was used from {shared}: whoever took it over passed no factor"),
-            "session id",
+            State::Absent,
+            Cause::Anonymous,
+            "anonymous access asks for nothing",
+            "the record itself",
         )
-        .seen(session.stays.iter().map(|x| x.evidence));
+        .seen(session.evidence.first().copied());
     }
+    let bypassed = |by: Option<Evidence>, known_by: &str| {
+        let because = "a bypass code or exemption stood in for the second factor";
+        Assessment::new(State::Bypassed, Cause::BypassCode, because, known_by).seen(by)
+    };
     if seen.flags.has(Flags::MFA_BYPASS)
         || session.flags.has(Flags::MFA_BYPASS)
         || seen.factor == Factor::BypassCode
     {
-        return Assessment::new(
-            State::Bypassed,
-            "a bypass code or exemption stood in for the second factor",
-            "the record itself",
-        )
-        .seen(own);
-    }
-    let provider = approval(s);
-    let denials = denials_before(s, 30 * MINUTE_US);
-    let passed = seen.mfa == Mfa::Yes || provider.is_some();
-    if passed && denials.len() >= 3 {
-        let because = format!(
-            "approved after {} within {}",
-            counted(denials.len(), "denied or unanswered request"),
-            span(session.start.since(denials[0].time))
-        );
-        return Assessment::new(State::Bypassed, because, "MFA provider log")
-            .seen(denials.iter().map(|d| d.evidence))
-            .seen(provider.map(|p| p.evidence));
-    }
-    if passed && let Some(change) = enrolled_by_intruder(s) {
-        let because = format!(
-            "the factor was {} around this login from an address new to the account",
-            change.change.name().replace('_', " ")
-        );
-        return Assessment::new(State::Bypassed, because, "identity provider log").seen([change.evidence]);
+        return bypassed(own, "the record itself");
     }
     if seen.mfa == Mfa::Yes {
-        let mut a =
-            Assessment::new(State::Passed, factor_sentence(seen.factor), "the login's own record").seen(own);
+        let mut a = Assessment::new(
+            State::Passed,
+            Cause::OwnRecord,
+            factor_sentence(seen.factor),
+            "the login's own record",
+        )
+        .seen(own);
         a.factor = seen.factor;
         return a;
     }
-    if let Some(p) = provider {
-        let mut a = Assessment::new(
-            State::Passed,
-            factor_sentence(p.factor),
-            "MFA provider log, at the time of the login",
-        )
-        .seen([p.evidence]);
-        a.factor = p.factor;
-        return a;
+    if let Some(p) = approval(s) {
+        return match p.mfa {
+            _ if p.flags.has(Flags::MFA_BYPASS) || p.factor == Factor::BypassCode => {
+                bypassed(Some(p.evidence), "MFA provider log")
+            }
+            Mfa::No => Assessment::new(
+                State::Exception,
+                Cause::ProviderExempts,
+                "the provider asked for none: a trusted network or its policy",
+                "MFA provider log",
+            )
+            .seen([p.evidence]),
+            Mfa::Claimed => remembered(s, p.factor, Some(p.evidence)),
+            _ => {
+                let mut a = Assessment::new(
+                    State::Passed,
+                    Cause::Provider,
+                    factor_sentence(p.factor),
+                    "MFA provider log, at the time of the login",
+                )
+                .seen([p.evidence]);
+                a.factor = p.factor;
+                a
+            }
+        };
     }
     if seen.mfa == Mfa::Claimed {
-        // Before there is any history everything is new.
-        let known = s.known.sessions > 0;
-        if known && s.level(What::Device) == Level::New && s.novelty() >= PlaceNovelty::NewNetwork {
-            return Assessment::new(
-                State::Bypassed,
-                "a remembered factor was used from a device and network new to the account",
-                "token claim",
-            )
-            .seen(own);
-        }
-        return Assessment::new(
-            State::Claimed,
-            "satisfied by an earlier sign-in (remembered device or token claim)",
-            "token claim",
-        )
-        .seen(own);
+        return remembered(s, seen.factor, own);
     }
     if seen.mfa == Mfa::No {
         return Assessment::new(
             State::Absent,
+            Cause::OwnRecord,
             "the record says that no second factor was used",
             "the login's own record",
         )
@@ -163,12 +236,31 @@ pub fn assess(s: &Subject<'_>) -> Assessment {
     by_policy_or_habit(s)
 }
 
+/// Satisfied by an earlier sign-in, as a record claims.
+fn remembered(s: &Subject<'_>, factor: Factor, by: Option<Evidence>) -> Assessment {
+    // Before there is any history everything is new.
+    let known = s.known.sessions > 0;
+    if known && s.level(What::Device) == Level::New && s.novelty() >= PlaceNovelty::NewNetwork {
+        return Assessment::new(
+            State::Bypassed,
+            Cause::RememberedElsewhere,
+            "a remembered factor was used from a device and network new to the account",
+            "token claim",
+        )
+        .seen(by);
+    }
+    let cause = if factor == Factor::Remembered { Cause::Remembered } else { Cause::Claim };
+    let because = "satisfied by an earlier sign-in (remembered device or token claim)";
+    Assessment::new(State::Claimed, cause, because, "token claim").seen(by)
+}
+
 fn by_policy_or_habit(s: &Subject<'_>) -> Assessment {
     let session = s.session;
     // Keys and tokens are used without a person; who got them passed a factor elsewhere, or did not.
     if matches!(session.service, Service::CloudApi | Service::Kubernetes) {
         let mut unknown = Assessment::new(
             State::Unknown,
+            Cause::Key,
             "a key or token was used; whether a factor stood before it is not in this log",
             "",
         );
@@ -176,21 +268,16 @@ fn by_policy_or_habit(s: &Subject<'_>) -> Assessment {
         return unknown;
     }
     let first = session.evidence.first().copied();
-    let described = Event {
-        service: session.service,
-        observer: session.gateway,
-        group: session.group,
-        source: session.source,
-        ..Event::default()
-    };
-    let provider_speaks = s.engine.infrastructure.seen.covers(
-        SeenKind::MfaProvider,
-        session.start,
-        session.start,
-        24 * 60 * MINUTE_US,
-    );
+    // What was dropped to stay within budget may have been the approval.
+    let provider_speaks = !s.dossier.mfa_forgotten_at(session.start)
+        && s.engine.infrastructure.seen.covers(
+            SeenKind::MfaProvider,
+            session.start,
+            session.start,
+            24 * 60 * MINUTE_US,
+        );
     let group = s.text(session.group);
-    let policy = s.engine.context.mfa_policy(&described);
+    let policy = policy_of(s);
     let alone = if policy == MfaPolicy::Required { State::Absent } else { State::Single };
     match policy {
         MfaPolicy::NotRequired => {
@@ -199,7 +286,8 @@ fn by_policy_or_habit(s: &Subject<'_>) -> Assessment {
             } else {
                 format!("policy asks for none in group {group}")
             };
-            return Assessment::new(State::Exception, because, "mfa_policy.csv").seen(first);
+            return Assessment::new(State::Exception, Cause::Exception, because, "mfa_policy.csv")
+                .seen(first);
         }
         MfaPolicy::Required if session.mfa.mfa == Mfa::Delegated && !provider_speaks => {}
         // Without a directory the provider may know the person by another name.
@@ -207,6 +295,7 @@ fn by_policy_or_habit(s: &Subject<'_>) -> Assessment {
         MfaPolicy::Required if provider_speaks => {
             return Assessment::new(
                 State::Absent,
+                Cause::ProviderSilent,
                 "policy demands a second factor and the provider's log has none for this login",
                 "mfa_policy.csv and the MFA provider's log",
             )
@@ -219,18 +308,25 @@ fn by_policy_or_habit(s: &Subject<'_>) -> Assessment {
             let what = if session.method == Method::Password { "password" } else { "key" };
             return Assessment::new(
                 alone,
+                Cause::OneFactor,
                 format!("sshd accepted the {what} alone"),
                 "the login's own record",
             )
             .seen(first);
         }
         Service::Rdp | Service::WinRm => {
-            return Assessment::new(alone, "Windows accepted the password alone", "the login's own record")
-                .seen(first);
+            return Assessment::new(
+                alone,
+                Cause::OneFactor,
+                "Windows accepted the password alone",
+                "the login's own record",
+            )
+            .seen(first);
         }
         Service::Management | Service::Wired if session.flags.has(Flags::LOCAL_ACCOUNT) => {
             return Assessment::new(
                 State::Absent,
+                Cause::LocalAccount,
                 "a local account of the appliance, password alone",
                 "the login's own record",
             )
@@ -245,10 +341,11 @@ fn by_policy_or_habit(s: &Subject<'_>) -> Assessment {
             habit.0,
             habit.0 + habit.1
         );
-        return Assessment::new(State::Absent, because, "MFA provider log").seen(first);
+        return Assessment::new(State::Absent, Cause::Habit, because, "MFA provider log").seen(first);
     }
     let mut unknown = Assessment::new(
         State::Unknown,
+        Cause::NotLogged,
         format!("{} does not log the second factor and no other log tells", session.service.name()),
         "",
     );
@@ -258,6 +355,18 @@ fn by_policy_or_habit(s: &Subject<'_>) -> Assessment {
         "the MFA provider's log or mfa_policy.csv".to_owned()
     });
     unknown
+}
+
+/// What `mfa_policy.csv` says of the session's service, gateway and group.
+pub fn policy_of(s: &Subject<'_>) -> MfaPolicy {
+    let session = s.session;
+    s.engine.context.mfa_policy(&Event {
+        service: session.service,
+        observer: session.gateway,
+        group: session.group,
+        source: session.source,
+        ..Event::default()
+    })
 }
 
 /// Has the provider ever spoken of this account, or would a directory say that it should have?
@@ -291,7 +400,8 @@ pub fn approval(s: &Subject<'_>) -> Option<MfaEvent> {
         .iter()
         .filter(near)
         .filter(fits)
-        .min_by_key(|m| (m.time.since(start).abs(), m.evidence.raw))
+        // An exemption explains the login only where nothing was approved.
+        .min_by_key(|m| (m.mfa == Mfa::No, m.time.since(start).abs(), m.evidence.raw))
         .copied()
 }
 
