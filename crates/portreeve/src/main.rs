@@ -1,5 +1,6 @@
 //! The command line. Wiring only: what is worth a unit test lives in a library.
 
+mod collect;
 mod detections;
 mod doctor;
 mod evaluate;
@@ -39,6 +40,7 @@ enum Command {
     Sources(sources::Sources),
     Detections(detections::Detections),
     Doctor(doctor::Doctor),
+    Collect(Box<collect::Collect>),
     Simulate(simulate::Simulate),
     Evaluate(evaluate::Evaluate),
     /// Print the JSON Schema of cases.json, or of the files that describe a log source.
@@ -162,6 +164,7 @@ fn main() -> ExitCode {
         Command::Sources(c) => c.run(),
         Command::Detections(c) => c.run(),
         Command::Doctor(c) => c.run(),
+        Command::Collect(c) => c.run(),
         Command::Simulate(c) => c.run(),
         Command::Evaluate(c) => c.run(),
         Command::Schema { of: Schema::Cases } => say(&portreeve_report::json::schema()),

@@ -1,6 +1,7 @@
 //! The binary as a user runs it.
 
 mod cli;
+mod collect;
 mod company;
 mod docs;
 mod exports;
