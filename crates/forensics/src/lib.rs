@@ -58,7 +58,7 @@ pub(crate) fn now() -> String {
 
 /// Where a package goes, and what it belongs to.
 #[derive(Clone, Debug)]
-pub struct Into {
+pub struct Destination {
     pub out: PathBuf,
     /// Default: host and time.
     pub name: Option<String>,
@@ -80,7 +80,7 @@ pub struct Package {
 }
 
 /// Collects a host.
-pub fn collect(into: &Into, plan: Plan, progress: &dyn Progress) -> Result<Package> {
+pub fn collect(into: &Destination, plan: Plan, progress: &dyn Progress) -> Result<Package> {
     let catalog = Catalog::linux()?;
     plan.choice.check(&catalog)?;
     let mut host = open(&plan)?;
@@ -156,7 +156,7 @@ fn offset(dir: &Path) -> Option<String> {
 }
 
 /// Imports a Windows collection of another tool.
-pub fn import(from: &Path, into: &Into, max_bytes: u64, recipients: Vec<String>) -> Result<Package> {
+pub fn import(from: &Path, into: &Destination, max_bytes: u64, recipients: Vec<String>) -> Result<Package> {
     let found = import::Found::open(from)?;
     let facts = Facts {
         name: found.host.clone(),
@@ -206,7 +206,7 @@ fn package(work: Work) -> Package {
     }
 }
 
-fn header(kind: &str, into: &Into, host: Facts) -> Result<Header> {
+fn header(kind: &str, into: &Destination, host: Facts) -> Result<Header> {
     let plain = |t: &str| t.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     let name = match &into.name {
         Some(name) => name.clone(),

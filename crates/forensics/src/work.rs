@@ -128,22 +128,42 @@ impl Work {
         self.files.iter().map(|f| f.size).sum()
     }
 
-    /// A file that is being written. Two names of the host that are one here get a number.
+    /// A file that is being written.
     pub(crate) fn begin(&self, path: &PackagePath) -> Result<Writing> {
-        let mut name = path.as_str().to_owned();
-        // A file that stands where another wants a folder cannot happen on one host, but in a hostile archive.
-        let taken = |name: &str| self.names.contains(name);
-        let mut n = 1;
-        while taken(&name) {
-            n += 1;
-            name = format!("{path}~{n}");
-        }
+        let name = self.free(path.as_str());
         let part = self.dir.join(PART);
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&part).map_err(Error::file(&part))?;
         Ok(Writing { name, file: BufWriter::with_capacity(128 << 10, file), hash: Sha256::new(), size: 0 })
+    }
+
+    /// Two names that are one here get a number, and so does a file that stands where another wants a folder: on one
+    /// host neither happens, in a hostile archive both do.
+    fn free(&self, path: &str) -> String {
+        let parts: Vec<&str> = path.split('/').collect();
+        let mut name = String::new();
+        for (n, part) in parts.iter().enumerate() {
+            let before = name.len();
+            for number in 1.. {
+                name.truncate(before);
+                if before > 0 {
+                    name.push('/');
+                }
+                name.push_str(part);
+                if number > 1 {
+                    name.push_str(&format!("~{number}"));
+                }
+                let below = format!("{name}/");
+                let folder =
+                    || self.names.range(below.clone()..).next().is_some_and(|f| f.starts_with(&below));
+                if !self.names.contains(&name) && (n + 1 < parts.len() || !folder()) {
+                    break;
+                }
+            }
+        }
+        name
     }
 
     /// Puts a written file in its place and into the journal. Size, hash and path are filled in here.

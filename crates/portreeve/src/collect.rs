@@ -4,7 +4,8 @@ use crate::{Failure, internal, stamp, usage};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use portreeve_forensics::{
-    Catalog, Choice, Delivery, Error, Into, Keys, Package, Plan, Progress, Signer, SshTarget, State, Verdict,
+    Catalog, Choice, Delivery, Destination, Error, Keys, Package, Plan, Progress, Signer, SshTarget, State,
+    Verdict,
 };
 use portreeve_model::EventTime;
 use portreeve_model::time::DAY_US;
@@ -163,7 +164,7 @@ impl Collect {
             portreeve_forensics::resume(dir, &bar)?
         } else {
             let out = self.out.clone().ok_or_else(|| usage("give --out DIR"))?;
-            let into = Into { out, name: self.name.clone(), case: self.case.clone() };
+            let into = Destination { out, name: self.name.clone(), case: self.case.clone() };
             match &self.import {
                 Some(from) => {
                     portreeve_forensics::import(from, &into, self.max_size << 20, recipients.clone())?
@@ -217,7 +218,8 @@ impl Seal {
         let Some(path) = &self.sign else { return Ok(None) };
         let password = match &self.sign_password_file {
             Some(file) => {
-                let text = std::fs::read_to_string(file).map_err(|e| usage(format!("{}: {e}", file.display())))?;
+                let text =
+                    std::fs::read_to_string(file).map_err(|e| usage(format!("{}: {e}", file.display())))?;
                 text.lines().next().map(str::to_owned)
             }
             None => std::env::var("PORTREEVE_SIGN_PASSWORD").ok(),
@@ -260,8 +262,14 @@ fn report(package: &Package, delivered: &portreeve_forensics::Delivered) -> Stri
             let first = artifact.problems.first().map(String::as_str);
             let why = artifact.reason.as_deref().or(first).unwrap_or_default();
             let more = artifact.problems.len();
-            let more = if more > 1 { format!(" ({more} problems, see manifest.json)") } else { String::new() };
-            line(format!("  {:8} {}: {}{more}", artifact.state.name(), artifact.id, escape_for_terminal(why)));
+            let more =
+                if more > 1 { format!(" ({more} problems, see manifest.json)") } else { String::new() };
+            line(format!(
+                "  {:8} {}: {}{more}",
+                artifact.state.name(),
+                artifact.id,
+                escape_for_terminal(why)
+            ));
         }
     }
     line(format!("archive: {}", shown(&delivered.archive)));

@@ -601,6 +601,9 @@ impl Write for Counted<'_> {
 }
 
 #[cfg(test)]
+mod against_sshd;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
