@@ -284,7 +284,7 @@ impl Run<'_> {
         globs
     }
 
-    /// Walks once over each folder in which patterns begin.
+    /// Walks once over each folder in which patterns begin; those of one depth together, which another host is asked once.
     fn walk(&mut self, globs: &[Glob], course: &mut Course, each: &mut dyn FnMut(Found) -> bool) {
         let mut bases: BTreeMap<Vec<u8>, Option<u32>> = BTreeMap::new();
         for glob in globs {
@@ -293,12 +293,16 @@ impl Run<'_> {
             *known = known.zip(depth).map(|(a, b)| a.max(b));
         }
         let enters = |folder: &[u8]| globs.iter().any(|g| g.enters(folder));
+        let mut levels: BTreeMap<Option<u32>, Vec<Vec<u8>>> = BTreeMap::new();
         for (base, depth) in bases {
+            levels.entry(depth).or_default().push(base);
+        }
+        for (depth, bases) in levels {
             if Instant::now() >= course.ends {
                 course.cut("its time was up");
                 return;
             }
-            let walk = Walk { base: &base, depth, one_file_system: false, enters: &enters };
+            let walk = Walk { bases: &bases, depth, one_file_system: false, enters: &enters };
             for problem in self.host.find(&walk, each) {
                 course.problem(problem);
             }
@@ -529,7 +533,8 @@ impl Run<'_> {
             if let Some(found) = self.host.look(&base) {
                 body::line(&found, &mut writing).map_err(Error::file(&self.work.dir))?;
             }
-            let walk = Walk { base: &base, depth: None, one_file_system: true, enters: &|_| true };
+            let bases = [base];
+            let walk = Walk { bases: &bases, depth: None, one_file_system: true, enters: &|_| true };
             let problems = self.host.find(&walk, &mut |found| {
                 if let Err(error) = body::line(&found, &mut writing) {
                     failed = Some(error);
@@ -581,8 +586,8 @@ impl Run<'_> {
 
     fn sshd_configuration(&mut self) -> Vec<Vec<u8>> {
         let mut paths = vec![b"/etc/ssh/sshd_config".to_vec(), b"/usr/etc/ssh/sshd_config".to_vec()];
-        let base = b"/etc/ssh/sshd_config.d";
-        let walk = Walk { base, depth: Some(1), one_file_system: false, enters: &|_| false };
+        let bases = [b"/etc/ssh/sshd_config.d".to_vec()];
+        let walk = Walk { bases: &bases, depth: Some(1), one_file_system: false, enters: &|_| false };
         self.host.find(&walk, &mut |f| {
             paths.push(f.path);
             paths.len() < 200

@@ -126,8 +126,9 @@ pub(crate) const SOCKET_LISTS: [&str; 7] =
 
 /// How far a walk goes.
 pub(crate) struct Walk<'w> {
-    pub(crate) base: &'w [u8],
-    /// Levels below the base; `None` for all.
+    /// Where to begin; what is not there is passed over.
+    pub(crate) bases: &'w [Vec<u8>],
+    /// Levels below a base; `None` for all.
     pub(crate) depth: Option<u32>,
     /// Do not go into other file systems.
     pub(crate) one_file_system: bool,

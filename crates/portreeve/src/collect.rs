@@ -10,7 +10,6 @@ use portreeve_forensics::{
 use portreeve_model::EventTime;
 use portreeve_model::time::DAY_US;
 use portreeve_model::untrusted::escape_for_terminal;
-use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
@@ -231,8 +230,7 @@ impl Seal {
 fn list() -> Result<u8, Failure> {
     let mut text = String::new();
     for (n, artifact) in Catalog::linux()?.artifacts.iter().enumerate() {
-        // Writing to a string cannot fail.
-        drop(writeln!(text, "{:3} {:24} {}\n    {}", n + 1, artifact.id, artifact.says, artifact.how()));
+        text.push_str(&format!("{:3} {:24} {}\n    {}\n", n + 1, artifact.id, artifact.says, artifact.how()));
     }
     crate::say(&text)
 }

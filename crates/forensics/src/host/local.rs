@@ -189,29 +189,28 @@ impl Host for Local {
 
     fn find(&mut self, walk: &Walk<'_>, each: Each<'_>) -> Vec<String> {
         let mut problems = Vec::new();
-        let Some(base) = self.resolve(walk.base) else { return problems };
-        let Ok((found, device)) = self.stat(&base) else { return problems };
-        if found.kind == Kind::Folder {
+        for asked in walk.bases {
+            let Some(base) = self.resolve(asked) else { continue };
+            let Ok((found, device)) = self.stat(&base) else { continue };
+            if found.kind != Kind::Folder {
+                continue;
+            }
             // Names are shown as they were asked for, also where a folder on the way is a link.
-            let asked = walk.base.to_vec();
-            let shown = base != asked;
+            let shown = base != *asked;
             let mut rename = |mut found: Found| {
                 if shown && let Some(rest) = found.path.strip_prefix(base.as_slice()) {
-                    found.path = [&asked, rest].concat();
+                    found.path = [asked, rest].concat();
                 }
                 each(found)
             };
             let enters = |path: &[u8]| match path.strip_prefix(base.as_slice()) {
-                Some(rest) if shown => (walk.enters)(&[&asked, rest].concat()),
+                Some(rest) if shown => (walk.enters)(&[asked, rest].concat()),
                 _ => (walk.enters)(path),
             };
-            let inner = Walk {
-                base: &base,
-                depth: walk.depth,
-                one_file_system: walk.one_file_system,
-                enters: &enters,
-            };
-            self.walk_in(&base, 0, device, &inner, &mut rename, &mut problems);
+            let inner = Walk { enters: &enters, ..*walk };
+            if !self.walk_in(&base, 0, device, &inner, &mut rename, &mut problems) {
+                break;
+            }
         }
         problems
     }
@@ -535,7 +534,8 @@ mod tests {
         let mut seen = Vec::new();
         let mut see = |base: &[u8]| {
             seen.clear();
-            let walk = Walk { base, depth: None, one_file_system: true, enters: &|_| true };
+            let walk =
+                Walk { bases: &[base.to_vec()], depth: None, one_file_system: true, enters: &|_| true };
             host.find(&walk, &mut |f| {
                 seen.push(String::from_utf8(f.path).expect("text"));
                 true

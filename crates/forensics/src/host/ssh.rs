@@ -400,19 +400,30 @@ impl Host for Remote {
 
     fn find(&mut self, walk: &Walk<'_>, each: Each<'_>) -> Vec<String> {
         let depth = walk.depth.map(|d| d.to_string());
-        let mut words: Vec<&[u8]> = vec![b"find", b"-H", walk.base];
-        if walk.one_file_system {
-            words.push(b"-xdev");
+        let (mut problems, mut on) = (Vec::new(), true);
+        // The words of one command have to fit into 128 KiB.
+        for bases in walk.bases.chunks(20) {
+            let mut words: Vec<&[u8]> = vec![b"find", b"-H"];
+            words.extend(bases.iter().map(Vec::as_slice));
+            if walk.one_file_system {
+                words.push(b"-xdev");
+            }
+            words.extend([&b"-mindepth"[..], b"1"]);
+            if let Some(depth) = &depth {
+                words.extend([b"-maxdepth", depth.as_bytes()]);
+            }
+            words.extend([&b"-printf"[..], FIELDS.as_bytes()]);
+            let ran = self.rows(&words, 900, 12, &mut |row| {
+                on = found(row).is_none_or(&mut *each);
+                on
+            });
+            problems.extend(ran.reason);
+            let complaints = ran.stderr.lines().filter(|l| !l.contains("No such file or directory"));
+            problems.extend(complaints.take(20).map(str::to_owned));
+            if !on {
+                break;
+            }
         }
-        words.extend([&b"-mindepth"[..], b"1"]);
-        if let Some(depth) = &depth {
-            words.extend([b"-maxdepth", depth.as_bytes()]);
-        }
-        words.extend([&b"-printf"[..], FIELDS.as_bytes()]);
-        let ran = self.rows(&words, 900, 12, &mut |row| found(row).is_none_or(&mut *each));
-        let mut problems: Vec<String> = ran.reason.into_iter().collect();
-        let complaints = ran.stderr.lines().filter(|l| !l.contains("No such file or directory"));
-        problems.extend(complaints.take(20).map(str::to_owned));
         problems
     }
 

@@ -87,7 +87,8 @@ fn names_that_want_to_be_commands_are_names() {
         std::fs::write(path, name).expect("written");
     }
     let base = folder.as_os_str().as_bytes().to_vec();
-    let walk = Walk { base: &base, depth: Some(1), one_file_system: true, enters: &|_| true };
+    let bases = [base.clone()];
+    let walk = Walk { bases: &bases, depth: Some(1), one_file_system: true, enters: &|_| true };
     let mut seen = Vec::new();
     let problems = host.find(&walk, &mut |f| {
         seen.push(f);
