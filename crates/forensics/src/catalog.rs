@@ -58,6 +58,20 @@ pub enum Folder {
     Logs,
 }
 
+impl Builtin {
+    fn name(self) -> &'static str {
+        match self {
+            Builtin::Processes => "processes and what they hold, from /proc",
+            Builtin::Sockets => "sockets of every network namespace, from /proc",
+            Builtin::DeletedPrograms => "/proc/PID/exe of programs whose file is gone, each once",
+            Builtin::Recent => "files changed lately, or with set-user-ID",
+            Builtin::Bodyfile => "all files of the host's own file systems",
+            Builtin::Lastlog => "/var/log/lastlog",
+            Builtin::AuthorizedKeys => "what the configuration of sshd names",
+        }
+    }
+}
+
 impl Folder {
     pub fn name(self) -> &'static str {
         match self {
@@ -92,7 +106,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { seconds: 30, bytes: 256 << 20, file_bytes: 16 << 20, files: 10_000 }
+        Limits { seconds: 60, bytes: 256 << 20, file_bytes: 16 << 20, files: 10_000 }
     }
 }
 
@@ -109,7 +123,7 @@ impl Artifact {
     /// What is done, in one line for people.
     pub fn how(&self) -> String {
         match self.builtin {
-            Some(builtin) => format!("built in: {}", format!("{builtin:?}").to_lowercase()),
+            Some(builtin) => format!("built in: {}", builtin.name()),
             None if self.run.is_empty() => self.read.join(" "),
             None => self.run.join(" "),
         }

@@ -21,6 +21,10 @@ pub trait Progress {
 
 /// Longest that one artefact waits for the host's load to fall.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Files that a walk may find.
+const WALKED: usize = 200_000;
+/// How much longer an artefact may take where each file is a question to another host.
+const FAR: u64 = 4;
 /// Copies in which secrets are masked are held in memory.
 const MASKED_MOST: u64 = 16 << 20;
 /// Problems and links that are listed for one artefact.
@@ -138,7 +142,8 @@ impl Run<'_> {
         let plan = &self.work.plan;
         let left = plan.max_bytes.saturating_sub(self.work.bytes());
         let limits = artifact.limits;
-        let ends = self.deadline.min(Instant::now() + Duration::from_secs(limits.seconds));
+        let far = if plan.ssh.is_some() { FAR } else { 1 };
+        let ends = self.deadline.min(Instant::now() + Duration::from_secs(limits.seconds * far));
         let mut course = Course {
             id: artifact.id.clone(),
             folder: artifact.folder(),
@@ -319,7 +324,7 @@ impl Run<'_> {
             if wanted && matches!(f.kind, Kind::File | Kind::Link) {
                 found.insert(f.path.clone(), f);
             }
-            found.len() < 200_000 && Instant::now() < ends
+            found.len() < WALKED && Instant::now() < ends
         });
         for (_, found) in found {
             if !course.goes_on() {
@@ -453,6 +458,8 @@ impl Run<'_> {
         let users = std::mem::take(&mut self.users);
         let all = processes::processes(self.snapshot(course), &users);
         self.users = users;
+        // A service of many processes is one program.
+        let mut seen: BTreeMap<String, u32> = BTreeMap::new();
         for process in all.iter().filter(|p| p.program_deleted) {
             if !course.goes_on() {
                 break;
@@ -464,6 +471,12 @@ impl Run<'_> {
                 self.work.begin(&own(course.folder, &format!("deleted/{}.bin", process.pid)))?;
             match self.host.running_program(process.pid, most, &mut writing) {
                 Ok(fetched) => {
+                    if let Some(first) = seen.get(&writing.hash()) {
+                        let path = format!("/proc/{}/exe", process.pid);
+                        course.links.push(LinkEntry { path, leads_to: format!("/proc/{first}/exe") });
+                        continue;
+                    }
+                    seen.insert(writing.hash(), process.pid);
                     let mut entry = entry(course, Source::path(name.as_bytes()), started);
                     entry.source.builtin = Some(format!("/proc/{}/exe", process.pid));
                     of_host(&mut entry, &Found::named(Vec::new()), &fetched, Keep::Beginning);
@@ -489,20 +502,25 @@ impl Run<'_> {
         let since = EventTime::from_unix(self.work.plan.since);
         let mut list: BTreeMap<Vec<u8>, Found> = BTreeMap::new();
         let (ends, most) = (course.ends, usize::try_from(course.files).unwrap_or(usize::MAX));
-        let mut full = false;
         self.walk(&globs, course, &mut |f| {
             let own = ours.as_deref().is_some_and(|o| f.path.starts_with(o));
             if !own && Recent::wanted(&f, since) && globs.iter().any(|g| g.matches(&f.path)) {
                 list.insert(f.path.clone(), f);
             }
-            full = list.len() >= most;
-            !full && Instant::now() < ends
+            list.len() < WALKED && Instant::now() < ends
         });
-        if full {
-            course.cut("there are more files than its limit");
+        if list.len() >= WALKED || Instant::now() >= ends {
+            course.cut("not all folders were reached");
+        }
+        let mut list: Vec<Found> = list.into_values().collect();
+        if list.len() > most {
+            course.cut("there are more files than its limit: the newest are listed");
+            list.sort_by_key(|f| std::cmp::Reverse(f.changed.max(f.modified)));
+            list.truncate(most);
+            list.sort_by(|a, b| a.path.cmp(&b.path));
         }
         let mut rows = Vec::with_capacity(list.len());
-        for (n, found) in list.into_values().enumerate() {
+        for (n, found) in list.into_iter().enumerate() {
             let mut row = Recent::new(&found);
             if n % 100 == 99 {
                 self.stand_back(course);

@@ -246,6 +246,13 @@ pub(crate) struct Writing {
     pub(crate) size: u64,
 }
 
+impl Writing {
+    /// SHA-256 of what was written so far.
+    pub(crate) fn hash(&self) -> String {
+        hex(&self.hash.clone().finalize())
+    }
+}
+
 impl Write for Writing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write_all(bytes)?;

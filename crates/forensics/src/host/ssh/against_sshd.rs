@@ -101,11 +101,12 @@ fn names_that_want_to_be_commands_are_names() {
             found.path.strip_prefix(base.as_slice()).and_then(|n| n.strip_prefix(b"/")).expect("below");
         assert!(names.iter().any(|n| n == name), "{:?}", String::from_utf8_lossy(name));
         assert_eq!((found.kind, found.size), (Kind::File, name.len() as u64));
+        // Before it is read: over SSH that cannot be hidden from the time of last access.
+        assert_eq!(host.look(&found.path).as_ref(), Some(found));
         let mut bytes = Vec::new();
         let fetched = host.fetch(found, Keep::Beginning, 1_000, &mut bytes).expect("fetched");
         assert_eq!((bytes.as_slice(), fetched.taken), (name, found.size));
         assert_eq!(host.resolve(&found.path).as_ref(), Some(&found.path));
-        assert_eq!(host.look(&found.path).as_ref(), Some(found));
         assert_eq!(host.hash(found, 1_000), Some(crate::name::hex(&Sha256::digest(name))));
     }
     assert!(!mark.exists() && !Path::new("mark").exists());
