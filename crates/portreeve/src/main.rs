@@ -1,6 +1,7 @@
 //! The command line. Wiring only: what is worth a unit test lives in a library.
 
 mod audit;
+mod collect;
 mod detections;
 mod doctor;
 mod evaluate;
@@ -43,6 +44,7 @@ enum Command {
     Detections(detections::Detections),
     Doctor(doctor::Doctor),
     Respond(Box<respond::Respond>),
+    Collect(Box<collect::Collect>),
     Simulate(simulate::Simulate),
     Evaluate(evaluate::Evaluate),
     /// Print the JSON Schema of cases.json, of an MFA audit, or of the files that describe a log source.
@@ -170,6 +172,7 @@ fn main() -> ExitCode {
         Command::Detections(c) => c.run(),
         Command::Doctor(c) => c.run(),
         Command::Respond(c) => c.run(),
+        Command::Collect(c) => c.run(),
         Command::Simulate(c) => c.run(),
         Command::Evaluate(c) => c.run(),
         Command::Schema { of: Schema::Cases } => say(&portreeve_report::json::schema()),

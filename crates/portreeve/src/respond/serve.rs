@@ -114,9 +114,10 @@ impl OpenC2Args {
                 mark: String::new(),
                 case: String::new(),
             };
-            guard.check(&order).map(|_| ()).map_err(|refusals| {
-                refusals.into_iter().map(|r| r.why).collect::<Vec<_>>().join("; ")
-            })
+            guard
+                .check(&order)
+                .map(|_| ())
+                .map_err(|refusals| refusals.into_iter().map(|r| r.why).collect::<Vec<_>>().join("; "))
         };
         let mut blocker = Blocker::new(open, Box::new(check));
         let options = openc2::Options {
@@ -126,7 +127,8 @@ impl OpenC2Args {
             ..openc2::Options::default()
         };
         let server =
-            serve_openc2(&self.listen.listen, options, Box::new(move |ask, id| blocker.act(ask, id))).map_err(usage)?;
+            serve_openc2(&self.listen.listen, options, Box::new(move |ask, id| blocker.act(ask, id)))
+                .map_err(usage)?;
         crate::say(&format!("OpenC2 commands for {} on {}", self.device, server.address()))?;
         server.wait();
         Ok(0)

@@ -2,6 +2,7 @@
 
 mod audit;
 mod cli;
+mod collect;
 mod company;
 mod declared;
 mod docs;

@@ -10,6 +10,7 @@ pub mod frame;
 pub mod join;
 pub mod json;
 pub mod kv;
+mod package;
 pub mod reader;
 mod rebuild;
 mod split;

@@ -1,6 +1,7 @@
 //! Any file or stream to raw records: unpacked, decoded, split.
 
 use super::block;
+use super::package::{self, Package};
 use super::split::{self, Piece};
 use super::unpack::{self, Bounded, Container};
 use super::{table, utmp, wrapped};
@@ -152,10 +153,27 @@ impl Walk<'_> {
                 unpack::zip(&mut whole, limits, outcome, &mut inside)
             }
             Container::Tar => {
+                let (mut package, mut first) = (Package::default(), true);
                 let mut inside = |entry: &str, from: &mut dyn Read, outcome: &mut Outcome| {
-                    self.entry(entry, from, depth, outcome)
+                    if !std::mem::replace(&mut first, false) {
+                        return !package.reads(entry) || self.entry(entry, from, depth, outcome);
+                    }
+                    match unpack::peek(from, package::LOOKED_AT) {
+                        Ok((head, mut from)) => {
+                            package.begin(entry, &head);
+                            !package.reads(entry) || self.entry(entry, &mut from, depth, outcome)
+                        }
+                        Err(error) => {
+                            outcome.problem(format!("{entry}: {error}"));
+                            true
+                        }
+                    }
                 };
-                unpack::tar(&mut whole, limits, outcome, &mut inside)
+                let read = unpack::tar(&mut whole, limits, outcome, &mut inside);
+                if let Some(note) = package.note() {
+                    outcome.problem(note);
+                }
+                read
             }
         }
     }
