@@ -109,7 +109,7 @@ impl Mfa {
         let zone = self.tz.as_deref().map(stamp::zone).transpose().map_err(usage)?;
         let content = content(self.content.as_deref())?;
         let names = SymbolTable::new();
-        let tables = Tables::load(&self.context.options(), names.clone()).map_err(usage)?;
+        let tables = Tables::load(&self.context.options(catalog), names.clone()).map_err(usage)?;
         let bar = Bar::new();
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
         let options = Options {
