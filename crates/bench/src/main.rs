@@ -5,6 +5,7 @@
 //! A second process per workload keeps the peaks apart.
 #![allow(clippy::print_stdout, reason = "the table is the result")]
 
+mod contain;
 mod evtx;
 mod formats;
 mod workloads;
@@ -60,6 +61,10 @@ fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
     match args.next().as_deref() {
         Some("formats") => return formats::run(&args.collect::<Vec<String>>()),
+        Some("contain") => {
+            let count = args.next().map_or(Ok(200), |n| n.parse()).context("contain COUNT")?;
+            return contain::run(count);
+        }
         Some("evtx") => return evtx::run(&args.collect::<Vec<String>>()),
         _ => {}
     }

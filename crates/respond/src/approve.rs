@@ -173,6 +173,11 @@ pub enum Allowed {
         by: String,
         reason: String,
     },
+    /// An automation, by the people who signed it.
+    Automation {
+        name: String,
+        signed_by: Vec<String>,
+    },
 }
 
 /// Do the words on a plan suffice at `now`?

@@ -2,6 +2,7 @@
 
 use crate::act::Act;
 use crate::approve::Policy;
+use crate::automation::Automation;
 use crate::connector::{Can, Connector, Control, Settings};
 use crate::connectors;
 use crate::fault::Fault;
@@ -28,6 +29,9 @@ pub struct Config {
     pub never_touch: NeverTouch,
     #[serde(default)]
     pub policy: Policy,
+    /// What is done without a person at the keys.
+    #[serde(default)]
+    pub automations: Vec<Automation>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -114,6 +118,26 @@ impl Config {
             }
             if config.connectors.iter().filter(|c| c.name == entry.name).count() > 1 {
                 faults.push(format!("connectors[{n}]: the name {} is given twice", entry.name));
+            }
+        }
+        for (n, automation) in config.automations.iter().enumerate() {
+            if config.automations.iter().filter(|a| a.name == automation.name).count() > 1 {
+                faults.push(format!("automations[{n}]: the name {} is given twice", automation.name));
+            }
+            if automation.hours == 0 || automation.hours > config.policy.max_hours {
+                faults.push(format!(
+                    "automations[{n}] {}: hours: {} is not between 1 and policy.max_hours",
+                    automation.name, automation.hours
+                ));
+            }
+            if automation.until.parse::<jiff::civil::Date>().is_err() {
+                faults.push(format!(
+                    "automations[{n}] {}: until: `{}` is no day like 2027-01-31",
+                    automation.name, automation.until
+                ));
+            }
+            if automation.acts.is_empty() {
+                faults.push(format!("automations[{n}] {}: acts: it does nothing", automation.name));
             }
         }
         for (n, operator) in config.operators.iter().enumerate() {

@@ -7,6 +7,7 @@
 
 pub mod act;
 pub mod approve;
+pub mod automation;
 pub mod config;
 pub mod connector;
 pub mod connectors;

@@ -124,6 +124,8 @@ pub enum Purpose {
     Apply,
     RollBack,
     Attest,
+    /// An automation as it stands.
+    Automate,
 }
 
 impl Purpose {
@@ -136,6 +138,7 @@ impl Purpose {
             Purpose::Apply => "apply",
             Purpose::RollBack => "roll_back",
             Purpose::Attest => "attest",
+            Purpose::Automate => "automate",
         }
     }
 }

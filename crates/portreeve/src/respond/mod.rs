@@ -1,5 +1,6 @@
 //! `portreeve respond`: plans, approvals, execution, proof and undo. Wiring; the rules are in the crate `respond`.
 
+mod automate;
 mod connectors;
 mod desk;
 mod plan;
@@ -99,6 +100,8 @@ enum Command {
         #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..))]
         every: Option<u64>,
     },
+    Automate(automate::AutomateArgs),
+    SignAutomation(automate::SignArgs),
     Watch(watch::WatchArgs),
     Feed(serve::FeedArgs),
     #[command(name = "openc2")]
@@ -182,6 +185,8 @@ impl Respond {
                 say(&format!("step {step}: your word is in the ledger"))
             }
             Command::Reconcile { every } => reconcile(&site, every),
+            Command::Automate(args) => args.run(&site),
+            Command::SignAutomation(args) => args.run(&site),
             Command::Watch(args) => args.run(&site),
             Command::Feed(args) => args.run(),
             Command::OpenC2(args) => args.run(&site),

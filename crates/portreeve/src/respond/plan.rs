@@ -11,7 +11,7 @@ use portreeve_respond::guard::Shared;
 use portreeve_respond::plan::{LeftOut, Making, Plan, Proposal};
 use portreeve_respond::target::{Device, Stay, Target};
 use portreeve_respond::value::{HostName, Net, SessionId, UserName};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Turn a case's proposed containment into a plan; reads every device, changes nothing
 #[derive(Args)]
@@ -57,13 +57,11 @@ impl PlanArgs {
                 self.hours, desk.config.policy.max_hours
             )));
         }
-        let path = self.dir.join("cases.json");
-        let text = std::fs::read_to_string(&path).map_err(|e| usage(format!("{}: {e}", path.display())))?;
-        let file = portreeve_report::json::read_cases(&text)
-            .map_err(|e| usage(format!("{}: {e}", path.display())))?;
+        let file = cases(&self.dir)?;
         let found: Vec<&wire::Case> =
             file.cases.iter().filter(|c| c.case_id.starts_with(&self.case)).collect();
         let [case] = found.as_slice() else {
+            let path = self.dir.join("cases.json");
             return Err(usage(format!(
                 "{} cases of {} begin with `{}`",
                 found.len(),
@@ -71,48 +69,7 @@ impl PlanArgs {
                 self.case
             )));
         };
-        let mut left_out = Vec::new();
-        let mut proposals = Vec::new();
-        for action in &case.containment {
-            match proposal(action, case) {
-                Ok(Some(proposal)) => proposals.push(proposal),
-                Ok(None) => {}
-                Err(why) => left_out.push(LeftOut {
-                    act: first_act(action),
-                    target: portreeve_model::untrusted::escape_for_terminal(&action.target),
-                    device: String::new(),
-                    why,
-                }),
-            }
-        }
-        for proposal in &proposals {
-            let Some(net) = proposal.target.net() else { continue };
-            let others = case
-                .containment
-                .iter()
-                .filter(|a| a.subject.address.parse::<Net>() == Ok(net))
-                .map(|a| a.subject.others)
-                .max()
-                .unwrap_or(0);
-            let ip = net.net().addr();
-            let class = desk.tables.as_ref().and_then(|t| t.shared_class(ip)).unwrap_or_default().to_owned();
-            if others > 0 || !class.is_empty() {
-                desk.guard.shared(ip, Shared { others, class });
-            }
-        }
-        let making = Making {
-            case: &case.case_id,
-            title: &case.title,
-            by: &by,
-            now: now(),
-            guard: &desk.guard,
-            policy: &desk.config.policy,
-            hours: self.hours,
-            with: &with,
-            only: &only,
-        };
-        let mut plan = Plan::make(&proposals, &mut desk.devices, &making);
-        plan.left_out.extend(left_out);
+        let plan = make(&mut desk, case, &by, self.hours, &only, &with)?;
         let digest =
             if plan.steps.is_empty() { plan.digest() } else { desk.ledger.store(&plan).map_err(usage)? };
         if self.json {
@@ -123,6 +80,67 @@ impl PlanArgs {
         }
         Ok(u8::from(plan.steps.is_empty()))
     }
+}
+
+/// What `hunt --out` wrote.
+pub(crate) fn cases(dir: &Path) -> Result<wire::CasesFile, Failure> {
+    let path = dir.join("cases.json");
+    let text = std::fs::read_to_string(&path).map_err(|e| usage(format!("{}: {e}", path.display())))?;
+    portreeve_report::json::read_cases(&text).map_err(|e| usage(format!("{}: {e}", path.display())))
+}
+
+/// Reads every device and writes the plan of a case; nothing is stored or sent.
+pub(crate) fn make(
+    desk: &mut Desk,
+    case: &wire::Case,
+    by: &str,
+    hours: u32,
+    only: &[Act],
+    with: &[Act],
+) -> Result<Plan, Failure> {
+    let mut left_out = Vec::new();
+    let mut proposals = Vec::new();
+    for action in &case.containment {
+        match proposal(action, case) {
+            Ok(Some(proposal)) => proposals.push(proposal),
+            Ok(None) => {}
+            Err(why) => left_out.push(LeftOut {
+                act: first_act(action),
+                target: portreeve_model::untrusted::escape_for_terminal(&action.target),
+                device: String::new(),
+                why,
+            }),
+        }
+    }
+    for proposal in &proposals {
+        let Some(net) = proposal.target.net() else { continue };
+        let others = case
+            .containment
+            .iter()
+            .filter(|a| a.subject.address.parse::<Net>() == Ok(net))
+            .map(|a| a.subject.others)
+            .max()
+            .unwrap_or(0);
+        let ip = net.net().addr();
+        let class = desk.tables.as_ref().and_then(|t| t.shared_class(ip)).unwrap_or_default().to_owned();
+        if others > 0 || !class.is_empty() {
+            desk.guard.shared(ip, Shared { others, class });
+        }
+    }
+    let making = Making {
+        case: &case.case_id,
+        title: &case.title,
+        by,
+        now: now(),
+        guard: &desk.guard,
+        policy: &desk.config.policy,
+        hours,
+        with,
+        only,
+    };
+    let mut plan = Plan::make(&proposals, &mut desk.devices, &making);
+    plan.left_out.extend(left_out);
+    Ok(plan)
 }
 
 fn first_act(action: &wire::Action) -> Act {

@@ -91,6 +91,9 @@ pub(crate) fn report(plan: &Plan, report: &Report) -> Result<(), Failure> {
         Allowed::BreakGlass { by, reason } => {
             writeln!(out, "EMERGENCY: allowed by {} alone: {}", safe(by), safe(reason))?;
         }
+        Allowed::Automation { name, signed_by } => {
+            writeln!(out, "automation {}, signed by {}", safe(name), signed_by.join(", "))?;
+        }
     }
     for step in &report.steps {
         one(plan, step, &mut out)?;

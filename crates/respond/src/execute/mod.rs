@@ -9,6 +9,7 @@ pub use limits::Exceeded;
 pub use reconcile::Reconciled;
 
 use crate::approve::{Allowed, NotApproved, Policy, allowed, genuine};
+use crate::automation::{Automation, NotAlone};
 use crate::config::Devices;
 use crate::connector::{Can, Effect, Known, Order, Seen};
 use crate::fault::Fault;
@@ -24,6 +25,8 @@ pub enum ExecuteError {
     Ledger(#[from] LedgerError),
     #[error("not approved: {0}")]
     NotApproved(#[from] NotApproved),
+    #[error(transparent)]
+    NotAlone(#[from] NotAlone),
     /// The world is not as it was when the plan was made. Nothing was sent.
     #[error("the plan does not hold any more, make a new one: {}", .0.join("; "))]
     Stale(Vec<String>),
@@ -95,14 +98,40 @@ impl Executor<'_> {
     pub fn apply(&mut self, digest: &str, word: &Word) -> Result<Report, ExecuteError> {
         let plan = self.ledger.plan(digest)?;
         genuine(word, digest, self.operators)?;
-        let begun = self.ledger.of_plan(digest)?.iter().rev().any(|e| e.kind == Kind::Begun);
         let words = self.ledger.words(digest)?;
         let now = (self.now)();
         let proposer = plan.made_by.clone();
         let allowed = allowed(&words, digest, &plan.need, &proposer, self.operators, self.policy, now)?;
+        let started = serde_json::to_value(word).unwrap_or_default();
+        self.carry_out(&plan, digest, allowed, &word.by, started)
+    }
+
+    /// Carries out what an automation has planned, if the people who signed it suffice for what it became.
+    pub fn apply_automated(&mut self, digest: &str, automation: &Automation) -> Result<Report, ExecuteError> {
+        let plan = self.ledger.plan(digest)?;
+        let signed_by = automation.may(&plan, self.operators, (self.now)())?;
+        let words = self.ledger.words(digest)?;
+        if let Some(no) = words.iter().find(|w| w.purpose == Purpose::Reject) {
+            return Err(NotApproved::Rejected(no.by.clone()).into());
+        }
+        let allowed = Allowed::Automation { name: automation.name.clone(), signed_by };
+        let started = serde_json::json!({"automation": automation.digest()});
+        self.carry_out(&plan, digest, allowed, &automation.actor(), started)
+    }
+
+    fn carry_out(
+        &mut self,
+        plan: &Plan,
+        digest: &str,
+        allowed: Allowed,
+        actor: &str,
+        started: serde_json::Value,
+    ) -> Result<Report, ExecuteError> {
+        let begun = self.ledger.of_plan(digest)?.iter().rev().any(|e| e.kind == Kind::Begun);
+        let now = (self.now)();
         // What a crash left open is looked at before anything else.
-        self.recover(&plan, digest, &word.by)?;
-        let records = self.ledger.states(&plan, digest)?;
+        self.recover(plan, digest, actor)?;
+        let records = self.ledger.states(plan, digest)?;
         let open: Vec<&Step> = plan
             .steps
             .iter()
@@ -117,18 +146,21 @@ impl Executor<'_> {
             .collect();
         let glass = matches!(allowed, Allowed::BreakGlass { .. });
         if !glass {
-            limits::check(self.ledger, &plan, &open, self.guard, self.policy, now)
+            limits::check(self.ledger, plan, &open, self.guard, self.policy, now)
                 .map_err(ExecuteError::Limit)?;
         }
         let fresh = self.reread(&open, &records)?;
         if !begun || !open.is_empty() {
             let how = match &allowed {
-                Allowed::By(people) => serde_json::json!({"approved_by": people, "started_by": word}),
+                Allowed::By(people) => serde_json::json!({"approved_by": people, "started_by": started}),
                 Allowed::BreakGlass { by, reason } => {
-                    serde_json::json!({"break_glass": by, "reason": reason, "started_by": word})
+                    serde_json::json!({"break_glass": by, "reason": reason, "started_by": started})
+                }
+                Allowed::Automation { name, signed_by } => {
+                    serde_json::json!({"automation": name, "signed_by": signed_by, "started_by": started})
                 }
             };
-            self.write(&word.by, digest, None, Kind::Begun, how)?;
+            self.write(actor, digest, None, Kind::Begun, how)?;
         }
         let mut reports = Vec::new();
         let mut sent_to: Vec<String> = Vec::new();
@@ -137,14 +169,14 @@ impl Executor<'_> {
             let report = match record.state {
                 StepState::Planned | StepState::Failed | StepState::Skipped | StepState::NotEffective => {
                     let earlier_open =
-                        self.ledger.states(&plan, digest)?.iter().zip(&plan.steps).any(|(r, s)| {
+                        self.ledger.states(plan, digest)?.iter().zip(&plan.steps).any(|(r, s)| {
                             s.order.act.stage() < step.order.act.stage() && r.state != StepState::Verified
                         });
                     if step.is_final && !step.order.act.is_light() && earlier_open {
                         self.skip(
                             digest,
                             step,
-                            &word.by,
+                            actor,
                             "nothing brings this back, and an earlier step is not proven",
                         )?
                     } else {
@@ -154,7 +186,7 @@ impl Executor<'_> {
                             fresh.iter().find(|(n, _)| *n == step.number).map(|(_, s)| s.clone())
                         };
                         sent_to.push(step.device.clone());
-                        self.send(digest, step, seen, &word.by)?
+                        self.send(digest, step, seen, actor)?
                     }
                 }
                 state => StepReport { number: step.number, state, why: record.why, handover: None },
