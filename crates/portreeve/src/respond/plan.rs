@@ -11,7 +11,7 @@ use portreeve_respond::guard::Shared;
 use portreeve_respond::plan::{LeftOut, Making, Plan, Proposal};
 use portreeve_respond::target::{Device, Stay, Target};
 use portreeve_respond::value::{HostName, Net, SessionId, UserName};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Turn a case's proposed containment into a plan; reads every device, changes nothing
 #[derive(Args)]
@@ -57,20 +57,8 @@ impl PlanArgs {
                 self.hours, desk.config.policy.max_hours
             )));
         }
-        let path = self.dir.join("cases.json");
-        let text = std::fs::read_to_string(&path).map_err(|e| usage(format!("{}: {e}", path.display())))?;
-        let file = portreeve_report::json::read_cases(&text)
-            .map_err(|e| usage(format!("{}: {e}", path.display())))?;
-        let found: Vec<&wire::Case> =
-            file.cases.iter().filter(|c| c.case_id.starts_with(&self.case)).collect();
-        let [case] = found.as_slice() else {
-            return Err(usage(format!(
-                "{} cases of {} begin with `{}`",
-                found.len(),
-                path.display(),
-                self.case
-            )));
-        };
+        let file = cases(&self.dir)?;
+        let case = the_case(&file, &self.case, &self.dir)?;
         let mut left_out = Vec::new();
         let mut proposals = Vec::new();
         for action in &case.containment {
@@ -122,6 +110,30 @@ impl PlanArgs {
             show::plan(&plan, &digest, &mut std::io::stdout().lock())?;
         }
         Ok(u8::from(plan.steps.is_empty()))
+    }
+}
+
+/// What `hunt --out` wrote into a directory.
+pub(crate) fn cases(dir: &Path) -> Result<wire::CasesFile, Failure> {
+    let path = dir.join("cases.json");
+    let text = std::fs::read_to_string(&path).map_err(|e| usage(format!("{}: {e}", path.display())))?;
+    portreeve_report::json::read_cases(&text).map_err(|e| usage(format!("{}: {e}", path.display())))
+}
+
+/// The one case that begins so.
+pub(crate) fn the_case<'f>(
+    file: &'f wire::CasesFile,
+    prefix: &str,
+    dir: &Path,
+) -> Result<&'f wire::Case, Failure> {
+    let found: Vec<&wire::Case> = file.cases.iter().filter(|c| c.case_id.starts_with(prefix)).collect();
+    match found.as_slice() {
+        [case] => Ok(case),
+        several => Err(usage(format!(
+            "{} cases of {} begin with `{prefix}`",
+            several.len(),
+            dir.join("cases.json").display()
+        ))),
     }
 }
 
