@@ -89,8 +89,11 @@ fn activity(act: &str) -> &'static str {
 /// A word of `security-category-type-ov`.
 fn category(connector: &str) -> &'static str {
     match connector {
-        "nftables" | "conntrack" | "panos" | "fortigate" | "asa" | "opnsense" => "firewall",
-        "okta" | "entra" | "active_directory" | "ldap" | "radius" => "aaa",
+        "nftables" | "conntrack" | "edl" | "openc2" | "crowdsec" | "aws_nacl" | "aws_waf" | "panos"
+        | "fortigate" | "cisco_asa" | "checkpoint" => "firewall",
+        "active_directory" | "openldap" | "radius_dae" | "cisco_ise_anc" | "okta" | "entra" | "duo"
+        | "google_workspace" => "aaa",
+        "crowdstrike" | "defender" | "sentinelone" => "endpoint",
         _ => "server",
     }
 }
