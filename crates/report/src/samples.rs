@@ -163,8 +163,24 @@ fn every_export_of_a_hostile_case() {
             e.name
         );
         assert_eq!(text, export(e, &aftermath(AS_OF)), "{} differs from time to time", e.name);
-        insta::assert_snapshot!(e.name, text);
+        insta::assert_snapshot!(e.name, sorted(e.name, &text));
     }
+}
+
+/// The order of keys depends on a feature of serde_json that other crates turn on.
+fn sorted(name: &str, text: &str) -> String {
+    let mut out = Vec::new();
+    let docs: Vec<&str> = match name {
+        "handover" => return text.to_owned(),
+        "timesketch" => text.lines().collect(),
+        _ => vec![text],
+    };
+    for doc in docs {
+        let mut value: Value = serde_json::from_str(doc).expect("JSON");
+        value.sort_all_objects();
+        crate::guard::json(&value, name != "timesketch", &mut out).expect("written");
+    }
+    String::from_utf8(out).expect("UTF-8")
 }
 
 #[test]
