@@ -74,7 +74,7 @@ enum Schema {
 #[derive(Args, Clone)]
 pub(crate) struct ContextArgs {
     /// Directory with users.csv, travel.csv, vpn_pools.csv, intel/, geo/ … (all optional; see docs/context.md)
-    #[arg(long, value_name = "DIR", env = "PORTREEVE_CONTEXT")]
+    #[arg(long, value_name = "DIR", env = "PORTREEVE_CONTEXT", global = true)]
     pub(crate) context: Option<std::path::PathBuf>,
     /// City or country database (MMDB); may be given more than once
     #[arg(long, value_name = "MMDB")]

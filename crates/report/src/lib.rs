@@ -1,14 +1,25 @@
 //! Cases and events as people and programs want them. Wire shapes live here and nowhere else.
 
+pub mod actions;
+mod cacao;
 pub mod events;
 mod guard;
+mod handover;
 mod html;
+mod ids;
 pub mod json;
+mod lessons;
 mod markdown;
 pub mod mfa_audit;
+mod misp;
+mod origin;
+mod stix;
+mod technique;
 pub mod terminal;
+mod timesketch;
 pub mod wire;
 
+use actions::Aftermath;
 use portreeve_model::case::{Case, RunReport};
 use std::io::{self, Write};
 
@@ -22,3 +33,17 @@ pub struct Format {
 }
 
 pub static FORMATS: &[&Format] = &[&json::CASES, &json::NDJSON, &json::RUN, &html::FORMAT, &markdown::FORMAT];
+
+/// A way to hand one case on, with what was done about it.
+pub struct Export {
+    /// As in `--to`.
+    pub name: &'static str,
+    pub title: &'static str,
+    pub write: fn(&wire::Case, &Aftermath, &mut dyn Write) -> io::Result<()>,
+}
+
+pub static EXPORTS: &[&Export] =
+    &[&stix::EXPORT, &misp::EXPORT, &timesketch::EXPORT, &cacao::EXPORT, &handover::EXPORT];
+
+#[cfg(test)]
+mod samples;

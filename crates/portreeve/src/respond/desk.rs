@@ -31,8 +31,7 @@ pub(crate) fn now() -> i64 {
 
 impl Desk {
     pub(crate) fn open(site: &SiteArgs) -> Result<Desk, Failure> {
-        let beside = site.context.context.as_ref().map(|c| c.join("respond.yml")).filter(|p| p.is_file());
-        let path = site.config.clone().or(beside).ok_or_else(|| {
+        let path = site.config_path().ok_or_else(|| {
             usage("no configuration of containment: give --config FILE, or put respond.yml into the context folder (docs/respond.md)")
         })?;
         let config = Config::read(&path).map_err(usage)?;

@@ -3,6 +3,7 @@
 mod automate;
 mod connectors;
 mod desk;
+mod export;
 mod plan;
 mod serve;
 mod show;
@@ -45,6 +46,14 @@ pub(crate) struct SiteArgs {
     pub(crate) key: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) context: ContextArgs,
+}
+
+impl SiteArgs {
+    /// The configuration of containment, where there is one.
+    pub(crate) fn config_path(&self) -> Option<PathBuf> {
+        let beside = || self.context.context.as_ref().map(|c| c.join("respond.yml")).filter(|p| p.is_file());
+        self.config.clone().or_else(beside)
+    }
 }
 
 #[derive(Subcommand)]
@@ -106,6 +115,7 @@ enum Command {
     Feed(serve::FeedArgs),
     #[command(name = "openc2")]
     OpenC2(serve::OpenC2Args),
+    Export(export::ExportArgs),
     /// Check the ledger: hashes, links, signatures, checkpoints
     VerifyAudit {
         /// Further files of checkpoints, kept elsewhere
@@ -190,6 +200,7 @@ impl Respond {
             Command::Watch(args) => args.run(&site),
             Command::Feed(args) => args.run(),
             Command::OpenC2(args) => args.run(&site),
+            Command::Export(args) => args.run(&site),
             Command::VerifyAudit { checkpoints } => verify_audit(&site, checkpoints),
             Command::Checkpoint => {
                 let mut desk = Desk::open(&site)?;

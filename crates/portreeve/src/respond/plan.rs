@@ -58,17 +58,7 @@ impl PlanArgs {
             )));
         }
         let file = cases(&self.dir)?;
-        let found: Vec<&wire::Case> =
-            file.cases.iter().filter(|c| c.case_id.starts_with(&self.case)).collect();
-        let [case] = found.as_slice() else {
-            let path = self.dir.join("cases.json");
-            return Err(usage(format!(
-                "{} cases of {} begin with `{}`",
-                found.len(),
-                path.display(),
-                self.case
-            )));
-        };
+        let case = the_case(&file, &self.case, &self.dir)?;
         let plan = make(&mut desk, case, &by, self.hours, &only, &with)?;
         let digest =
             if plan.steps.is_empty() { plan.digest() } else { desk.ledger.store(&plan).map_err(usage)? };
@@ -82,11 +72,28 @@ impl PlanArgs {
     }
 }
 
-/// What `hunt --out` wrote.
+/// What `hunt --out` wrote into a directory.
 pub(crate) fn cases(dir: &Path) -> Result<wire::CasesFile, Failure> {
     let path = dir.join("cases.json");
     let text = std::fs::read_to_string(&path).map_err(|e| usage(format!("{}: {e}", path.display())))?;
     portreeve_report::json::read_cases(&text).map_err(|e| usage(format!("{}: {e}", path.display())))
+}
+
+/// The one case that begins so.
+pub(crate) fn the_case<'f>(
+    file: &'f wire::CasesFile,
+    prefix: &str,
+    dir: &Path,
+) -> Result<&'f wire::Case, Failure> {
+    let found: Vec<&wire::Case> = file.cases.iter().filter(|c| c.case_id.starts_with(prefix)).collect();
+    match found.as_slice() {
+        [case] => Ok(case),
+        several => Err(usage(format!(
+            "{} cases of {} begin with `{prefix}`",
+            several.len(),
+            dir.join("cases.json").display()
+        ))),
+    }
 }
 
 /// Reads every device and writes the plan of a case; nothing is stored or sent.

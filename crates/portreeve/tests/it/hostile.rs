@@ -40,6 +40,10 @@ fn run(args: &[&str], dir: &TempDir) -> String {
     String::from_utf8(out.stdout).expect("UTF-8")
 }
 
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
 /// No character that a terminal, an editor or a browser obeys.
 pub(crate) fn only_text(format: &str, text: &str) {
     for c in text.chars() {
@@ -78,6 +82,15 @@ fn in_no_format_is_a_name_more_than_text() {
     for case in found {
         let id = case["case_id"].as_str().expect("an id");
         only_text("explain", &run(&["explain", id, "--in", "out"], &dir));
+        for format in ["stix", "misp", "timesketch", "cacao", "handover"] {
+            let text = run(&["respond", "export", id, "--in", "out", "--to", format], &dir);
+            only_text(format, &text);
+            match format {
+                "handover" => assert!(!text.contains("<script") && !text.contains("[x](javascript")),
+                "timesketch" => text.lines().for_each(|l| drop(json(l))),
+                _ => drop(json(&text)),
+            }
+        }
     }
     for format in ["ecs", "ocsf", "json"] {
         let events = run(&["parse", "--to", format, "auth.log"], &dir);

@@ -1,5 +1,6 @@
 //! The binary as a user runs it.
 
+mod after;
 mod audit;
 mod cli;
 mod collect;

@@ -163,9 +163,16 @@ fn from_case_to_proof_to_undo() {
     assert_eq!(seen.status.code(), Some(1), "{seen_text}{}", String::from_utf8_lossy(&seen.stderr));
     assert!(seen_text.contains("CONTAINMENT INEFFECTIVE"), "{seen_text}");
 
+    let note = site.ok("tom", &["export", id, "--in", from, "--to", "handover"]);
+    for text in ["**in force** Block the address", "approved by: tess", "next deadline", "**got in**"] {
+        assert!(note.contains(text), "{text} is missing in {note}");
+    }
+
     let undone = site.ok("tom", &["rollback", &digest, "--reason", "a false alarm"]);
     assert!(undone.contains("ROLLED BACK"), "{undone}");
     assert!(!netns.nft().contains(address));
+    let note = site.ok("tom", &["export", id, "--in", from, "--to", "handover"]);
+    assert!(note.contains("**ended** Block the address"), "{note}");
     assert!(site.ok("tom", &["verify-audit"]).contains("whole"));
 
     // Somebody edits the ledger.
