@@ -619,7 +619,7 @@ mod tests {
                 r#"{"email":"anna@tidewater.example","audit_log_event":"Login Failed","sourceIPv4Address":"192.0.2.5"}"#,
                 "anna@tidewater.example 192.0.2.5 failure",
             ),
-            (r#"{"UserId":"urn:spo:guest#anna@tidewater.example"}"#, "anna@tidewater.example none unknown"),
+            (r#"{"UserId":"urn:spo:guest#anna@tidewater.example"}"#, "anna@tidewater.example  unknown"),
             ("Admin=anna; Peer IP=192.0.2.5 Server IP=10.0.0.1 status=success", "anna 192.0.2.5 success"),
             (
                 "CEF:0|V|P|1|7|Logon|3|src=192.0.2.5 suser=CORP\\nina outcome=success",
