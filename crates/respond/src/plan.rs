@@ -294,7 +294,8 @@ fn nobody(act: Act, on: TargetKind) -> Option<String> {
         Act::RequirePasswordChange | Act::RevokeKey if on == TargetKind::Account => return None,
         _ => "do it at the product, or describe the manual step in the configuration",
     };
-    Some(format!("no connector of the configuration can {} a {}; {by_hand}", act.id(), on.name()))
+    let article = if on == TargetKind::Account || on == TargetKind::Address { "an" } else { "a" };
+    Some(format!("nothing that is configured does {} to {article} {}; {by_hand}", act.id(), on.name()))
 }
 
 fn blast(proposal: &Proposal, order: &Order, seen: &Seen, making: &Making<'_>) -> String {
