@@ -19,8 +19,14 @@ pub struct LogSources {
 }
 
 impl LogSources {
-    /// `products` are the names that may be given; any where there are none.
-    pub(crate) fn load(path: &Path, products: &[&str], problems: &mut Vec<Problem>) -> LogSources {
+    /// `products` are the names that decide. A column filled in the site's own words is no mistake and decides
+    /// nothing; a name that is nearly one of them is told.
+    pub(crate) fn load(
+        path: &Path,
+        products: &[&str],
+        problems: &mut Vec<Problem>,
+        warnings: &mut Vec<String>,
+    ) -> LogSources {
         let mut entries = Vec::new();
         each(path, &["file"], problems, |row| {
             let zone = row.get("timezone");
@@ -30,13 +36,14 @@ impl LogSources {
                 );
             }
             let product = row.get("source");
-            if !product.is_empty() && !products.is_empty() && !products.contains(&product) {
-                let like =
-                    nearest(product, products).map_or_else(String::new, |n| format!("; did you mean {n}?"));
-                let text = format!(
-                    "`source` is no product that is known: {product}{like} (`portreeve sources` lists them)"
-                );
-                return Err(row.problem(text));
+            if !product.is_empty()
+                && !products.contains(&product)
+                && let Some(like) = nearest(product, products)
+            {
+                let problem = row.problem(format!(
+                    "`source` names no product: {product}; did you mean {like}? (`portreeve sources` lists them)"
+                ));
+                warnings.push(problem.to_string());
             }
             let source = LogSource {
                 source: product.to_owned(),

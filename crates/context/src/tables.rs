@@ -176,7 +176,7 @@ impl Tables {
         self.coverage.assets = self.assets(&dir.join("assets.csv"), problems);
         self.coverage.mfa_policy = self.policies(&dir.join("mfa_policy.csv"), problems);
         self.explanations(dir, problems);
-        self.log_sources = LogSources::load(&dir.join("log_sources.csv"), products, problems);
+        self.log_sources = LogSources::load(&dir.join("log_sources.csv"), products, problems, warnings);
     }
 
     fn users(&mut self, path: &Path, problems: &mut Vec<Problem>) -> bool {
