@@ -107,7 +107,12 @@ impl Output {
     /// The first line of what it complained, for an error.
     pub fn complaint(&self) -> String {
         let text = if self.err.trim().is_empty() { &self.out } else { &self.err };
-        let line = text.trim().lines().next().unwrap_or("no message");
+        // OpenSSH frames its warnings with lines of `@`.
+        let line = text
+            .lines()
+            .map(|l| l.trim_matches(|c: char| c == '@' || c.is_whitespace()))
+            .find(|l| !l.is_empty())
+            .unwrap_or("no message");
         let line: String = line.chars().take(300).collect();
         let code = self.code.map_or_else(|| "a signal".to_owned(), |c| c.to_string());
         format!("{} (status {code})", portreeve_model::untrusted::escape_for_terminal(&line))

@@ -101,3 +101,97 @@ fn an_element_inside_the_range_is_told_before_nft_refuses_it() {
     let inside = lab::order(Act::BlockAddress, Target::address("192.0.2.7".parse().unwrap()));
     assert!(nft.read(&inside).unwrap().in_force);
 }
+
+fn over_ssh() -> Option<(Box<dyn Control>, String)> {
+    let fields = std::env::var("PORTREEVE_TEST_NFT_SSH").ok()?;
+    let control = lab::open(&CONNECTOR, serde_json::from_str(&fields).unwrap(), &[]);
+    Some((control, std::env::var("PORTREEVE_TEST_NFT_ACT").unwrap()))
+}
+
+/// The child of the next test, in the management's namespace: it knows the gateway only over SSH.
+#[test]
+fn child_that_works_over_ssh() {
+    let Some((mut nft, act)) = over_ssh() else { return };
+    let mut order = lab::order(Act::BlockAddress, Target::address("10.99.3.2".parse().unwrap()));
+    order.mark = "portreeve-5517e57ab1e0".into();
+    let seen = nft.read(&order).unwrap();
+    let known = Known { seen: seen.clone(), ack: None };
+    match act.as_str() {
+        "apply" => {
+            assert!(nft.doctor().iter().all(|a| a.able == Some(true)));
+            nft.apply(&order, &seen).unwrap();
+            assert!(matches!(nft.verify(&order, &known), Effect::Effective(_)));
+        }
+        "undo" => {
+            nft.undo(&order, &known).unwrap();
+            assert!(matches!(nft.verify_undone(&order, &known), Effect::Effective(_)));
+        }
+        _ => panic!("{act}"),
+    }
+}
+
+#[test]
+fn over_ssh_with_a_pinned_key_it_is_the_same() {
+    if !lab::can(&["ip", "nft", "ping", "sshd", "ssh", "ssh-keygen"], true) {
+        return;
+    }
+    let (desk, gw, attacker) = (Netns::new("md"), Netns::new("gw"), Netns::new("at"));
+    Netns::cable(&desk, "10.99.2.1/24", &gw, "10.99.2.2/24");
+    Netns::cable(&gw, "10.99.3.1/24", &attacker, "10.99.3.2/24");
+    let dir = tempfile::tempdir().unwrap();
+    let key = |name: &str| {
+        let path = dir.path().join(name).to_str().unwrap().to_owned();
+        lab::run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &path]);
+        path
+    };
+    let (host, other, user) = (key("host"), key("other"), key("user"));
+    let conf = dir.path().join("sshd_config");
+    std::fs::write(
+        &conf,
+        format!(
+            "ListenAddress 10.99.2.2\nPort 22\nHostKey {host}\nAuthorizedKeysFile {user}.pub\nPidFile none\n\
+             StrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n"
+        ),
+    )
+    .unwrap();
+    std::fs::create_dir_all("/run/sshd").unwrap();
+    let sshd = lab::which("sshd").unwrap();
+    let server = gw
+        .spawn(&[sshd.to_str().unwrap(), "-D", "-e", "-f", conf.to_str().unwrap()], &dir.path().join("log"));
+    server.says("Server listening", Duration::from_secs(5));
+    let pinned = |name: &str, key: &str| {
+        let public = std::fs::read_to_string(format!("{key}.pub")).unwrap();
+        let file = dir.path().join(name);
+        std::fs::write(&file, format!("10.99.2.2 {public}")).unwrap();
+        file
+    };
+    let (right, wrong) = (pinned("right", &host), pinned("wrong", &other));
+    let child = |act: &str, known: &std::path::Path| {
+        let fields = serde_json::json!({"via": {"ssh":
+            {"host": "10.99.2.2", "user": "root", "identity": user, "known_hosts": known}}});
+        std::process::Command::new("ip")
+            .args(["netns", "exec", &desk.name])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "nftables::child_that_works_over_ssh"])
+            .env("PORTREEVE_TEST_NFT_SSH", fields.to_string())
+            .env("PORTREEVE_TEST_NFT_ACT", act)
+            .output()
+            .unwrap()
+    };
+    assert!(attacker.pings("10.99.3.1"));
+    let refused = child("apply", &wrong);
+    assert!(!refused.status.success());
+    assert!(
+        lab::text(&refused.stdout).contains("REMOTE HOST IDENTIFICATION HAS CHANGED"),
+        "{}",
+        lab::text(&refused.stdout)
+    );
+    assert!(attacker.pings("10.99.3.1"), "a host with another key is told nothing");
+    let done = child("apply", &right);
+    assert!(done.status.success(), "{}", lab::text(&done.stdout));
+    assert!(!attacker.pings("10.99.3.1"));
+    assert!(desk.pings("10.99.2.2"), "the way to the gateway stays");
+    let undone = child("undo", &right);
+    assert!(undone.status.success(), "{}", lab::text(&undone.stdout));
+    assert!(attacker.pings("10.99.3.1"));
+}
