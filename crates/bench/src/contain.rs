@@ -41,7 +41,14 @@ pub(crate) fn run(count: u32) -> anyhow::Result<()> {
         accounts: Vec::new(),
         addresses: Vec::new(),
     };
-    let operators = [operator];
+    let proposing = PrivateKey::generate()?;
+    let proposer = Operator {
+        name: "proposer".to_owned(),
+        tier: Tier::L1,
+        public_key: proposing.public(),
+        ..operator.clone()
+    };
+    let operators = [operator, proposer];
     let text = format!(
         "ledger: l.db\noperators: []\nconnectors: [{{name: edge, kind: nftables, settings: {{via: {{netns: {}}}}}}}]\n",
         netns.0
@@ -69,7 +76,7 @@ pub(crate) fn run(count: u32) -> anyhow::Result<()> {
         let making = Making {
             case: &case,
             title: "",
-            by: "somebody",
+            by: "proposer",
             now: now(),
             guard: &guard,
             policy: &policy,
@@ -92,6 +99,8 @@ pub(crate) fn run(count: u32) -> anyhow::Result<()> {
             now: &now,
             progress: &mut |_| {},
         };
+        let proposal = Word::sign("proposer", &proposing, Purpose::Propose, &digest, "benchmark", now());
+        executor.say(&digest, &proposal)?;
         executor.say(&digest, &word(Purpose::Approve))?;
         let approved = Instant::now();
         let report = executor.apply(&digest, &word(Purpose::Apply))?;

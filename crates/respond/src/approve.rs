@@ -136,6 +136,8 @@ pub enum NotApproved {
         "{have} of {need} approvals by {tier} or above that hold for {minutes} minutes; the proposer's own does not count"
     )]
     TooFew { have: usize, need: u8, tier: Tier, minutes: u32 },
+    #[error("{0} has not signed the proposal; who proposes is who made the plan, with the own key")]
+    NotProposed(String),
     #[error("{0} has rejected it")]
     Rejected(String),
     #[error("{who} is no operator of the configuration")]
@@ -191,6 +193,12 @@ pub fn allowed(
     now: i64,
 ) -> Result<Allowed, NotApproved> {
     let oldest = now - i64::from(policy.approval_minutes) * 60_000_000;
+    // A name alone would let anybody propose as somebody else and then approve it himself.
+    let signed =
+        |w: &&Word| w.purpose == Purpose::Propose && w.by == proposer && genuine(w, plan, operators).is_ok();
+    if !words.iter().any(|w| signed(&w)) {
+        return Err(NotApproved::NotProposed(proposer.to_owned()));
+    }
     let mut people = BTreeSet::new();
     for word in words {
         let Ok(operator) = genuine(word, plan, operators) else { continue };
@@ -255,7 +263,9 @@ mod tests {
         }
 
         fn allowed(&self, words: &[Word], need: Need, now: i64) -> Result<Allowed, NotApproved> {
-            allowed(words, "plan", &need, "tom", &self.operators, &Policy::default(), now)
+            let mut all = vec![self.word(1, Purpose::Propose, 0)];
+            all.extend(words.iter().cloned());
+            allowed(&all, "plan", &need, "tom", &self.operators, &Policy::default(), now)
         }
     }
 
@@ -271,6 +281,18 @@ mod tests {
         let t3 = Need { tier: Tier::T3, people: 1 };
         assert!(p.allowed(&[p.word(2, Purpose::Approve, 0)], t3, 0).is_err());
         assert!(p.allowed(&[p.word(3, Purpose::Approve, 0)], t3, 0).is_ok());
+    }
+
+    #[test]
+    fn a_proposal_in_another_name_is_none() {
+        let p = people();
+        let ask = |words: &[Word]| allowed(words, "plan", &T2, "lena", &p.operators, &Policy::default(), 0);
+        let approval = p.word(1, Purpose::Approve, 0);
+        assert_eq!(ask(std::slice::from_ref(&approval)), Err(NotApproved::NotProposed("lena".into())));
+        let mut forged = p.word(1, Purpose::Propose, 0);
+        forged.by = "lena".into();
+        assert!(ask(&[forged, approval.clone()]).is_err(), "tom in the name of lena");
+        assert!(ask(&[p.word(0, Purpose::Propose, 0), approval]).is_ok());
     }
 
     #[test]

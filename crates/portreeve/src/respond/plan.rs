@@ -8,6 +8,7 @@ use portreeve_model::action::ActionKind;
 use portreeve_report::wire;
 use portreeve_respond::act::Act;
 use portreeve_respond::guard::Shared;
+use portreeve_respond::operator::Purpose;
 use portreeve_respond::plan::{LeftOut, Making, Plan, Proposal};
 use portreeve_respond::target::{Device, Stay, Target};
 use portreeve_respond::value::{HostName, Net, SessionId, UserName};
@@ -60,8 +61,7 @@ impl PlanArgs {
         let file = cases(&self.dir)?;
         let case = the_case(&file, &self.case, &self.dir)?;
         let plan = make(&mut desk, case, &by, self.hours, &only, &with)?;
-        let digest =
-            if plan.steps.is_empty() { plan.digest() } else { desk.ledger.store(&plan).map_err(usage)? };
+        let digest = if plan.steps.is_empty() { plan.digest() } else { propose(&mut desk, &plan)? };
         if self.json {
             let whole = serde_json::json!({"digest": digest, "plan": plan});
             crate::say(&serde_json::to_string_pretty(&whole).map_err(crate::internal)?)?;
@@ -94,6 +94,14 @@ pub(crate) fn the_case<'f>(
             dir.join("cases.json").display()
         ))),
     }
+}
+
+/// Stores the plan with its proposer's signed word: who proposes cannot be another than who approves in name alone.
+fn propose(desk: &mut Desk, plan: &Plan) -> Result<String, Failure> {
+    let word = desk.word(Purpose::Propose, &plan.digest(), &format!("proposed for case {}", plan.case))?;
+    let digest = desk.ledger.store(plan).map_err(usage)?;
+    desk.with(|e| e.say(&digest, &word)).map_err(super::refused)?;
+    Ok(digest)
 }
 
 /// Reads every device and writes the plan of a case; nothing is stored or sent.

@@ -129,6 +129,17 @@ fn from_case_to_proof_to_undo() {
     let site = Site { dir: dir.path().to_owned() };
     let from = report.to_str().unwrap();
 
+    // Nobody proposes in another's name, to approve it then as himself.
+    let context = format!("{acme}/context");
+    let other = portreeve()
+        .args(["respond", "plan", id, "--in", from, "--as", "lena", "--context", &context, "--config"])
+        .arg(dir.path().join("respond.yml"))
+        .arg("--key")
+        .arg(dir.path().join("tess.key"))
+        .output()
+        .unwrap();
+    assert_eq!(other.status.code(), Some(65), "{}", String::from_utf8_lossy(&other.stderr));
+
     // L1 plans and cannot approve; the plan says what it leaves out.
     let text = site.ok("lena", &["plan", id, "--in", from]);
     assert!(text.contains(&format!("Block the address: {address}")), "{text}");

@@ -270,10 +270,17 @@ impl Site {
         then(&mut executor)
     }
 
+    /// Stored, with the word of who proposes it.
+    fn proposed(&self, plan: &Plan) -> String {
+        let digest = self.ledger().store(plan).unwrap();
+        self.with(|e| e.say(&digest, &self.word("lena", Purpose::Propose, &digest))).unwrap();
+        digest
+    }
+
     /// Planned, stored and approved by T3.
     fn approved(&self, proposals: &[Proposal]) -> String {
         let plan = self.plan(proposals);
-        let digest = self.ledger().store(&plan).unwrap();
+        let digest = self.proposed(&plan);
         self.with(|e| e.say(&digest, &self.word("theo", Purpose::Approve, &digest))).unwrap();
         digest
     }
@@ -354,7 +361,7 @@ fn without_the_right_people_nothing_is_sent() {
     let dir = tempfile::tempdir().unwrap();
     let site = Site::new(dir.path());
     let plan = site.plan(&[account(ActionKind::ResetPassword, "anna")]);
-    let digest = site.ledger().store(&plan).unwrap();
+    let digest = site.proposed(&plan);
     assert!(matches!(site.apply(&digest), Err(ExecuteError::NotApproved(_))));
     // L1 and T2 cannot approve what nothing brings back.
     for who in ["lena", "tom"] {
