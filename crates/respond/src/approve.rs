@@ -144,6 +144,8 @@ pub enum NotApproved {
     Stranger { who: String },
     #[error("the signature of {who} does not hold for this plan and purpose")]
     Forged { who: String },
+    #[error("{who}: this word ({purpose}) was said for something else or long ago")]
+    Played { who: String, purpose: &'static str },
     #[error("a reason is required")]
     NoReason,
     #[error("{who} is {tier}; this takes {needs}")]

@@ -183,57 +183,53 @@ impl Config {
             }
         }
         for entry in &self.connectors {
-            for host in hosts(&entry.settings) {
-                for net in resolve(&host) {
-                    guard.protect_net(net, "connector", format!("the device {}", entry.name));
-                }
+            for net in hosts(&entry.settings) {
+                guard.protect_net(net, "connector", format!("the device {}", entry.name));
             }
         }
         guard
     }
 }
 
-/// Host names and addresses in a connector's settings: `url`, `host`, `address`, at any depth.
-fn hosts(settings: &serde_json::Value) -> Vec<String> {
-    let mut found = Vec::new();
+/// Addresses in a connector's settings, at any depth: whatever is written as one, alone, with a port or in a URL, and
+/// the names in `host`, `server` and `address`. To protect one too many harms nobody.
+fn hosts(settings: &serde_json::Value) -> Vec<Net> {
     match settings {
-        serde_json::Value::Object(fields) => {
-            for (name, value) in fields {
-                match value.as_str() {
-                    Some(text)
-                        if matches!(name.as_str(), "url" | "host" | "address" | "server" | "login_url") =>
-                    {
-                        let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-                        let host = rest.split('/').next().unwrap_or("");
-                        let host = match host.strip_prefix('[') {
-                            Some(v6) => v6.split(']').next().unwrap_or(""),
-                            None if host.matches(':').count() == 1 => host.split(':').next().unwrap_or(""),
-                            None => host,
-                        };
-                        if !host.is_empty() {
-                            found.push(host.to_owned());
-                        }
-                    }
-                    Some(_) => {}
-                    None => found.extend(hosts(value)),
-                }
-            }
-        }
-        serde_json::Value::Array(items) => found.extend(items.iter().flat_map(hosts)),
-        _ => {}
+        serde_json::Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(name, value)| match value.as_str() {
+                Some(text) => host(text, matches!(name.as_str(), "host" | "server" | "address")),
+                None => hosts(value),
+            })
+            .collect(),
+        serde_json::Value::Array(items) => items
+            .iter()
+            .flat_map(|item| item.as_str().map_or_else(|| hosts(item), |text| host(text, false)))
+            .collect(),
+        _ => Vec::new(),
     }
-    found
 }
 
-fn resolve(host: &str) -> Vec<Net> {
-    use std::net::ToSocketAddrs;
-    match host.parse::<std::net::IpAddr>() {
-        Ok(ip) => vec![Net::host(ip)],
-        Err(_) => (host, 0)
-            .to_socket_addrs()
-            .map(|all| all.map(|a| Net::host(a.ip())).collect())
-            .unwrap_or_default(),
+/// `named`: a word that is no address is a host's name.
+fn host(text: &str, named: bool) -> Vec<Net> {
+    use std::net::{SocketAddr, ToSocketAddrs};
+    if let Ok(net) = text.parse::<Net>() {
+        return vec![net];
     }
+    let url = text.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(""));
+    if url.is_none() && !named && text.parse::<SocketAddr>().is_err() {
+        return Vec::new();
+    }
+    let text = url.unwrap_or(text);
+    if let Ok(at) = text.parse::<SocketAddr>() {
+        return vec![Net::host(at.ip())];
+    }
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(ip) = bare.parse::<std::net::IpAddr>() {
+        return vec![Net::host(ip)];
+    }
+    let name = text.split_once(':').map_or(text, |(name, _)| name);
+    (name, 0).to_socket_addrs().map(|all| all.map(|a| Net::host(a.ip())).collect()).unwrap_or_default()
 }
 
 /// The configured devices.
@@ -362,6 +358,21 @@ mod tests {
             assert_eq!(guard.check(&order(net)).unwrap_err()[0].rule, rule, "{net}");
         }
         assert!(guard.check(&order("198.51.100.77")).is_ok());
+    }
+
+    #[test]
+    fn addresses_of_devices_are_found_however_they_are_written() {
+        let settings = serde_json::json!({
+            "endpoint": {"url": "https://192.0.2.1:8443/api"}, "management": "192.0.2.2:7505",
+            "consumers": ["192.0.2.3", "192.0.2.64/28"], "deep": [{"server": "2001:db8::5"}],
+            "login": "https://[2001:db8::6]/x", "user": "admin", "path": "/a:b", "group": "x.y",
+        });
+        let mut found: Vec<String> = hosts(&settings).iter().map(Net::to_string).collect();
+        found.sort();
+        assert_eq!(
+            found,
+            ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.64/28", "2001:db8::5", "2001:db8::6"]
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::plan::Plan;
 use crate::target::Target;
 use crate::value::Net;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Something that a log tells.
@@ -119,7 +119,8 @@ fn concerns(target: &Target, s: &Sighting) -> bool {
             stay.user.as_ref().is_some_and(|u| user(u.raw()))
                 || stay.id.as_ref().is_some_and(|id| id.raw() == s.session)
                 || stay.public.is_some_and(address)
-                || stay.inner.is_some_and(address)
+                // An address of a pool is somebody else's by now, if the log names somebody else.
+                || (s.user.is_empty() && stay.inner.is_some_and(address))
         }
         Target::Device(device) => device
             .host
@@ -130,28 +131,68 @@ fn concerns(target: &Target, s: &Sighting) -> bool {
     }
 }
 
-/// Writes alarms down, each once, and gives back those that are new.
-pub fn record(ledger: &mut Ledger, alarms: Vec<Alarm>, now: i64) -> Result<Vec<Alarm>, LedgerError> {
-    let mut known: BTreeSet<(String, u16, i64, String)> = BTreeSet::new();
-    for entry in ledger.since(i64::MIN)?.into_iter().filter(|e| e.kind == Kind::Reentry) {
-        if let Ok(alarm) = serde_json::from_str::<Alarm>(&entry.body) {
-            known.insert((alarm.plan, alarm.step, alarm.at, alarm.evidence));
+/// What a whole reading of logs amounts to, in bounded memory: what got in, each; what was kept out, counted.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    inside: BTreeMap<(String, u16), Vec<Alarm>>,
+    tried: BTreeMap<(String, u16), (u64, Alarm)>,
+    /// What got in.
+    pub got_in: u64,
+    /// What was kept out.
+    pub kept_out: u64,
+}
+
+/// So many sightings of a step are written down one by one; the count goes on.
+const MOST_ALARMS: usize = 1_000;
+
+impl Tally {
+    pub fn add(&mut self, alarm: Alarm) {
+        let key = (alarm.plan.clone(), alarm.step);
+        if alarm.ineffective {
+            self.got_in += 1;
+            let list = self.inside.entry(key).or_default();
+            if list.len() < MOST_ALARMS {
+                list.push(alarm);
+            }
+        } else {
+            self.kept_out += 1;
+            self.tried.entry(key).or_insert_with(|| (0, alarm)).0 += 1;
         }
     }
-    let mut new = Vec::new();
-    for alarm in alarms {
-        if !known.insert((alarm.plan.clone(), alarm.step, alarm.at, alarm.evidence.clone())) {
-            continue;
-        }
-        ledger.append(&Draft {
-            at: now,
-            actor: "portreeve",
-            plan: &alarm.plan,
-            step: Some(alarm.step),
-            kind: Kind::Reentry,
-            body: serde_json::to_value(&alarm).unwrap_or_default(),
-        })?;
-        new.push(alarm);
+
+    /// The first attempt at each step that was kept out, with how many there were.
+    pub fn tried(&self) -> impl Iterator<Item = (u64, &Alarm)> {
+        self.tried.values().map(|(count, first)| (*count, first))
     }
-    Ok(new)
+
+    /// Writes down what got in, each once however often its log is read, and that there were attempts, once a step.
+    /// Gives back what is new.
+    pub fn record(&self, ledger: &mut Ledger, now: i64) -> Result<Vec<Alarm>, LedgerError> {
+        let key = |a: &Alarm| match a.ineffective {
+            true => (a.plan.clone(), a.step, Some((a.at, a.what.clone()))),
+            false => (a.plan.clone(), a.step, None),
+        };
+        let mut known = BTreeSet::new();
+        for entry in ledger.since(i64::MIN)?.into_iter().filter(|e| e.kind == Kind::Reentry) {
+            if let Ok(alarm) = serde_json::from_str::<Alarm>(&entry.body) {
+                known.insert(key(&alarm));
+            }
+        }
+        let mut new = Vec::new();
+        for alarm in self.inside.values().flatten().chain(self.tried.values().map(|(_, first)| first)) {
+            if !known.insert(key(alarm)) {
+                continue;
+            }
+            ledger.append(&Draft {
+                at: now,
+                actor: "portreeve",
+                plan: &alarm.plan,
+                step: Some(alarm.step),
+                kind: Kind::Reentry,
+                body: serde_json::to_value(alarm).unwrap_or_default(),
+            })?;
+            new.push(alarm.clone());
+        }
+        Ok(new)
+    }
 }

@@ -24,8 +24,7 @@ pub(crate) fn check(
 ) -> Result<(), Exceeded> {
     let entries = ledger.since(now - 24 * HOUR).map_err(|e| Exceeded(e.to_string()))?;
     let limits = &policy.limits;
-    let plans = Plans::new(ledger);
-    let mut plans = plans;
+    let mut plans = Plans::new(ledger);
     let mut by_act: BTreeMap<Act, u32> = BTreeMap::new();
     let mut of_case = 0_u32;
     let mut accounts: BTreeSet<String> = BTreeSet::new();

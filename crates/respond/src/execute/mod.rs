@@ -77,7 +77,7 @@ impl Executor<'_> {
     /// A person's word about a plan, checked and written down.
     pub fn say(&mut self, digest: &str, word: &Word) -> Result<(), ExecuteError> {
         let plan = self.ledger.plan(digest)?;
-        let operator = genuine(word, digest, self.operators)?;
+        let operator = self.hear(digest, word, None)?;
         let too_low = |needs: Tier| NotApproved::TooLow { who: word.by.clone(), tier: operator.tier, needs };
         match word.purpose {
             Purpose::Approve if word.by == plan.made_by => {
@@ -97,7 +97,7 @@ impl Executor<'_> {
     /// Carries a plan out, or goes on where a crash or a stop left it. `word` is the person who starts it.
     pub fn apply(&mut self, digest: &str, word: &Word) -> Result<Report, ExecuteError> {
         let plan = self.ledger.plan(digest)?;
-        genuine(word, digest, self.operators)?;
+        self.hear(digest, word, Some(Purpose::Apply))?;
         let words = self.ledger.words(digest)?;
         let now = (self.now)();
         let proposer = plan.made_by.clone();
@@ -196,7 +196,19 @@ impl Executor<'_> {
         Ok(Report { allowed, steps: reports })
     }
 
-    /// A person says what he saw of a step whose effect cannot be read. It is his word, and stands as that.
+    /// Takes a word that was said just now, by who it names, for what it is used for. The ledger holds old words: one
+    /// that is played again must not act again.
+    fn hear(&self, digest: &str, word: &Word, purpose: Option<Purpose>) -> Result<&Operator, NotApproved> {
+        let operator = genuine(word, digest, self.operators)?;
+        let stale = (self.now)().abs_diff(word.at) > u64::from(self.policy.approval_minutes) * 60_000_000;
+        if stale || purpose.is_some_and(|p| p != word.purpose) {
+            return Err(NotApproved::Played { who: word.by.clone(), purpose: word.purpose.name() });
+        }
+        Ok(operator)
+    }
+
+    /// A person says what he saw of a step whose effect cannot be read. It is his word, and stands as that; what was
+    /// read is not overruled by it.
     pub fn attest(
         &mut self,
         digest: &str,
@@ -205,26 +217,18 @@ impl Executor<'_> {
         word: &Word,
     ) -> Result<(), ExecuteError> {
         let plan = self.ledger.plan(digest)?;
-        let operator = genuine(word, digest, self.operators)?;
-        if operator.tier < Tier::T2 {
-            return Err(
-                NotApproved::TooLow { who: word.by.clone(), tier: operator.tier, needs: Tier::T2 }.into()
-            );
-        }
-        if plan.step_of(number).is_none() {
-            return Err(LedgerError::NotNow { step: number, state: StepState::Planned }.into());
+        self.hear(digest, word, Some(Purpose::Attest))?;
+        let Some(step) = plan.step_of(number) else {
+            return Err(LedgerError::NoStep { plan: digest.to_owned(), step: number }.into());
+        };
+        let state = self.record(digest, step)?.state;
+        if !matches!(state, StepState::Unknown | StepState::Acknowledged) {
+            return Err(LedgerError::NotNow { step: number, state }.into());
         }
         self.say(digest, word)?;
         let kind = if effective { Kind::Verified } else { Kind::NotEffective };
         let body = serde_json::json!({"why": format!("{} says: {}", word.by, word.reason), "attested": word});
-        self.write_if(
-            &word.by,
-            digest,
-            number,
-            kind,
-            body,
-            &[StepState::Unknown, StepState::Acknowledged, StepState::NotEffective, StepState::Verified],
-        )
+        self.write_if(&word.by, digest, number, kind, body, &[StepState::Unknown, StepState::Acknowledged])
     }
 
     /// Reads every open step's target again and holds it against the plan. Any difference stops the whole, before

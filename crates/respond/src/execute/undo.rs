@@ -1,10 +1,9 @@
 //! Taking back: in the reverse order, each step by what was there before it, and read again afterwards.
 
 use super::{ExecuteError, Executor, StepReport, known, poll};
-use crate::approve::{NotApproved, genuine};
 use crate::connector::{Effect, Known};
 use crate::ledger::{Kind, StepState};
-use crate::operator::{Purpose, Tier, Word};
+use crate::operator::{Purpose, Word};
 use crate::plan::Step;
 
 impl Executor<'_> {
@@ -17,15 +16,7 @@ impl Executor<'_> {
         word: &Word,
     ) -> Result<Vec<StepReport>, ExecuteError> {
         let plan = self.ledger.plan(digest)?;
-        let operator = genuine(word, digest, self.operators)?;
-        if word.purpose != Purpose::RollBack {
-            return Err(NotApproved::Forged { who: word.by.clone() }.into());
-        }
-        if operator.tier < Tier::T2 {
-            return Err(
-                NotApproved::TooLow { who: word.by.clone(), tier: operator.tier, needs: Tier::T2 }.into()
-            );
-        }
+        self.hear(digest, word, Some(Purpose::RollBack))?;
         self.say(digest, word)?;
         self.recover(&plan, digest, &word.by)?;
         let mut reports = Vec::new();

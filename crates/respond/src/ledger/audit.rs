@@ -74,6 +74,11 @@ impl Ledger {
     ) -> Result<Audit, LedgerError> {
         let entries = self.since(i64::MIN)?;
         let mut audit = Audit { entries: entries.len() as u64, ..Audit::default() };
+        let sound: String =
+            self.db.query_row("pragma integrity_check(1)", [], |r| r.get(0)).map_err(|e| self.wrong(e))?;
+        if sound != "ok" {
+            audit.faults.push(format!("the database is damaged: {sound}"));
+        }
         let mut prev = ROOT;
         for (entry, seq) in entries.iter().zip(1_u64..) {
             if entry.seq != seq {

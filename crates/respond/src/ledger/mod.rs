@@ -27,6 +27,8 @@ pub enum LedgerError {
     NoPlan(String),
     #[error("more than one plan begins with {0}; write more of the digest")]
     Ambiguous(String),
+    #[error("plan {plan} has no step {step}")]
+    NoStep { plan: String, step: u16 },
     /// Somebody else is at this step, or it was done.
     #[error("step {step} is {state}, which does not allow this")]
     NotNow { step: u16, state: StepState },
