@@ -94,12 +94,48 @@ pub fn run(
     Ok(Outcome { cases, report })
 }
 
+/// Reads the paths as [`run`] does, and gives every event to `see` with the name of its input: in total order, each
+/// once. Nothing is judged.
+pub fn events(
+    options: &Options<'_>,
+    tables: &Tables,
+    names: &Arc<SymbolTable>,
+    mut see: impl FnMut(&portreeve_model::Event, &str),
+) -> Result<RunReport, RunError> {
+    let Read { readings, mut report, shown, .. } = read_all(options, tables, names)?;
+    let mut sink = |event: &portreeve_model::Event| {
+        let input = usize::try_from(event.raw.input).ok().and_then(|n| shown.get(n));
+        see(event, input.map_or("", String::as_str));
+    };
+    fold(options, readings, None, &mut sink, &mut report)?;
+    Ok(report)
+}
+
+/// What was read, before it is put in order.
+struct Read {
+    readings: Readings,
+    report: RunReport,
+    inputs: Vec<Input>,
+    shown: Vec<String>,
+    state: Option<StateDir>,
+    kept: Option<tempfile::NamedTempFile>,
+}
+
 /// Reads the paths and takes what they tell into an engine.
 pub(crate) fn read_and_fold<'c>(
     options: &Options<'_>,
     tables: &'c Tables,
     names: &Arc<SymbolTable>,
 ) -> Result<Folded<'c>, RunError> {
+    let Read { readings, mut report, inputs, shown, mut state, kept } = read_all(options, tables, names)?;
+    stage(options, "judging");
+    let mut engine = Engine::new(tables, names.clone());
+    fold(options, readings, state.as_mut(), &mut |event| engine.push(event), &mut report)?;
+    Ok(Folded { engine, report, inputs, shown, state, _kept: kept })
+}
+
+/// Reads the paths and counts what was read.
+fn read_all(options: &Options<'_>, tables: &Tables, names: &Arc<SymbolTable>) -> Result<Read, RunError> {
     let (mut inputs, problems) = discover(&options.paths);
     if inputs.is_empty() && !problems.is_empty() {
         return Err(RunError::Unreadable(problems.join("\n")));
@@ -125,10 +161,7 @@ pub(crate) fn read_and_fold<'c>(
         Some(state) => state.take_inputs(&inputs),
         None => inputs.iter().map(|i| i.shown.clone()).collect(),
     };
-    stage(options, "judging");
-    let mut engine = Engine::new(tables, names.clone());
-    fold(options, readings, state.as_mut(), &mut engine, &mut report)?;
-    Ok(Folded { engine, report, inputs, shown, state, _kept: kept })
+    Ok(Read { readings, report, inputs, shown, state, kept })
 }
 
 /// Copies standard input to a file that goes with the returned handle.
@@ -182,12 +215,12 @@ fn account(readings: &mut Readings, report: &mut RunReport) {
     report.days = readings.days.number();
 }
 
-/// Pushes every event that counts into the engine, in total order, each once.
+/// Gives every event that counts to `sink`, in total order, each once.
 fn fold(
     options: &Options<'_>,
     mut readings: Readings,
     mut state: Option<&mut StateDir>,
-    engine: &mut Engine<'_>,
+    sink: &mut dyn FnMut(&portreeve_model::Event),
     report: &mut RunReport,
 ) -> Result<(), RunError> {
     let (first, last) = readings.days.bounds();
@@ -197,7 +230,7 @@ fn fold(
     };
     let mut known = known.peekable();
     let mut last_key = None;
-    let mut give = |event: &portreeve_model::Event, engine: &mut Engine<'_>, report: &mut RunReport| {
+    let mut give = |event: &portreeve_model::Event, report: &mut RunReport| {
         // The same record, by whichever path and however often it came, is one event.
         let key = (event.order(), event.user, event.src_ip);
         if last_key == Some(key) {
@@ -205,7 +238,7 @@ fn fold(
             return false;
         }
         last_key = Some(key);
-        engine.push(event);
+        sink(event);
         true
     };
     let merged = readings.runs.merge().map_err(RunError::Spill)?;
@@ -227,13 +260,13 @@ fn fold(
         }
         while known.peek().is_some_and(|k| crate::runs::order(k, &event).is_lt()) {
             if let Some(k) = known.next() {
-                give(&k, engine, report);
+                give(&k, report);
             }
         }
         report.first = Some(report.first.map_or(event.time, |t| t.min(event.time)));
         report.last = Some(report.last.map_or(event.time, |t| t.max(event.time)));
         report.events += 1;
-        if give(&event, engine, report)
+        if give(&event, report)
             && let Some(state) = state.as_deref_mut()
         {
             state.keep(&event);
@@ -242,7 +275,7 @@ fn fold(
     };
     ahead(merged, options.threads, &mut take)?;
     for k in known {
-        give(&k, engine, report);
+        give(&k, report);
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! `portreeve audit`: what the logs say of the defences, apart from any one case.
 
 use crate::hunt::{Bar, content, width};
-use crate::{ContextArgs, Failure, NOT_UNDERSTOOD, SourceArgs, stamp, usage};
+use crate::reading::Reading;
+use crate::{ContextArgs, Failure, NOT_UNDERSTOOD, stamp, usage};
 use clap::{Args, Subcommand, ValueEnum};
-use portreeve_context::Tables;
-use portreeve_model::{EventTime, SymbolTable};
+use portreeve_model::EventTime;
 use portreeve_pipeline::{Options, audit_mfa};
 use portreeve_report::mfa_audit::{self, AuditFile};
 use std::fs::File;
@@ -32,25 +32,16 @@ enum Of {
     after_help = "Examples:\n  portreeve audit mfa logs --context context\n  portreeve audit mfa logs --context context --since 2026-03-01 --out march.json\n  portreeve audit mfa logs --context context --before march.json --out april.html\n  portreeve audit mfa logs --fail-on without     # in a pipeline: status 1"
 )]
 struct Mfa {
-    /// Files, folders, or - for standard input
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    reading: Reading,
     #[command(flatten)]
     context: ContextArgs,
-    #[command(flatten)]
-    own: SourceArgs,
     /// Count logins from here on; what came before still tells what was usual
     #[arg(long, value_name = "TIME", value_parser = stamp::time)]
     since: Option<EventTime>,
     /// Count logins until here
     #[arg(long, value_name = "TIME", value_parser = stamp::time)]
     until: Option<EventTime>,
-    /// Zone of records that name none (default UTC)
-    #[arg(long, value_name = "ZONE")]
-    tz: Option<String>,
-    /// Year of records that name none (default: from the dated records around them)
-    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1990..=2200))]
-    year: Option<i16>,
     /// What to write (default: by the ending of --out, else a table)
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<Output>,
@@ -63,12 +54,6 @@ struct Mfa {
     /// Leave with status 1 where a login is without a factor; `unknown`: or where it is not known
     #[arg(long, value_enum, value_name = "KIND")]
     fail_on: Option<FailOn>,
-    /// Threads that read (default: one per core)
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Read everything as this product instead of recognising it (see `portreeve sources`)
-    #[arg(long, value_name = "NAME")]
-    source: Option<String>,
     /// Detections and scoring from here instead of the built-in ones; they tell which sessions are suspicious
     #[arg(long, value_name = "DIR")]
     content: Option<PathBuf>,
@@ -104,27 +89,10 @@ impl Mfa {
         }
         // Before anything is read, so that a wrong file costs no time.
         let before = self.before.as_deref().map(earlier).transpose()?;
-        let catalog = self.own.catalog(self.context.context.as_deref())?;
-        let source = self.source.as_deref().map(|name| crate::named(catalog, name)).transpose()?;
-        let zone = self.tz.as_deref().map(stamp::zone).transpose().map_err(usage)?;
         let content = content(self.content.as_deref())?;
-        let names = SymbolTable::new();
-        let tables = Tables::load(&self.context.options(catalog), names.clone()).map_err(usage)?;
+        let (options, tables, names) = self.reading.open(&self.context)?;
         let bar = Bar::new();
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-        let options = Options {
-            paths: self.paths.clone(),
-            since: self.since,
-            until: self.until,
-            zone,
-            year: self.year,
-            threads: self.threads.unwrap_or(cores).max(1),
-            source,
-            catalog,
-            mask: false,
-            state: None,
-            progress: Some(&bar),
-        };
+        let options = Options { since: self.since, until: self.until, progress: Some(&bar), ..options };
         let outcome = audit_mfa(&options, &tables, &names, &content).map_err(usage)?;
         bar.finish();
         let mut file = AuditFile::new(&outcome.audit, &outcome.report);

@@ -1,12 +1,12 @@
 //! `portreeve hunt`: logs in, decided cases out.
 
-use crate::{ContextArgs, Failure, NOT_UNDERSTOOD, SourceArgs, internal, stamp, usage};
+use crate::reading::Reading;
+use crate::{ContextArgs, Failure, NOT_UNDERSTOOD, internal, stamp, usage};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use portreeve_content::Content;
-use portreeve_context::Tables;
+use portreeve_model::EventTime;
 use portreeve_model::answer::Decision;
-use portreeve_model::{EventTime, SymbolTable};
 use portreeve_pipeline::{Options, Progress, run};
 use portreeve_report::{FORMATS, Format};
 use std::fs::File;
@@ -22,13 +22,10 @@ use std::path::{Path, PathBuf};
     after_help = "Examples:\n  portreeve hunt /var/log/vpn\n  portreeve hunt logs --context context --out report --fail-on escalate\n  portreeve hunt logs --geo city.mmdb --asn asn.mmdb --intel lists/ --format json\n  journalctl -o json | portreeve hunt -\n  portreeve hunt today/ --state state/      # knows what earlier hunts saw"
 )]
 pub(crate) struct Hunt {
-    /// Files, folders, or - for standard input
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    reading: Reading,
     #[command(flatten)]
     context: ContextArgs,
-    #[command(flatten)]
-    own: SourceArgs,
     /// Keep what was seen here, so that the next hunt knows it
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -38,12 +35,6 @@ pub(crate) struct Hunt {
     /// Leave out what happened after
     #[arg(long, value_name = "TIME", value_parser = stamp::time)]
     until: Option<EventTime>,
-    /// Zone of records that name none (default UTC, and the case says so)
-    #[arg(long, value_name = "ZONE")]
-    tz: Option<String>,
-    /// Year of records that name none (default: from the dated records around them)
-    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i16).range(1990..=2200))]
-    year: Option<i16>,
     /// What to write; may be given more than once
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Vec<Output>,
@@ -53,12 +44,6 @@ pub(crate) struct Hunt {
     /// Leave with status 1 where a case is at least this
     #[arg(long, value_enum, value_name = "DECISION")]
     fail_on: Option<FailOn>,
-    /// Threads that read (default: one per core)
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Read everything as this product instead of recognising it (see `portreeve sources`)
-    #[arg(long, value_name = "NAME")]
-    source: Option<String>,
     /// Mask names and numbers in the samples of records that were not understood
     #[arg(long)]
     mask: bool,
@@ -106,26 +91,16 @@ pub(crate) fn content(dir: Option<&Path>) -> Result<Content, Failure> {
 
 impl Hunt {
     pub(crate) fn run(self) -> Result<u8, Failure> {
-        let catalog = self.own.catalog(self.context.context.as_deref())?;
-        let source = self.source.as_deref().map(|name| crate::named(catalog, name)).transpose()?;
-        let zone = self.tz.as_deref().map(stamp::zone).transpose().map_err(usage)?;
         let content = content(self.content.as_deref())?;
-        let names = SymbolTable::new();
-        let tables = Tables::load(&self.context.options(catalog), names.clone()).map_err(usage)?;
+        let (options, tables, names) = self.reading.open(&self.context)?;
         let bar = Bar::new();
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
         let options = Options {
-            paths: self.paths.clone(),
             since: self.since,
             until: self.until,
-            zone,
-            year: self.year,
-            threads: self.threads.unwrap_or(cores).max(1),
-            source,
-            catalog,
             mask: self.mask,
             state: self.state.clone(),
             progress: Some(&bar),
+            ..options
         };
         let outcome = run(&options, &tables, &names, &content).map_err(usage)?;
         bar.finish();

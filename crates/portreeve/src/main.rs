@@ -8,6 +8,7 @@ mod evaluate;
 mod explain;
 mod hunt;
 mod parse;
+mod reading;
 mod respond;
 mod simulate;
 mod sources;

@@ -71,7 +71,8 @@ pub struct Step {
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LeftOut {
-    pub act: Act,
+    /// The act, or the playbook's word for a step that no act carries out.
+    pub act: String,
     pub target: String,
     pub device: String,
     pub why: String,
@@ -126,7 +127,7 @@ impl Plan {
     fn propose(&mut self, proposal: &Proposal, act: Act, devices: &mut Devices, making: &Making<'_>) {
         let leave = |plan: &mut Plan, device: &str, why: String| {
             plan.left_out.push(LeftOut {
-                act,
+                act: act.id().to_owned(),
                 target: proposal.target.to_string(),
                 device: device.to_owned(),
                 why,

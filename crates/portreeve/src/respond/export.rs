@@ -86,17 +86,18 @@ fn aftermath(ledger: &Ledger, case: &str) -> Result<Aftermath, Failure> {
         let allowed = Allowed::of(&entries);
         for step in &plan.steps {
             actions.push(taken(&plan, &digest, step, &entries, &allowed));
-            planned.insert((step.order.act.id(), step.order.target.to_string(), step.device.clone()));
+            planned.insert((
+                step.order.act.id().to_owned(),
+                step.order.target.to_string(),
+                step.device.clone(),
+            ));
         }
-        gaps.extend(plan.left_out.iter().map(|l| {
-            let gap = LeftOut {
-                act: l.act.id().to_owned(),
-                proposal: proposal(l.act).to_owned(),
-                target: l.target.clone(),
-                device: l.device.clone(),
-                why: l.why.clone(),
-            };
-            (l.act, gap)
+        gaps.extend(plan.left_out.iter().map(|l| LeftOut {
+            act: l.act.clone(),
+            proposal: Act::by_id(&l.act).map_or("", proposal).to_owned(),
+            target: l.target.clone(),
+            device: l.device.clone(),
+            why: l.why.clone(),
         }));
         for entry in entries.iter().filter(|e| e.kind == Kind::Reentry) {
             let Ok(alarm) = serde_json::from_str::<Alarm>(&entry.body) else { continue };
@@ -113,11 +114,10 @@ fn aftermath(ledger: &Ledger, case: &str) -> Result<Aftermath, Failure> {
     }
     // What one plan left out, another may hold; what several left out is told once.
     let mut told = BTreeSet::new();
-    gaps.retain(|(act, gap): &(Act, LeftOut)| {
-        let key = (act.id(), gap.target.clone(), gap.device.clone());
+    gaps.retain(|gap: &LeftOut| {
+        let key = (gap.act.clone(), gap.target.clone(), gap.device.clone());
         !planned.contains(&key) && told.insert(key)
     });
-    let gaps = gaps.into_iter().map(|(_, gap)| gap).collect();
     Ok(Aftermath::new(case, &time(now()), actions, gaps, sightings))
 }
 
@@ -137,7 +137,8 @@ impl Allowed {
         if let Some(by) = body.get("break_glass").and_then(|b| b.as_str()) {
             return Allowed { by: vec![by.to_owned()], emergency: true };
         }
-        let people = body.get("approved_by").and_then(|p| p.as_array());
+        // An automation is allowed by the people who signed it.
+        let people = body.get("approved_by").or_else(|| body.get("signed_by")).and_then(|p| p.as_array());
         let names = people.into_iter().flatten().filter_map(|n| n.as_str()).map(str::to_owned);
         Allowed { by: names.collect(), emergency: false }
     }

@@ -117,11 +117,10 @@ pub(crate) fn make(
     let mut proposals = Vec::new();
     for action in &case.containment {
         match proposal(action, case) {
-            Ok(Some(proposal)) => proposals.push(proposal),
-            Ok(None) => {}
+            Ok(proposal) => proposals.push(proposal),
             Err(why) => left_out.push(LeftOut {
-                act: first_act(action),
-                target: portreeve_model::untrusted::escape_for_terminal(&action.target),
+                act: brief(&action.id),
+                target: brief(&action.target),
                 device: String::new(),
                 why,
             }),
@@ -158,8 +157,11 @@ pub(crate) fn make(
     Ok(plan)
 }
 
-fn first_act(action: &wire::Action) -> Act {
-    kind(&action.id).and_then(|k| Act::of(k).first().copied()).unwrap_or(Act::EnforceMfa)
+/// A refused value may be as long as its writer liked.
+fn brief(text: &str) -> String {
+    let start: String = text.chars().take(120).collect();
+    let more = if start.len() < text.len() { "…" } else { "" };
+    portreeve_model::untrusted::escape_for_terminal(&start) + more
 }
 
 fn kind(id: &str) -> Option<ActionKind> {
@@ -167,8 +169,8 @@ fn kind(id: &str) -> Option<ActionKind> {
 }
 
 /// The proposal with its target typed; `Err` says why a value of the logs is refused.
-fn proposal(action: &wire::Action, case: &wire::Case) -> Result<Option<Proposal>, String> {
-    let Some(kind) = kind(&action.id) else { return Ok(None) };
+fn proposal(action: &wire::Action, case: &wire::Case) -> Result<Proposal, String> {
+    let kind = kind(&action.id).ok_or("no step of this playbook is called so")?;
     let subject = &action.subject;
     let text = |e: portreeve_respond::value::Refused| e.to_string();
     let user = |name: &str| UserName::new(name).map_err(text);
@@ -210,14 +212,14 @@ fn proposal(action: &wire::Action, case: &wire::Case) -> Result<Option<Proposal>
         }
         _ => Vec::new(),
     };
-    Ok(Some(Proposal {
+    Ok(Proposal {
         kind,
         target,
         aliases,
         because: action.because.clone(),
         blast_radius: action.blast_radius.clone(),
         caution: action.caution.clone(),
-    }))
+    })
 }
 
 fn some<T, E>(text: &str, make: impl Fn(String) -> Result<T, E>) -> Result<Option<T>, E> {

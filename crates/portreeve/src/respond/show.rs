@@ -73,7 +73,7 @@ pub(crate) fn plan(plan: &Plan, digest: &str, out: &mut impl Write) -> Result<()
         for left in &plan.left_out {
             let at =
                 if left.device.is_empty() { String::new() } else { format!(" at {}", safe(&left.device)) };
-            writeln!(out, "  {} {}{at}: {}", left.act.id(), safe(&left.target), safe(&left.why))?;
+            writeln!(out, "  {} {}{at}: {}", safe(&left.act), safe(&left.target), safe(&left.why))?;
         }
     }
     if plan.steps.is_empty() {

@@ -134,7 +134,7 @@ fn a_ledger_says_what_was_done_and_what_was_not() {
     use portreeve_respond::ledger::{Draft, Kind, Ledger};
     use portreeve_respond::plan::{LeftOut, Plan, Step};
     use portreeve_respond::target::Target;
-    use portreeve_respond::watch::{Alarm, record};
+    use portreeve_respond::watch::{Alarm, Tally};
 
     let dir = TempDir::new().expect("a directory");
     let (report, case) = hunted(dir.path());
@@ -174,7 +174,7 @@ fn a_ledger_says_what_was_done_and_what_was_not() {
         made_at: at,
         steps: vec![step],
         left_out: vec![LeftOut {
-            act: Act::DisableAccount,
+            act: Act::DisableAccount.id().into(),
             target: "account someone".into(),
             device: String::new(),
             why: "no connector can".into(),
@@ -201,7 +201,9 @@ fn a_ledger_says_what_was_done_and_what_was_not() {
         what: "auth at gw1".into(),
         evidence: "later.log:1".into(),
     };
-    record(&mut ledger, vec![alarm], at + 180_000_000).expect("recorded");
+    let mut tally = Tally::default();
+    tally.add(alarm);
+    tally.record(&mut ledger, at + 180_000_000).expect("recorded");
     drop(ledger);
     let config = dir.path().join("respond.yml");
     std::fs::write(&config, "ledger: ledger.db\noperators: []\nconnectors: []\n").expect("written");

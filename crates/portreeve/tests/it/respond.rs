@@ -14,7 +14,9 @@ struct Netns(String);
 
 impl Netns {
     fn new() -> Option<Netns> {
-        let name = format!("prt{:x}", std::process::id());
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("prt{:x}{n}", std::process::id());
         let made = std::process::Command::new("ip").args(["netns", "add", &name]).output();
         let nft = std::process::Command::new("nft").arg("--version").output();
         match (made, nft) {
@@ -164,15 +166,35 @@ fn from_case_to_proof_to_undo() {
     let stamp = (jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5))
         .strftime("%Y-%m-%dT%H:%M:%SZ")
         .to_string();
-    std::fs::write(
-        &log,
-        format!("{stamp} gw1 sshd[77]: Accepted password for anna from {address} port 4711 ssh2\n"),
-    )
-    .unwrap();
+    let back = format!("{stamp} gw1 sshd[77]: Accepted password for anna from {address} port 4711 ssh2\n");
+    let mut text = back.repeat(2).into_bytes();
+    // A hostile name, a cut line, one of 2 MB, bytes that are no text, a bad date, the far future.
+    text.extend(
+        format!("{stamp} gw1 sshd[78]: Failed password for \u{1b}[2Jx from {address} port 1 ssh2\n").bytes(),
+    );
+    text.extend(format!("{stamp} gw1 sshd[79]: Accepted passw\n").bytes());
+    text.extend(vec![b'x'; 2_000_000]);
+    text.extend(b"\n\xff\xfe\x00\n2026-13-45T99:00:00Z gw1 sshd[80]: Accepted password for anna from 192.0.2.1 port 1 ssh2\n");
+    text.extend(
+        b"2999-01-01T00:00:00Z gw1 sshd[81]: Accepted password for anna from 192.0.2.1 port 1 ssh2\n",
+    );
+    std::fs::write(&log, text).unwrap();
     let seen = site.run("tom", &["watch", log.to_str().unwrap()]);
     let seen_text = String::from_utf8_lossy(&seen.stdout).into_owned();
     assert_eq!(seen.status.code(), Some(1), "{seen_text}{}", String::from_utf8_lossy(&seen.stderr));
-    assert!(seen_text.contains("CONTAINMENT INEFFECTIVE"), "{seen_text}");
+    assert_eq!(
+        seen_text.matches("CONTAINMENT INEFFECTIVE").count(),
+        1,
+        "delivered twice is one: {seen_text}"
+    );
+    assert!(seen_text.contains("tried, kept out") && !seen_text.contains('\u{1b}'), "{seen_text}");
+    assert!(
+        seen_text.contains("8 records, ") && seen_text.contains("1 delivered twice, 1 far in the future"),
+        "{seen_text}"
+    );
+    // Read again, nothing is new.
+    let again = site.run("tom", &["watch", log.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&again.stdout).contains("; 0 told for the first time"));
 
     let note = site.ok("tom", &["export", id, "--in", from, "--to", "handover"]);
     for text in ["**in force** Block the address", "approved by: tess", "next deadline", "**got in**"] {
@@ -232,4 +254,58 @@ fn every_connector_is_listed_with_how_far_it_is_tested() {
             );
         }
     }
+}
+
+#[test]
+fn an_automation_acts_for_its_signers_and_leaves_heavier_plans_to_people() {
+    let Some(netns) = Netns::new() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let acme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/acme");
+    let report = dir.path().join("report");
+    let logs = format!("{acme}/logs");
+    let context = format!("{acme}/context");
+    let hunt =
+        portreeve().args(["hunt", &logs, "--context", &context, "--out"]).arg(&report).output().unwrap();
+    assert!(hunt.status.success());
+    let people: String =
+        [("tom", "t2"), ("tim", "t2")].iter().map(|(n, t)| operator(dir.path(), n, t)).collect();
+    let config = |signed: &str| {
+        let text = format!(
+            "ledger: ledger.db\noperators:\n{people}connectors:\n  - {{name: edge, kind: nftables, settings: {{via: {{netns: {}}}}}}}\n\
+             automations:\n  - name: listed\n    when: {{risk: 20}}\n    acts: [block_address]\n    hours: 2\n    until: 2999-01-31\n    signed:\n{signed}",
+            netns.0
+        );
+        std::fs::write(dir.path().join("respond.yml"), text).unwrap();
+    };
+    config("      []\n");
+    let site = Site { dir: dir.path().to_owned() };
+    let from = report.to_str().unwrap();
+    let alone = site.run("tom", &["automate", "--in", from, "--dry-run"]);
+    assert!(String::from_utf8_lossy(&alone.stdout).contains("Block the address"), "{alone:?}");
+    assert!(!netns.nft().contains("elements"), "a dry run sends nothing");
+    let word = |who: &str| {
+        let text = site.ok(who, &["sign-automation", "listed", "--reason", "tested for a month"]);
+        text.lines().find(|l| l.trim_start().starts_with("- {")).unwrap().to_owned() + "\n"
+    };
+    let (tom, tim) = (word("tom"), word("tim"));
+    config(&tom);
+    let one = site.run("tom", &["automate", "--in", from]);
+    assert_eq!(one.status.code(), Some(1), "one signature is an author without anybody beside him");
+    assert!(!netns.nft().contains("elements"));
+    // Signed by both: acts, but once per case, and what was planned before waits for people.
+    std::fs::remove_file(dir.path().join("ledger.db")).unwrap();
+    config(&(tom + &tim));
+    let two = site.run("tom", &["automate", "--in", from]);
+    let text = String::from_utf8_lossy(&two.stdout).into_owned();
+    assert!(text.contains("automation listed, signed by tim, tom") && text.contains("VERIFIED"), "{text}");
+    assert!(netns.nft().contains("elements"));
+    assert!(site.ok("tom", &["automate", "--in", from]).contains("0 fired"));
+    // Changed after it was signed, it is nobody's word.
+    let changed =
+        std::fs::read_to_string(dir.path().join("respond.yml")).unwrap().replace("hours: 2", "hours: 3");
+    std::fs::write(dir.path().join("respond.yml"), changed).unwrap();
+    std::fs::remove_file(dir.path().join("ledger.db")).unwrap();
+    let changed = site.run("tom", &["automate", "--in", from]);
+    assert_eq!(changed.status.code(), Some(1));
+    assert!(!String::from_utf8_lossy(&changed.stdout).contains("VERIFIED"));
 }

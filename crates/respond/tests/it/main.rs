@@ -34,6 +34,7 @@ mod openldap;
 mod openvpn;
 mod panos;
 mod radius_dae;
+mod site;
 mod stub;
 mod unix;
 mod wireguard;
