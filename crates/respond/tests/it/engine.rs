@@ -5,25 +5,15 @@ use crate::lab;
 use crate::site::*;
 use portreeve_model::action::ActionKind;
 use portreeve_respond::act::Act;
-use portreeve_respond::approve::{Allowed, Policy};
-use portreeve_respond::config::Devices;
-use portreeve_respond::connector::{
-    Ability, Ack, Can, Connector, Control, Effect, Known, Order, Present, Proof, Seen, Settings,
-};
-use portreeve_respond::execute::{ExecuteError, Executor};
-use portreeve_respond::fault::Fault;
+use portreeve_respond::approve::Allowed;
+use portreeve_respond::execute::ExecuteError;
 use portreeve_respond::guard::Guard;
-use portreeve_respond::ledger::{Entry, Kind, Ledger, StepState};
-use portreeve_respond::operator::{Operator, PrivateKey, Purpose, Tier, Word};
-use portreeve_respond::plan::{Making, Plan, Proposal};
-use portreeve_respond::secret::Secret;
-use portreeve_respond::target::{Stay, Target, TargetKind};
+use portreeve_respond::ledger::{Entry, Kind, StepState};
+use portreeve_respond::operator::Purpose;
+use portreeve_respond::target::{Stay, Target};
 use portreeve_respond::value::UserName;
 use portreeve_respond::watch::{Sighting, Tally, Watch};
-use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 #[test]
 fn planned_approved_sent_proven_and_taken_back() {

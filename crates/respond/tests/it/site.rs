@@ -1,10 +1,9 @@
 //! A site for the tests of the engine: three people, a ledger, and a device that lies in a file, so that it outlives
 //! the process.
 
-use crate::lab;
 use portreeve_model::action::ActionKind;
 use portreeve_respond::act::Act;
-use portreeve_respond::approve::{Allowed, Policy};
+use portreeve_respond::approve::Policy;
 use portreeve_respond::config::Devices;
 use portreeve_respond::connector::{
     Ability, Ack, Can, Connector, Control, Effect, Known, Order, Present, Proof, Seen, Settings,
@@ -12,13 +11,12 @@ use portreeve_respond::connector::{
 use portreeve_respond::execute::{ExecuteError, Executor};
 use portreeve_respond::fault::Fault;
 use portreeve_respond::guard::Guard;
-use portreeve_respond::ledger::{Entry, Kind, Ledger, StepState};
+use portreeve_respond::ledger::{Entry, Ledger, StepState};
 use portreeve_respond::operator::{Operator, PrivateKey, Purpose, Tier, Word};
 use portreeve_respond::plan::{Making, Plan, Proposal};
 use portreeve_respond::secret::Secret;
-use portreeve_respond::target::{Stay, Target, TargetKind};
+use portreeve_respond::target::{Target, TargetKind};
 use portreeve_respond::value::UserName;
-use portreeve_respond::watch::{Sighting, Tally, Watch};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -179,7 +177,7 @@ pub(crate) struct Site {
     pub(crate) mood: Mood,
 }
 
-const HOUR: i64 = 3_600_000_000;
+pub(crate) const HOUR: i64 = 3_600_000_000;
 
 impl Site {
     pub(crate) fn new(dir: &Path) -> Site {
