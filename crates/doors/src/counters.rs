@@ -1,0 +1,43 @@
+//! What went through each door: nothing is lost uncounted.
+
+use crate::intake::Origin;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Counts of one origin at one door. `received` is the sum of the three that follow it, once all is answered.
+#[derive(Debug, Default)]
+pub struct DoorCounts {
+    pub received: AtomicU64,
+    pub stored: AtomicU64,
+    pub refused: AtomicU64,
+    pub dead: AtomicU64,
+    pub bytes: AtomicU64,
+    pub connections: AtomicU64,
+    /// Requests with a wrong token, certificate or address.
+    pub turned_away: AtomicU64,
+}
+
+impl DoorCounts {
+    pub fn add(counter: &AtomicU64, n: usize) {
+        counter.fetch_add(u64::try_from(n).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+/// The counts of all doors.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    all: Arc<Mutex<BTreeMap<(&'static str, Origin), Arc<DoorCounts>>>>,
+}
+
+impl Counters {
+    pub fn of(&self, door: &'static str, origin: &Origin) -> Arc<DoorCounts> {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry((door, origin.clone())).or_default().clone()
+    }
+
+    pub fn each(&self, mut see: impl FnMut(&'static str, &Origin, &DoorCounts)) {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().for_each(|((door, origin), counts)| see(door, origin, counts));
+    }
+}

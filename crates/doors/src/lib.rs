@@ -1,0 +1,13 @@
+//! Transports to batches of raw records, with an acknowledgement.
+//!
+//! A door knows a protocol and never a product: it admits who may write, cuts the protocol's envelope, and hands records
+//! to the one bounded [`Intake`]. It answers its peer when the records are stored, not before; a full intake is answered
+//! in the protocol's own words (503 with Retry-After, a TCP window that closes), never by dropping.
+
+pub mod counters;
+pub mod gate;
+pub mod intake;
+
+pub use counters::{Counters, DoorCounts};
+pub use gate::{Admitted, Gate, Limits};
+pub use intake::{Ack, Batch, DeadLetter, Intake, Origin, Place, Receipt, Received, Records, Refusal};

@@ -1,0 +1,1 @@
+//! Records that were received, durable and searchable: a journal, and Parquet.

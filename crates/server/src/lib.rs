@@ -1,0 +1,1 @@
+//! The live service: engine, page and API.

@@ -1,0 +1,1 @@
+//! Cases, people, notes and decisions: SQLite, or PostgreSQL where several share them.
