@@ -188,7 +188,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens or makes it. Every commit reaches the disk before it returns.
+    /// Opens or makes it. Every commit reaches the disk before it returns, but for [`Kind::Acknowledged`].
     pub fn open(path: &Path) -> Result<Ledger, LedgerError> {
         let wrong = |source| LedgerError::Database { path: path.to_owned(), source };
         let db = Connection::open(path).map_err(wrong)?;
@@ -245,6 +245,10 @@ impl Ledger {
     ) -> Result<Entry, LedgerError> {
         let path = self.path.clone();
         let wrong = |source| LedgerError::Database { path: path.clone(), source };
+        // A device's word is no proof, and what follows it is reading. A killed process leaves it; a power failure may
+        // leave the step as sent, which is read again all the same. It reaches the disk with the entry after it.
+        let waits = if draft.kind == Kind::Acknowledged { "normal" } else { "full" };
+        self.db.pragma_update(None, "synchronous", waits).map_err(wrong)?;
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrong)?;
         let entries = if draft.step.is_some() { read(&tx, &path, draft.plan)? } else { Vec::new() };
         allow(&entries)?;
