@@ -4,6 +4,7 @@ use crate::baseline::{Known, Taint};
 use crate::detect::{Detection, Signal, Subject, run};
 use crate::engine::Engine;
 use crate::fold::principal::Dossier;
+use crate::memo::Map;
 use crate::score::{Score, Scoring, weigh};
 use crate::session::Session;
 use portreeve_model::event::{Factor, Flags};
@@ -11,6 +12,7 @@ use portreeve_model::facts::{Account, AccountKind, Explained};
 use portreeve_model::signal::Group;
 use portreeve_model::time::DAY_US;
 use portreeve_model::{EventTime, Ip, Sym};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -105,13 +107,29 @@ impl Engine<'_> {
             done.sort_by_key(|(n, _)| *n);
             drafts.extend(done.into_iter().flat_map(|(_, found)| found));
         }
-        relate(self, &mut drafts);
+        self.relate(&mut drafts);
         drafts
+    }
+
+    /// Judges one principal. [`Engine::relate`] comes after it, once all drafts are there.
+    pub fn judge_one(&self, principal: Sym, rules: &Rules) -> Vec<Draft> {
+        let mut drafts = Vec::new();
+        if let Some(dossier) = self.dossiers.get(&principal) {
+            self.judge_principal(dossier, rules, &mut drafts);
+        }
+        drafts
+    }
+
+    /// Finds which of the drafts, in the order of their principals' names, belong together.
+    pub fn relate(&self, drafts: &mut [Draft]) {
+        drafts.iter_mut().for_each(|d| d.related.clear());
+        relate(self, drafts);
     }
 
     /// By name, because symbols are numbered in the order of arrival.
     pub fn dossiers_in_order(&self) -> Vec<&Dossier> {
-        let mut all: Vec<_> = self.dossiers.values().map(|d| (self.names.text(d.principal), d)).collect();
+        let mut all: Vec<_> =
+            self.dossiers.values().map(|d| (self.names.text(d.principal), d.as_ref())).collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all.into_iter().map(|(_, d)| d).collect()
     }
@@ -142,7 +160,7 @@ impl Engine<'_> {
     /// Goes through the sessions of a principal in order of time, each with what was known when it began.
     pub fn each_session(&self, dossier: &Dossier, rules: &Rules, see: &mut dyn FnMut(Seen<'_, '_>)) {
         let account = self.context.account(dossier.principal);
-        let mut order: Vec<&Session> = dossier.sessions.iter().collect();
+        let mut order: Vec<&Session> = dossier.sessions.iter().map(AsRef::as_ref).collect();
         order.sort_by_key(|s| (s.start, s.index));
         let mut known = Arc::new(Known::default());
         for session in order {
@@ -343,29 +361,47 @@ fn relate(engine: &Engine<'_>, drafts: &mut [Draft]) {
             ips
         })
         .collect();
-    for a in 0..drafts.len() {
-        for b in a + 1..drafts.len() {
-            if drafts[a].principal == drafts[b].principal {
-                continue;
-            }
-            let near = drafts[b].first.since(drafts[a].last) <= 14 * DAY_US
-                && drafts[a].first.since(drafts[b].last) <= 14 * DAY_US;
-            let shared = ips[a].iter().find(|ip| ips[b].binary_search(ip).is_ok());
-            let made = |by: usize, of: usize| {
-                engine
-                    .infrastructure
-                    .created
-                    .get(&drafts[of].principal)
-                    .is_some_and(|all| all.iter().any(|c| c.actor == drafts[by].principal))
-            };
-            let why = match shared {
-                Some(ip) if near => format!("same address {ip}"),
-                _ if made(a, b) || made(b, a) => "one account made the other".to_owned(),
-                _ => continue,
-            };
-            drafts[a].related.push((b, why.clone()));
-            drafts[b].related.push((a, why));
+    // Pairs that may be related, and not all pairs: there may be thousands of drafts.
+    let mut by_ip: BTreeMap<Ip, Vec<usize>> = BTreeMap::new();
+    let mut by_principal: Map<Sym, Vec<usize>> = Map::default();
+    for (n, draft) in drafts.iter().enumerate() {
+        by_principal.entry(draft.principal).or_default().push(n);
+        ips[n].iter().for_each(|ip| by_ip.entry(*ip).or_default().push(n));
+    }
+    let mut pairs: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for sharing in by_ip.values() {
+        for (at, a) in sharing.iter().enumerate() {
+            pairs.extend(sharing[at + 1..].iter().map(|b| (*a, *b)));
         }
+    }
+    let creators = |of: usize| engine.infrastructure.created.get(&drafts[of].principal);
+    for of in 0..drafts.len() {
+        for by in creators(of).into_iter().flat_map(|all| all.iter()) {
+            let made = by_principal.get(&by.actor).into_iter().flatten();
+            pairs.extend(made.map(|by| (of.min(*by), of.max(*by))));
+        }
+    }
+    let made = |by: usize, of: usize| {
+        creators(of).is_some_and(|all| all.iter().any(|c| c.actor == drafts[by].principal))
+    };
+    let mut found = Vec::new();
+    for (a, b) in pairs {
+        if drafts[a].principal == drafts[b].principal {
+            continue;
+        }
+        let near = drafts[b].first.since(drafts[a].last) <= 14 * DAY_US
+            && drafts[a].first.since(drafts[b].last) <= 14 * DAY_US;
+        let shared = ips[a].iter().find(|ip| ips[b].binary_search(ip).is_ok());
+        let why = match shared {
+            Some(ip) if near => format!("same address {ip}"),
+            _ if made(a, b) || made(b, a) => "one account made the other".to_owned(),
+            _ => continue,
+        };
+        found.push((a, b, why));
+    }
+    for (a, b, why) in found {
+        drafts[a].related.push((b, why.clone()));
+        drafts[b].related.push((a, why));
     }
 }
 
@@ -384,11 +420,11 @@ impl Engine<'_> {
     }
 
     pub fn dossier_of(&self, principal: Sym) -> Option<&Dossier> {
-        self.dossiers.get(&principal)
+        self.dossiers.get(&principal).map(AsRef::as_ref)
     }
 
     pub fn source(&self, ip: Ip) -> Option<&crate::fold::infrastructure::Source> {
-        self.infrastructure.sources.get(&ip)
+        self.infrastructure.sources.get(&ip).map(AsRef::as_ref)
     }
 
     pub fn seen_kinds(&self) -> &crate::fold::infrastructure::Seen {

@@ -21,12 +21,15 @@ const ACQUAINTANCE_US: i64 = 3 * DAY_US;
 
 /// The folds and what they hold. One engine judges one set of principals; it is the same in a hunt over files,
 /// live, and per partition of a cluster.
+///
+/// A clone shares what neither of the two has changed since: it costs a pointer per principal, session and source.
+#[derive(Clone)]
 pub struct Engine<'c> {
     pub(crate) context: &'c dyn Context,
     pub(crate) names: Arc<SymbolTable>,
     pub(crate) memo: Memo,
     pub(crate) attribution: Attribution,
-    pub(crate) dossiers: Map<Sym, Dossier>,
+    pub(crate) dossiers: Map<Sym, Arc<Dossier>>,
     pub(crate) infrastructure: Infrastructure,
     /// Gateways whose log has a line for the begin of a session: there, a right password alone is no entry.
     pub(crate) starts_logged: Map<(Service, Sym), ()>,
@@ -37,6 +40,8 @@ pub struct Engine<'c> {
     habits: OnceLock<Map<(Sym, Sym), (u32, u32)>>,
     /// Sessions that began while their gateway's clock was off; found when asked.
     clocks: OnceLock<Map<(Sym, usize), i64>>,
+    /// Principals whose dossiers were written since somebody last asked; kept only where somebody asks.
+    touched: Option<Map<Sym, ()>>,
 }
 
 /// Whom an event inside belongs to.
@@ -62,7 +67,14 @@ impl<'c> Engine<'c> {
             events: 0,
             habits: OnceLock::new(),
             clocks: OnceLock::new(),
+            touched: None,
         }
+    }
+
+    /// The principals whose dossiers were written since the last call; none at the first, from which on they are kept.
+    pub fn take_touched(&mut self) -> Vec<Sym> {
+        let touched = self.touched.replace(Map::default()).unwrap_or_default();
+        touched.into_keys().collect()
     }
 
     /// By how much the gateway's clock was fast when the session began, in microseconds; `None` where nothing says so.
@@ -124,12 +136,11 @@ impl<'c> Engine<'c> {
     }
 
     pub(crate) fn dossier(&mut self, principal: Sym, at: EventTime) -> &mut Dossier {
-        self.dossiers.entry(principal).or_insert_with(|| Dossier {
-            principal,
-            first: at,
-            last: at,
-            ..Dossier::default()
-        })
+        if let Some(touched) = &mut self.touched {
+            touched.insert(principal, ());
+        }
+        let begun = || Arc::new(Dossier { principal, first: at, last: at, ..Dossier::default() });
+        Arc::make_mut(self.dossiers.entry(principal).or_insert_with(begun))
     }
 
     fn evidence(event: &Event) -> Evidence {
@@ -244,7 +255,7 @@ impl<'c> Engine<'c> {
         });
         let dossier = self.dossier(principal, event.time);
         dossier.active(event.time);
-        let session = &mut dossier.sessions[index];
+        let session = Arc::make_mut(&mut dossier.sessions[index]);
         if orphan && session.evidence.len() == 1 {
             session.orphan = true;
             session.entered = true;
@@ -261,7 +272,7 @@ impl<'c> Engine<'c> {
         let dossier = self.dossier(principal, event.time);
         let index = match dossier.join(event) {
             Some(index) => {
-                let session = &mut dossier.sessions[index];
+                let session = Arc::make_mut(&mut dossier.sessions[index]);
                 let unplaced = session.stays.is_empty();
                 session.take_in(event);
                 if unplaced && event.src_ip.is_some() {
@@ -276,14 +287,14 @@ impl<'c> Engine<'c> {
             }
             None => {
                 let index = dossier.sessions.len();
-                dossier.sessions.push(Session::begin(index, principal, event, place));
+                dossier.sessions.push(Arc::new(Session::begin(index, principal, event, place)));
                 index
             }
         };
         if event.src_ip.is_some() {
             dossier.by_address.insert((family(event.service), event.src_ip), index);
         }
-        then(&mut dossier.sessions[index]);
+        then(Arc::make_mut(&mut dossier.sessions[index]));
         if event.device.is_some() {
             self.infrastructure.devices.add(event.device, principal, event.time);
         }
@@ -352,7 +363,7 @@ impl<'c> Engine<'c> {
             let dossier = self.dossier(principal, event.time);
             if let Some(index) = dossier.join(event) {
                 let mfa = if event.mfa == Mfa::Unknown { Mfa::Yes } else { event.mfa };
-                let session = &mut dossier.sessions[index];
+                let session = Arc::make_mut(&mut dossier.sessions[index]);
                 session.take_in(event);
                 session.tell_mfa(mfa, event.factor, event.flags, evidence);
             }
@@ -370,7 +381,7 @@ impl<'c> Engine<'c> {
         };
         let dossier = self.dossier(principal, event.time);
         let Some(index) = dossier.join(event) else { return };
-        let session = &mut dossier.sessions[index];
+        let session = Arc::make_mut(&mut dossier.sessions[index]);
         session.take_in(event);
         session.end = Some(session.end.map_or(event.time, |end| end.max(event.time)));
         if session.end_reason == portreeve_model::event::Reason::None {

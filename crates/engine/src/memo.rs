@@ -12,7 +12,7 @@ pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// In front of the context for one fold. The context answers the same question the same way, so remembering
 /// changes nothing but the time.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Memo {
     accounts: Map<Sym, Arc<Account>>,
     places: Map<Ip, Place>,

@@ -88,7 +88,7 @@ impl SourceAccount {
 }
 
 /// Everything that reading one input gave besides its events.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct InputAccount {
     pub(crate) sources: BTreeMap<&'static str, SourceAccount>,
     pub(crate) report: InputReport,

@@ -47,7 +47,7 @@ impl Bytes<'_> {
         T::try_from(self.varint()?).map_err(|_| Damaged)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Damaged> {
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Damaged> {
         let (head, rest) = self.0.split_first_chunk::<N>().ok_or(Damaged)?;
         self.0 = rest;
         Ok(*head)

@@ -97,7 +97,7 @@ pub(crate) fn fill(
 }
 
 /// Every piece of evidence of a case.
-fn each(case: &mut Case, with: &mut dyn FnMut(&mut EvidenceLine)) {
+pub(crate) fn each(case: &mut Case, with: &mut dyn FnMut(&mut EvidenceLine)) {
     let lists = case
         .questions
         .iter_mut()

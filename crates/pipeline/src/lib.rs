@@ -9,6 +9,8 @@ mod discover;
 mod evidence;
 pub mod examples;
 mod guard;
+pub mod history;
+pub mod live;
 mod mask;
 mod one;
 mod parse;

@@ -119,18 +119,19 @@ impl One {
         }
     }
 
-    /// Reads one record: its events are appended, its fate is counted.
+    /// Reads one record: its events are appended, its fate is counted and told, with the name of the source.
     pub(crate) fn record(
         &mut self,
         raw: RawRecord<'_>,
         clock: &Clock,
         names: &mut Interner,
         events: &mut Vec<Event>,
-    ) {
+    ) -> (&'static str, Parsed) {
         if raw.too_long {
-            self.count("", &Parsed::Broken(Why::TooLong), &[], None);
+            let parsed = Parsed::Broken(Why::TooLong);
+            self.count("", &parsed, &[], None);
             self.account.sample(raw.at.line, raw.bytes);
-            return;
+            return ("", parsed);
         }
         let from = events.len();
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -158,11 +159,47 @@ impl One {
             self.account.sample(raw.at.line, raw.bytes);
             source = None;
         }
-        self.count(source.map_or("", |s| s.name), &parsed, &events[from..], received);
+        let name = source.map_or("", |s| s.name);
+        self.count(name, &parsed, &events[from..], received);
         self.scratch = scratch;
         if let Some(joined) = fragment {
             self.joined(joined, clock, names, events);
         }
+        (name, parsed)
+    }
+
+    /// For an input that does not end: wholes that are as good as complete at that time, in seconds.
+    pub(crate) fn ripe(
+        &mut self,
+        now_s: u64,
+        [ended_s, any_s]: [u64; 2],
+        clock: &Clock,
+        names: &mut Interner,
+        events: &mut Vec<Event>,
+    ) {
+        self.joiner.at(now_s);
+        for joined in self.joiner.ripe(now_s.saturating_sub(ended_s), now_s.saturating_sub(any_s)) {
+            self.joined(joined, clock, names, events);
+        }
+    }
+
+    /// Records that follow came at this time, in seconds.
+    pub(crate) fn at(&mut self, now_s: u64) {
+        self.joiner.at(now_s);
+    }
+
+    /// What was counted until now; counting goes on.
+    pub(crate) fn so_far(&mut self) -> InputAccount {
+        self.settle();
+        self.account.clashes.extend(self.recogniser.clashes());
+        let mut account = self.account.clone();
+        account.close();
+        account
+    }
+
+    /// No record in pieces waits for more of them.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.joiner.is_empty()
     }
 
     fn parse(

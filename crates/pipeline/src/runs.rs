@@ -137,7 +137,8 @@ impl Spill {
     }
 }
 
-enum Source {
+pub(crate) enum Source {
+    Stored(Box<crate::history::Reader>),
     Memory(std::vec::IntoIter<Event>),
     Spilled { file: File, at: u64, to: u64, buffer: Vec<u8>, used: usize, before: EventTime },
 }
@@ -149,6 +150,7 @@ impl Source {
 
     fn next(&mut self) -> io::Result<Option<Event>> {
         match self {
+            Source::Stored(reader) => reader.next(),
             Source::Memory(events) => Ok(events.next()),
             Source::Spilled { file, at, to, buffer, used, before } => {
                 // The longest event is far below a kilobyte.
@@ -204,7 +206,7 @@ pub(crate) struct Merge {
 }
 
 impl Merge {
-    fn new(mut sources: Vec<Source>) -> io::Result<Merge> {
+    pub(crate) fn new(mut sources: Vec<Source>) -> io::Result<Merge> {
         let mut heap = BinaryHeap::with_capacity(sources.len());
         for (n, source) in sources.iter_mut().enumerate() {
             if let Some(event) = source.next()? {

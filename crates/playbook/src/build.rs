@@ -23,20 +23,41 @@ use portreeve_model::event::Reason;
 use portreeve_model::facts::Account;
 use portreeve_model::place::Place;
 use portreeve_model::time::{Certainty, DAY_US};
+use std::collections::BTreeMap;
 
 /// Answers the playbook for every draft. Sorted: most urgent first, then by score, then by id.
 pub fn triage(engine: &Engine<'_>, rules: &Rules, book: &Book, drafts: &[Draft]) -> Vec<Case> {
-    let ids: Vec<String> = drafts.iter().map(|d| id_of(engine, d)).collect();
-    let mut cases: Vec<Case> = drafts
-        .iter()
-        .enumerate()
-        .filter_map(|(n, draft)| case(engine, rules, book, draft, &ids, n))
-        .collect();
-    name_campaigns(&mut cases);
-    cases.sort_by(|a, b| {
-        b.decision.cmp(&a.decision).then(b.score_db.total_cmp(&a.score_db)).then_with(|| a.id.cmp(&b.id))
-    });
+    let ids = ids(engine, drafts);
+    let cases: Vec<Case> =
+        (0..drafts.len()).filter_map(|n| answer(engine, rules, book, drafts, &ids, n)).collect();
+    let members: Vec<Member<'_>> = cases.iter().map(Member::of).collect();
+    let told = campaigns(&members);
+    let mut cases: Vec<Case> =
+        cases.into_iter().zip(told).map(|(case, told)| in_campaign(case, told)).collect();
+    cases.sort_by(urgency);
     cases
+}
+
+/// Most urgent first, then by score, then by id.
+pub fn urgency(a: &Case, b: &Case) -> std::cmp::Ordering {
+    b.decision.cmp(&a.decision).then(b.score_db.total_cmp(&a.score_db)).then_with(|| a.id.cmp(&b.id))
+}
+
+/// The ids of the cases that drafts become.
+pub fn ids(engine: &Engine<'_>, drafts: &[Draft]) -> Vec<String> {
+    drafts.iter().map(|d| id_of(engine, d)).collect()
+}
+
+/// Answers the playbook for one of the drafts. [`campaigns`] comes after it.
+pub fn answer(
+    engine: &Engine<'_>,
+    rules: &Rules,
+    book: &Book,
+    drafts: &[Draft],
+    ids: &[String],
+    n: usize,
+) -> Option<Case> {
+    case(engine, rules, book, drafts.get(n)?, ids, n)
 }
 
 fn case(
@@ -226,7 +247,8 @@ fn sessions(view: &CaseView<'_>) -> Vec<SessionLine> {
         .dossier
         .sessions
         .iter()
-        .filter(|s| {
+        .map(AsRef::as_ref)
+        .filter(|s: &&Session| {
             !suspect(s)
                 && s.entered
                 && s.start <= view.draft.last
@@ -375,36 +397,68 @@ fn coverage(view: &CaseView<'_>, answers: &[(&'static str, Answer)]) -> CaseCove
     CaseCoverage { sources, missing, history_days: known.days, cleared_sessions: known.sessions }
 }
 
-/// Cases that share infrastructure get one name: the smallest id among them.
-fn name_campaigns(cases: &mut [Case]) {
-    let ids: Vec<String> = cases.iter().map(|c| c.id.clone()).collect();
+/// The campaign of a case: its name, and the other people in it.
+pub type Campaign = (String, Vec<Person>);
+
+/// What of a case decides its campaign.
+pub struct Member<'c> {
+    pub id: &'c str,
+    pub related: &'c [(String, String)],
+    pub principal: &'c Person,
+}
+
+impl<'c> Member<'c> {
+    pub fn of(case: &'c Case) -> Member<'c> {
+        Member { id: &case.id, related: &case.related, principal: &case.principal }
+    }
+}
+
+/// Cases that share infrastructure get one name, that of the first among them. In the order of the drafts.
+pub fn campaigns(cases: &[Member<'_>]) -> Vec<Option<Campaign>> {
+    let place: BTreeMap<&str, usize> = cases.iter().enumerate().map(|(n, c)| (c.id, n)).collect();
+    // Each knows a member of its group that stands before it, or itself.
     let mut group: Vec<usize> = (0..cases.len()).collect();
-    let mut changed = true;
-    while changed {
-        changed = false;
-        for n in 0..cases.len() {
-            for (other, _) in &cases[n].related {
-                let Some(m) = ids.iter().position(|i| i == other) else { continue };
-                let least = group[n].min(group[m]);
-                if group[n] != least || group[m] != least {
-                    (group[n], group[m]) = (least, least);
-                    changed = true;
-                }
-            }
+    fn first(group: &mut [usize], mut n: usize) -> usize {
+        while group[n] != n {
+            group[n] = group[group[n]];
+            n = group[n];
+        }
+        n
+    }
+    for (n, case) in cases.iter().enumerate() {
+        for m in case.related.iter().filter_map(|(other, _)| place.get(other.as_str()).copied()) {
+            let (a, b) = (first(&mut group, n), first(&mut group, m));
+            group[a.max(b)] = a.min(b);
         }
     }
+    let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for n in 0..cases.len() {
-        if !cases[n].related.is_empty() {
-            cases[n].campaign = Some(format!("campaign-{}", ids[group[n]]));
-            let members: Vec<Person> = (0..cases.len())
-                .filter(|m| *m != n && group[*m] == group[n])
-                .map(|m| cases[m].principal.clone())
-                .collect();
-            for member in members {
-                if !cases[n].principals.contains(&member) {
-                    cases[n].principals.push(member);
-                }
+        members.entry(first(&mut group, n)).or_default().push(n);
+    }
+    (0..cases.len())
+        .map(|n| {
+            if cases[n].related.is_empty() {
+                return None;
+            }
+            let named = first(&mut group, n);
+            let others = members.get(&named).into_iter().flatten().filter(|m| **m != n);
+            Some((
+                format!("campaign-{}", cases[named].id),
+                others.map(|m| cases[*m].principal.clone()).collect(),
+            ))
+        })
+        .collect()
+}
+
+/// Writes the campaign into its case.
+pub fn in_campaign(mut case: Case, campaign: Option<Campaign>) -> Case {
+    if let Some((name, people)) = campaign {
+        case.campaign = Some(name);
+        for person in people {
+            if !case.principals.contains(&person) {
+                case.principals.push(person);
             }
         }
     }
+    case
 }

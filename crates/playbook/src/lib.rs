@@ -13,5 +13,5 @@ pub mod t2;
 mod view;
 
 pub use book::Book;
-pub use build::triage;
+pub use build::{Campaign, Member, answer, campaigns, ids, in_campaign, triage, urgency};
 pub use view::{Answer, CaseView};

@@ -84,7 +84,7 @@ impl<'a> Subject<'a> {
     }
 
     pub fn source(&self) -> Option<&'a Source> {
-        self.engine.infrastructure.sources.get(&self.ip())
+        self.engine.infrastructure.sources.get(&self.ip()).map(AsRef::as_ref)
     }
 
     /// Others of the company that used the same network before.
@@ -240,7 +240,7 @@ impl<'a> Subject<'a> {
     /// The latest earlier session that the principal really entered.
     pub fn earlier(&self) -> impl Iterator<Item = &'a Session> {
         let (start, index) = (self.session.start, self.session.index);
-        self.dossier.sessions.iter().filter(move |s| s.index != index && s.start < start)
+        self.dossier.sessions.iter().map(AsRef::as_ref).filter(move |s| s.index != index && s.start < start)
     }
 
     /// Did the session give access, as far as its records tell?

@@ -127,7 +127,7 @@ impl Engine<'_> {
         if success {
             dossier.hosts.entry((host, protocol)).or_default().add(event.time, link.session);
         }
-        if let Some(session) = dossier.sessions.get_mut(link.session) {
+        if let Some(session) = dossier.sessions.get_mut(link.session).map(Arc::make_mut) {
             session.last = session.last.max(event.time.min(session.end.unwrap_or(event.time)));
             session.touch(touch);
         }
@@ -196,7 +196,7 @@ impl Engine<'_> {
         let at = match link {
             Some(link) => {
                 let dossier = self.dossier(link.principal, event.time);
-                if let Some(session) = dossier.sessions.get_mut(link.session) {
+                if let Some(session) = dossier.sessions.get_mut(link.session).map(Arc::make_mut) {
                     session.deed(deed);
                 }
                 Some((link.principal, link.session))
@@ -262,7 +262,7 @@ impl Engine<'_> {
                 | Change::KeyCreated
         ) && target.is_some()
         {
-            let all = self.infrastructure.created.entry(target).or_default();
+            let all = Arc::make_mut(self.infrastructure.created.entry(target).or_default());
             if all.len() < 32 {
                 all.push(GatewayChange { event: event.clone(), actor, target });
             }
@@ -290,7 +290,7 @@ impl Engine<'_> {
                 let same = |s: &&Session| {
                     s.service == event.service && event.time.since(s.last) <= 4 * 3_600_000_000
                 };
-                dossier.sessions.iter().rev().find(same).map(|s| s.index)
+                dossier.sessions.iter().map(AsRef::as_ref).rev().find(same).map(|s| s.index)
             });
             match joined {
                 Some(session) => Some(Link { principal: actor, session, depth: 1 }),
@@ -357,7 +357,7 @@ impl Engine<'_> {
         }
         let host = self.memo.host(self.context, event.host.or(event.device)).name;
         if host.is_some() {
-            let all = self.infrastructure.host_alerts.entry(host).or_default();
+            let all = Arc::make_mut(self.infrastructure.host_alerts.entry(host).or_default());
             if all.len() < 256 {
                 let person = account
                     .filter(|a| matches!(a.kind, AccountKind::Person | AccountKind::AdminOfPerson))

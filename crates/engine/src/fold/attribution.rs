@@ -3,6 +3,7 @@
 use crate::memo::Map;
 use portreeve_model::time::{DAY_US, MINUTE_US};
 use portreeve_model::{EventTime, Ip, Sym};
+use std::sync::Arc;
 
 /// Holders remembered per address.
 const HOLDERS: usize = 8;
@@ -35,10 +36,10 @@ pub struct Reached {
 }
 
 /// Addresses and hosts, each with its latest holders.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Attribution {
-    tunnels: Map<Ip, Vec<Holder>>,
-    hosts: Map<Sym, Vec<Reached>>,
+    tunnels: Map<Ip, Arc<Vec<Holder>>>,
+    hosts: Map<Sym, Arc<Vec<Reached>>>,
     /// Device names of DHCP leases and 802.1X by address.
     devices: Map<Ip, (Sym, EventTime)>,
     pub evicted: u64,
@@ -48,10 +49,11 @@ impl Attribution {
     /// A tunnel address was given; whoever held it before holds it no more.
     pub fn lease(&mut self, ip: Ip, principal: Sym, session: usize, since: EventTime) {
         let holders = self.tunnels.entry(ip).or_default();
+        if holders.last().is_some_and(|h| h.principal == principal && h.session == session) {
+            return;
+        }
+        let holders = Arc::make_mut(holders);
         if let Some(last) = holders.last_mut() {
-            if last.principal == principal && last.session == session {
-                return;
-            }
             if last.until.is_none() {
                 last.until = Some(since);
             }
@@ -65,7 +67,8 @@ impl Attribution {
 
     pub fn release(&mut self, ip: Ip, principal: Sym, session: usize, at: EventTime) {
         let mine = |h: &&mut Holder| h.principal == principal && h.session == session;
-        if let Some(holder) = self.tunnels.get_mut(&ip).and_then(|all| all.iter_mut().rev().find(mine)) {
+        let holders = self.tunnels.get_mut(&ip).map(Arc::make_mut);
+        if let Some(holder) = holders.and_then(|all| all.iter_mut().rev().find(mine)) {
             holder.until = Some(holder.until.map_or(at, |u| u.min(at)));
         }
     }
@@ -93,7 +96,7 @@ impl Attribution {
     }
 
     pub fn reach(&mut self, host: Sym, reached: Reached) {
-        let all = self.hosts.entry(host).or_default();
+        let all = Arc::make_mut(self.hosts.entry(host).or_default());
         if let Some(known) = all.iter_mut().find(|r| {
             r.principal == reached.principal && r.session == reached.session && r.user == reached.user
         }) {

@@ -5,6 +5,7 @@ use portreeve_model::event::{Act, Event, Mac, Service};
 use portreeve_model::signal::Evidence;
 use portreeve_model::{EventTime, Ip, Sym};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// Attempts kept per source and per account; older ones are only counted.
 pub const ATTEMPTS: usize = 192;
@@ -39,18 +40,26 @@ pub struct Source {
 }
 
 /// First use of a value by an account, for organisation counts as of a time.
-#[derive(Default)]
+#[derive(Clone)]
 pub struct FirstUses<K> {
-    uses: Map<K, Vec<(EventTime, Sym)>>,
+    uses: Map<K, Arc<Vec<(EventTime, Sym)>>>,
+}
+
+impl<K> Default for FirstUses<K> {
+    fn default() -> Self {
+        FirstUses { uses: Map::default() }
+    }
 }
 
 impl<K: std::hash::Hash + Eq> FirstUses<K> {
     pub fn add(&mut self, value: K, principal: Sym, at: EventTime) {
         let all = self.uses.entry(value).or_default();
-        if let Some((first, _)) = all.iter_mut().find(|(_, p)| *p == principal) {
-            *first = (*first).min(at);
-        } else if all.len() < 64 {
-            all.push((at, principal));
+        // Most uses are not the first: then nothing is written, and what clones share stays shared.
+        match all.iter().position(|(_, p)| *p == principal) {
+            Some(known) if all[known].0 <= at => {}
+            Some(known) => Arc::make_mut(all)[known].0 = at,
+            None if all.len() < 64 => Arc::make_mut(all).push((at, principal)),
+            None => {}
         }
     }
 
@@ -121,9 +130,9 @@ pub struct HostAlert {
     pub event: Event,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Infrastructure {
-    pub sources: Map<Ip, Source>,
+    pub sources: Map<Ip, Arc<Source>>,
     pub seen: Seen,
     pub asns: FirstUses<u32>,
     pub countries: FirstUses<[u8; 2]>,
@@ -136,9 +145,9 @@ pub struct Infrastructure {
     /// Who last showed a hardware address with 802.1X; as many as the company has devices.
     pub dot1x: Map<Mac, Sym>,
     /// Accounts created, made administrators or given rights, by canonical name of the object.
-    pub created: Map<Sym, Vec<GatewayChange>>,
+    pub created: Map<Sym, Arc<Vec<GatewayChange>>>,
     /// Alerts by canonical host.
-    pub host_alerts: Map<Sym, Vec<HostAlert>>,
+    pub host_alerts: Map<Sym, Arc<Vec<HostAlert>>>,
     pub evicted_sources: u64,
 }
 
@@ -147,8 +156,8 @@ impl Infrastructure {
         if self.sources.len() >= SOURCES && !self.sources.contains_key(&ip) {
             self.evict();
         }
-        let source =
-            self.sources.entry(ip).or_insert_with(|| Source { first: at, last: at, ..Source::default() });
+        let begun = || Arc::new(Source { first: at, last: at, ..Source::default() });
+        let source = Arc::make_mut(self.sources.entry(ip).or_insert_with(begun));
         source.last = source.last.max(at);
         source
     }

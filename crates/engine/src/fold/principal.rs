@@ -8,6 +8,7 @@ use portreeve_model::signal::Evidence;
 use portreeve_model::time::{HOUR_US, MINUTE_US, SECOND_US};
 use portreeve_model::{EventTime, Ip, Sym};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 const MFA_EVENTS: usize = 256;
 const CHANGES: usize = 128;
@@ -83,10 +84,10 @@ pub struct NacSeen {
     pub evidence: Evidence,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Dossier {
     pub principal: Sym,
-    pub sessions: Vec<Session>,
+    pub sessions: Vec<Arc<Session>>,
     pub attempts: VecDeque<Attempt>,
     pub mfa: VecDeque<MfaEvent>,
     pub changes: VecDeque<ChangeSeen>,
@@ -187,7 +188,7 @@ impl Dossier {
                 && s.start <= at.plus(SETUP_US)
                 && at <= s.end.unwrap_or(s.last.plus(8 * HOUR_US)).plus(SETUP_US)
         };
-        self.sessions.iter().rev().take(24).find(of).map(|s| s.index)
+        self.sessions.iter().map(AsRef::as_ref).rev().take(24).find(of).map(|s| s.index)
     }
 
     /// A session that was open at that time, the latest first. Sessions that gave a tunnel or a shell are
@@ -204,7 +205,7 @@ impl Dossier {
                 Service::Idp | Service::CloudConsole | Service::CloudApi | Service::Kubernetes
             )
         };
-        let recent = || self.sessions.iter().rev().take(24);
+        let recent = || self.sessions.iter().map(AsRef::as_ref).rev().take(24);
         recent().filter(open).find(inside).map(|s| s.index)
     }
 }

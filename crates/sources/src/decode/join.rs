@@ -26,6 +26,8 @@ pub struct Open {
     at: RawRef,
     source: &'static Source,
     key: u64,
+    /// When its last piece came, by [`Joiner::at`].
+    heard: u64,
 }
 
 impl Open {
@@ -58,6 +60,7 @@ impl Open {
 pub struct Joiner {
     open: HashMap<(&'static str, u64), Open>,
     order: VecDeque<(&'static str, u64)>,
+    now: u64,
     /// Wholes given up before they were complete.
     pub evicted: u64,
 }
@@ -88,12 +91,37 @@ impl Joiner {
             at,
             source,
             key: fragment.key,
+            heard: 0,
         });
+        open.heard = self.now;
         open.at = open.at.min(at);
         open.wanted = open.wanted.max(fragment.parts);
         open.ended |= fragment.last;
         open.add(fragment.part, raw.to_vec());
         if open.all_there() { self.open.remove(&id).and_then(Open::join) } else { room }
+    }
+
+    /// Nothing waits for other pieces.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// It is now so late, in any unit: for an input that does not end.
+    pub fn at(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    /// Wholes with both ends of which no piece came since `ended`, and all others of which none came since `any`, as far
+    /// as they came.
+    pub fn ripe(&mut self, ended: u64, any: u64) -> Vec<Joined> {
+        let is_ripe = |o: &Open| o.heard < any || o.heard < ended && o.has_both_ends();
+        let mut ripe: Vec<Open> = self.open.extract_if(|_, o| is_ripe(o)).map(|(_, o)| o).collect();
+        if !ripe.is_empty() {
+            self.order.retain(|id| self.open.contains_key(id));
+        }
+        self.evicted += ripe.iter().map(|o| u64::from(!o.has_both_ends())).sum::<u64>();
+        ripe.sort_by_key(|o| (o.at, o.source.name, o.key));
+        ripe.into_iter().filter_map(Open::join).collect()
     }
 
     /// Takes what another input left unfinished.

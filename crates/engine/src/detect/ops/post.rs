@@ -30,7 +30,8 @@ pub fn known_host(s: &Subject<'_>, touch: &Touch) -> bool {
 fn not_independent(s: &Subject<'_>, index: usize) -> bool {
     let shares = |o: &Session| o.stays.iter().any(|x| s.session.stays.iter().any(|y| x.ip == y.ip));
     index == s.session.index
-        || s.level(What::Ip) != Level::Cleared && s.dossier.sessions.get(index).is_some_and(shares)
+        || s.level(What::Ip) != Level::Cleared
+            && s.dossier.sessions.get(index).map(AsRef::as_ref).is_some_and(shares)
 }
 
 fn touches<'a>(s: &'a Subject<'_>, wanted: &'a Wanted) -> impl Iterator<Item = &'a Touch> {
@@ -427,7 +428,7 @@ pub fn alerts<'a>(s: &'a Subject<'_>, within_us: i64) -> Vec<&'a Event> {
         hosts.push((s.session.gateway, None));
     }
     let on_hosts = hosts.into_iter().flat_map(|(host, touch)| {
-        let all = s.engine.infrastructure.host_alerts.get(&host).map_or(&[][..], Vec::as_slice);
+        let all = s.engine.infrastructure.host_alerts.get(&host).map_or(&[][..], |all| all.as_slice());
         all.iter().filter(move |a| {
             let own = a.person == s.session.principal || touch.is_some_and(|t| t.user == a.person);
             let could = touch.is_none_or(|t| t.protocol.is_administrative() || !known_host(s, t));

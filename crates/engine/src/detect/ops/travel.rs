@@ -13,7 +13,7 @@ const CLOCKS_US: i64 = 2 * MINUTE_US;
 
 /// Sessions of the principal that say where the person was.
 fn placed<'a>(s: &'a Subject<'_>) -> impl Iterator<Item = &'a Session> {
-    s.dossier.sessions.iter().filter(|o| {
+    s.dossier.sessions.iter().map(AsRef::as_ref).filter(|o: &&Session| {
         o.index != s.session.index
             && o.entered
             && !o.clock_suspect

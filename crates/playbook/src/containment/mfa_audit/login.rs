@@ -147,7 +147,12 @@ fn cookie(s: &Subject<'_>, said: &Assessment) -> Option<(Kind, Because)> {
             && session.start.since(o.start) <= COOKIE_US
             && (o.mfa.mfa == Mfa::Yes || s.dossier.approved_at(o.start))
     };
-    let before = s.dossier.sessions.iter().filter(|o| o.index < session.index && o.start < session.start);
+    let before = s
+        .dossier
+        .sessions
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|o: &&Session| o.index < session.index && o.start < session.start);
     Some(match before.rev().take(COOKIE_SESSIONS).any(given) {
         true => (Kind::Remembered, Because::Cookie),
         false => (Kind::Unknown, Because::CookieAlone),
@@ -194,10 +199,9 @@ fn sign_in<'a>(s: &Subject<'a>) -> Option<(&'a Session, bool)> {
         s.session.ip().is_none() || o.stays.iter().any(|x| x.ip == s.session.ip() || !x.ip.is_public())
     };
     let all = || {
-        s.dossier
-            .sessions
-            .iter()
-            .filter(|o| o.service == Service::Idp && o.index != s.session.index && same_line(o) && !o.refused)
+        s.dossier.sessions.iter().map(AsRef::as_ref).filter(|o: &&Session| {
+            o.service == Service::Idp && o.index != s.session.index && same_line(o) && !o.refused
+        })
     };
     let near = |o: &&Session| {
         // A factor that was asked for in a sign-in that stands counts from when it was asked.
