@@ -160,7 +160,8 @@ fn told(seed: u64, late_us: u64, twice: bool, settings: &Settings, restarts: boo
         service.history().since(EventTime::MIN).expect("disk").count() as u64
             + u64::try_from(service.fold.unsaved().len()).expect("few")
     );
-    assert_eq!(counts.late > 0, late_us > 0);
+    // Equal stamps are told in the order of the files.
+    assert!(counts.late > 0);
 }
 
 #[test]
