@@ -7,7 +7,7 @@ use portreeve_model::case::{Case, EvidenceLine, RunReport};
 use portreeve_model::{EventTime, RawRef};
 use portreeve_sources::Recogniser;
 use portreeve_sources::decode::clock::Clock;
-use portreeve_sources::decode::fetch::{Fetched, fetch};
+use portreeve_sources::decode::fetch::{Fetched, TEXT, fetch};
 use portreeve_sources::decode::frame;
 use portreeve_sources::decode::reader::{Limits, RawRecord};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,10 +47,7 @@ pub(crate) fn fill(
     visit(&mut |line| {
         wanted.entry(line.raw.input).or_default().insert(line.raw);
     });
-    let mut recogniser = options.source.map_or_else(Recogniser::default, Recogniser::only);
-    // Only the product's name is wanted of these records, so the rules for their years do not matter.
-    let clock = Clock::utc().near(EventTime(0), EventTime(0));
-    let mut scratch = Vec::new();
+    let mut products = Products::new(options.source.map_or_else(Recogniser::default, Recogniser::only));
     let mut texts: BTreeMap<RawRef, Fetched<&'static str>> = BTreeMap::new();
     let mut entries: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     for (input, wanted) in &wanted {
@@ -66,17 +63,7 @@ pub(crate) fn fill(
         match open(source) {
             Ok(mut from) => {
                 let list: Vec<RawRef> = wanted.iter().copied().collect();
-                let mut product = |raw: &RawRecord<'_>| {
-                    let mut most = u8::MAX;
-                    loop {
-                        let record = frame::within(raw.bytes, raw.at, &clock, &mut scratch, most);
-                        match recogniser.recognise(&record) {
-                            Some(source) => return source.name,
-                            None if record.depth == 0 => return "",
-                            None => most = record.depth - 1,
-                        }
-                    }
-                };
+                let mut product = |raw: &RawRecord<'_>| products.of(raw.bytes, raw.at);
                 let (found, names) = fetch(&mut *from, size, *input, &list, &Limits::default(), &mut product);
                 texts.extend(found);
                 entries.insert(*input, names);
@@ -96,8 +83,47 @@ pub(crate) fn fill(
     });
 }
 
+/// Says which product wrote a record.
+pub struct Products {
+    recogniser: Recogniser,
+    clock: Clock,
+    scratch: Vec<u8>,
+}
+
+impl Default for Products {
+    fn default() -> Products {
+        Products::new(Recogniser::default())
+    }
+}
+
+impl Products {
+    fn new(recogniser: Recogniser) -> Products {
+        // Only the product's name is wanted of these records, so the rules for their years do not matter.
+        let clock = Clock::utc().near(EventTime(0), EventTime(0));
+        Products { recogniser, clock, scratch: Vec::new() }
+    }
+
+    /// The name of its log source; empty where none claims it.
+    pub fn of(&mut self, bytes: &[u8], at: RawRef) -> &'static str {
+        let mut most = u8::MAX;
+        loop {
+            let record = frame::within(bytes, at, &self.clock, &mut self.scratch, most);
+            match self.recogniser.recognise(&record) {
+                Some(source) => return source.name,
+                None if record.depth == 0 => return "",
+                None => most = record.depth - 1,
+            }
+        }
+    }
+}
+
+/// A record as evidence shows it.
+pub fn shown(record: &[u8]) -> String {
+    String::from_utf8_lossy(record.get(..TEXT).unwrap_or(record)).trim_end().to_owned()
+}
+
 /// Every piece of evidence of a case.
-pub(crate) fn each(case: &mut Case, with: &mut dyn FnMut(&mut EvidenceLine)) {
+pub fn each(case: &mut Case, with: &mut dyn FnMut(&mut EvidenceLine)) {
     let lists = case
         .questions
         .iter_mut()

@@ -6,7 +6,7 @@ mod audit;
 pub mod codec;
 mod course;
 mod discover;
-mod evidence;
+pub mod evidence;
 pub mod examples;
 mod guard;
 pub mod history;
@@ -23,4 +23,5 @@ mod state_dir;
 
 pub use audit::{AuditOutcome, audit_mfa};
 pub use parse::{ParseOptions, parse};
+pub use portreeve_sources::Catalog;
 pub use run::{Options, Outcome, Progress, RunError, events, run};

@@ -76,6 +76,12 @@ impl Reading {
         self.one.at(u64::try_from(at.unix()).unwrap_or(0));
     }
 
+    /// What the events of the record at a position say of where it stands: in its file, or in what was received.
+    pub fn place(&self, position: u64, place: Option<(u32, u64)>) -> RawRef {
+        let (line, offset) = place.unwrap_or((u32::try_from(position & 0xffff_ffff).unwrap_or(0), position));
+        RawRef { input: self.number, line, offset: offset & 0xffff_ffff_ffff }
+    }
+
     /// Reads the record at a position of the journal; its events are appended. `place` is where it stands in its file, if
     /// it came out of one.
     pub fn record(
@@ -85,8 +91,7 @@ impl Reading {
         place: Option<(u32, u64)>,
         events: &mut Vec<Event>,
     ) -> Heard {
-        let (line, offset) = place.unwrap_or((u32::try_from(position & 0xffff_ffff).unwrap_or(0), position));
-        let at = RawRef { input: self.number, line, offset: offset & 0xffff_ffff_ffff };
+        let at = self.place(position, place);
         let raw = RawRecord { bytes, shown: bytes, at, too_long: false };
         let (source, parsed) = self.one.record(raw, &self.clock, &mut self.names, events);
         let without = match &parsed {

@@ -286,35 +286,7 @@ impl From<&m::RunReport> for Run {
                     gaps: gaps(&s.gaps),
                 })
                 .collect(),
-            inputs: r
-                .inputs
-                .iter()
-                .map(|i| InputRead {
-                    file: i.file.raw().to_owned(),
-                    bytes: i.bytes,
-                    counts: Counts::from(&i.counts),
-                    sources: i.sources.clone(),
-                    first: i.first.map(time),
-                    last: i.last.map(time),
-                    problems: i.problems.clone(),
-                    samples: i
-                        .samples
-                        .iter()
-                        .map(|(line, text)| Sample { line: *line, text: text.raw().to_owned() })
-                        .collect(),
-                    gaps: gaps(&i.gaps),
-                    clocks: i
-                        .clocks
-                        .iter()
-                        .map(|c| ReceivedOff {
-                            source: c.source.clone(),
-                            fast_by_s: c.fast_by_s,
-                            records: c.records,
-                            zone: c.zone,
-                        })
-                        .collect(),
-                })
-                .collect(),
+            inputs: r.inputs.iter().map(InputRead::from).collect(),
             clocks: r
                 .clocks
                 .iter()
@@ -337,6 +309,36 @@ impl From<&m::RunReport> for Run {
                     sources: p.sources,
                     first: time(p.first),
                     last: time(p.last),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl From<&portreeve_model::case::InputReport> for InputRead {
+    fn from(i: &portreeve_model::case::InputReport) -> Self {
+        InputRead {
+            file: i.file.raw().to_owned(),
+            bytes: i.bytes,
+            counts: Counts::from(&i.counts),
+            sources: i.sources.clone(),
+            first: i.first.map(time),
+            last: i.last.map(time),
+            problems: i.problems.clone(),
+            samples: i
+                .samples
+                .iter()
+                .map(|(line, text)| Sample { line: *line, text: text.raw().to_owned() })
+                .collect(),
+            gaps: gaps(&i.gaps),
+            clocks: i
+                .clocks
+                .iter()
+                .map(|c| ReceivedOff {
+                    source: c.source.clone(),
+                    fast_by_s: c.fast_by_s,
+                    records: c.records,
+                    zone: c.zone,
                 })
                 .collect(),
         }

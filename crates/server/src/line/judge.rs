@@ -1,0 +1,166 @@
+//! Events to cases: folds what was read, judges what changed, and writes it into the book.
+
+use super::book::Book;
+use super::reader::{Read, Told};
+use super::{Progress, now};
+use portreeve_content::Content;
+use portreeve_context::Tables;
+use portreeve_model::{Event, EventTime, SymbolTable};
+use portreeve_pipeline::history::{History, HistoryError};
+use portreeve_pipeline::live::{Counts, Live, Settings};
+use portreeve_report::wire;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
+
+/// At least so long between two verdicts, and so many times what the last took.
+const PACE: Duration = Duration::from_millis(200);
+const PACE_TIMES: u32 = 2;
+/// What was read is written to the history so often, or when so many events wait.
+const SAVE: Duration = Duration::from_secs(10);
+const SAVE_EVENTS: usize = 200_000;
+
+/// What verdicts rest on besides the records.
+pub struct Grounds {
+    pub tables: Tables,
+    pub content: Content,
+    /// Counts up with each renewal.
+    pub generation: u64,
+}
+
+/// How the engine is, as it is shown.
+#[derive(Clone, Default)]
+pub struct Pulse {
+    pub counts: Counts,
+    pub run: Option<Arc<wire::Run>>,
+    /// Events on disk.
+    pub history_events: u64,
+    pub generation: u64,
+}
+
+pub(crate) struct Judge {
+    pub(crate) from: Receiver<Told>,
+    pub(crate) names: Arc<SymbolTable>,
+    pub(crate) grounds: Arc<Grounds>,
+    pub(crate) settings: Settings,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) pulse: Arc<RwLock<Pulse>>,
+    pub(crate) book: Book,
+    /// Records before this number are in the history.
+    pub(crate) saved: Arc<std::sync::atomic::AtomicU64>,
+}
+
+/// Why one engine ended.
+enum End {
+    Renewed(Arc<Grounds>),
+    Over,
+}
+
+/// What was taken and not yet judged, across the engines of a service.
+struct Rounds {
+    upto: u64,
+    last: u64,
+    unsaved: usize,
+    saved_at: Instant,
+    /// Arrival of the oldest record that no verdict knows yet.
+    waiting: Option<EventTime>,
+}
+
+impl Judge {
+    /// Until the reader has gone. Everything it gave is judged and saved when this returns.
+    pub(crate) fn run(mut self, mut history: History) -> Result<(), HistoryError> {
+        let mut rounds = Rounds {
+            upto: history.upto(),
+            last: history.upto().saturating_sub(1),
+            unsaved: 0,
+            saved_at: Instant::now(),
+            waiting: None,
+        };
+        loop {
+            let grounds = self.grounds.clone();
+            let settings = self.settings.clone();
+            let mut live = Live::open(history, &grounds.tables, &self.names, &grounds.content, settings)?;
+            let end = self.go_on(&mut live, &mut rounds, &grounds)?;
+            history = live.close(rounds.upto)?;
+            self.saved.store(history.upto(), Ordering::Release);
+            match end {
+                End::Renewed(grounds) => self.grounds = grounds,
+                End::Over => return Ok(()),
+            }
+        }
+    }
+
+    fn go_on(
+        &mut self,
+        live: &mut Live<'_>,
+        rounds: &mut Rounds,
+        grounds: &Grounds,
+    ) -> Result<End, HistoryError> {
+        // What was known before is judged first: cases that changed while nobody looked are told as found late.
+        self.book.begin(grounds.generation > 0);
+        let (mut judged_at, mut took) = (Instant::now(), Duration::ZERO);
+        self.judge(live, rounds, true)?;
+        self.book.complete(live.history().bounds().map(|b| b.0));
+        let mut events: Vec<Event> = Vec::new();
+        loop {
+            match self.from.recv_timeout(PACE) {
+                Ok(Told::Read(read)) => self.gather(read, &mut events, rounds),
+                Ok(Told::Renewed(grounds)) => {
+                    live.take(&mut events, now())?;
+                    self.judge(live, rounds, true)?;
+                    return Ok(End::Renewed(grounds));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    live.take(&mut events, now())?;
+                    self.judge(live, rounds, true)?;
+                    return Ok(End::Over);
+                }
+            }
+            live.take(&mut events, now())?;
+            if judged_at.elapsed() >= PACE.max(took * PACE_TIMES) {
+                let begun = Instant::now();
+                self.judge(live, rounds, false)?;
+                (judged_at, took) = (Instant::now(), begun.elapsed());
+            }
+            if rounds.unsaved > 0 && rounds.saved_at.elapsed() >= SAVE || rounds.unsaved >= SAVE_EVENTS {
+                live.save(rounds.upto)?;
+                (rounds.unsaved, rounds.saved_at) = (0, Instant::now());
+                self.saved.store(live.history().upto(), Ordering::Release);
+                self.tell(live, grounds);
+            }
+        }
+    }
+
+    fn gather(&self, read: Read, events: &mut Vec<Event>, rounds: &mut Rounds) {
+        rounds.unsaved += read.events.len().max(1);
+        events.extend(read.events);
+        (rounds.upto, rounds.last) = (read.upto, read.last);
+        rounds.waiting = rounds.waiting.or(read.arrival);
+    }
+
+    fn judge(&mut self, live: &mut Live<'_>, rounds: &mut Rounds, wholly: bool) -> Result<(), HistoryError> {
+        let changes = live.judge(wholly)?;
+        let origins = live.history().origins().to_vec();
+        self.book.write(changes, &origins);
+        Progress::set(&self.progress.judged, rounds.last);
+        if let Some(arrival) = rounds.waiting.take() {
+            let waited = u64::try_from(now().since(arrival)).unwrap_or(0);
+            Progress::set(&self.progress.latency_us, waited);
+        }
+        Ok(())
+    }
+
+    /// Renews what is shown of the engine.
+    fn tell(&self, live: &Live<'_>, grounds: &Grounds) {
+        let run = wire::Run::from(&live.report(&grounds.tables));
+        let pulse = Pulse {
+            counts: live.counts(),
+            run: Some(Arc::new(run)),
+            history_events: live.history().events(),
+            generation: grounds.generation,
+        };
+        *self.pulse.write().unwrap_or_else(std::sync::PoisonError::into_inner) = pulse;
+    }
+}
