@@ -284,10 +284,10 @@ async fn a_thousand_connections_and_a_limit() {
     let mut served = 0;
     for (n, peer) in peers.iter_mut().enumerate() {
         let line = if n % 2 == 0 { format!("<13>{n}\n") } else { "40 <13>".to_owned() };
-        served += usize::from(n % 2 == 0 && peer.write_all(line.as_bytes()).await.is_ok());
+        served += usize::from(peer.write_all(line.as_bytes()).await.is_ok());
     }
     lab.records(125).await;
-    assert!(served >= 125);
+    assert!(served >= 250);
     // A seat that is given back is free for the next.
     drop(peers);
     lab.until("seats come back", |lab| lab.dead().len() == 125).await;
