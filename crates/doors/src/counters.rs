@@ -16,19 +16,34 @@ pub struct DoorCounts {
     pub connections: AtomicU64,
     /// Requests with a wrong token, certificate or address.
     pub turned_away: AtomicU64,
+    /// Datagrams that the kernel threw away because nobody read them in time. They were never received.
+    pub lost: AtomicU64,
+    /// What keeps the door from working now, in words for its operator.
+    trouble: Mutex<Option<String>>,
 }
 
 impl DoorCounts {
     pub fn add(counter: &AtomicU64, n: usize) {
         counter.fetch_add(u64::try_from(n).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
+
+    /// Says what is wrong now; `None` once it works again.
+    pub fn says(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// The counts of all doors.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
-    all: Arc<Mutex<BTreeMap<(&'static str, Origin), Arc<DoorCounts>>>>,
+    all: Arc<Mutex<ByDoor>>,
 }
+
+type ByDoor = BTreeMap<(&'static str, Origin), Arc<DoorCounts>>;
 
 impl Counters {
     pub fn of(&self, door: &'static str, origin: &Origin) -> Arc<DoorCounts> {

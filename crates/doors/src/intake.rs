@@ -1,7 +1,7 @@
 //! The one way in: batches of records down a bounded channel, each answered when it is stored or refused.
 
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
 
 /// The configured source that records came from: `edge-vpn`, or the path of a file that is followed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +59,11 @@ impl Records {
         self.bytes.len()
     }
 
+    /// What they take of the intake's memory: a record without bytes takes some as well.
+    fn weight(&self) -> usize {
+        self.bytes.len() + self.ends.len() * size_of::<u32>() + self.places.len() * size_of::<Place>()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<Place>)> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).enumerate().map(|(n, (from, to))| {
@@ -88,12 +93,16 @@ pub enum Receipt {
 
 /// Answers the door that handed a batch over. Dropped without an answer it says that the service is closing.
 #[derive(Debug)]
-pub struct Ack(Option<oneshot::Sender<Receipt>>);
+pub struct Ack {
+    door: Option<oneshot::Sender<Receipt>>,
+    /// The batch's share of the intake's memory, given back with the answer.
+    _share: OwnedSemaphorePermit,
+}
 
 impl Ack {
     pub fn answer(mut self, receipt: Receipt) {
         // The peer may have gone; its records are stored all the same.
-        if let Some(door) = self.0.take() {
+        if let Some(door) = self.door.take() {
             door.send(receipt).ok();
         }
     }
@@ -101,7 +110,7 @@ impl Ack {
 
 impl Drop for Ack {
     fn drop(&mut self) {
-        if let Some(door) = self.0.take() {
+        if let Some(door) = self.door.take() {
             door.send(Receipt::Refused(Refusal::Closing)).ok();
         }
     }
@@ -113,7 +122,8 @@ pub struct Batch {
     pub origin: Origin,
     /// Name of the door: `hec`, `syslog_tcp` …
     pub door: &'static str,
-    pub records: Records,
+    /// Shared with the door where it tries again after a refusal.
+    pub records: Arc<Records>,
     pub ack: Ack,
 }
 
@@ -133,22 +143,45 @@ pub enum Received {
     Dead(DeadLetter),
 }
 
+/// Bytes of records that may be on their way from all doors together, where nobody says otherwise.
+pub const BYTES: usize = 128 << 20;
+
 /// The doors' end of the channel; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Intake {
     to: mpsc::Sender<Received>,
+    /// Bytes of records that are handed over and not answered: what a thousand slow connections can hold in memory is
+    /// bounded here, and nowhere else.
+    room: Arc<Semaphore>,
+    bytes: usize,
 }
 
 impl Intake {
     /// A channel of this many batches.
     pub fn channel(batches: usize) -> (Intake, mpsc::Receiver<Received>) {
+        Intake::bounded(batches, BYTES)
+    }
+
+    /// A channel of this many batches and, together with those that are being stored, this many bytes.
+    pub fn bounded(batches: usize, bytes: usize) -> (Intake, mpsc::Receiver<Received>) {
         let (to, from) = mpsc::channel(batches.max(1));
-        (Intake { to }, from)
+        let bytes = bytes.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+        (Intake { to, room: Arc::new(Semaphore::new(bytes)), bytes }, from)
+    }
+
+    /// A batch larger than all the room there is takes it all.
+    fn share(&self, records: &Records) -> u32 {
+        u32::try_from(records.weight().min(self.bytes)).unwrap_or(u32::MAX)
     }
 
     /// Hands records over and waits until they are stored. Where the channel is full it waits for room: for transports
     /// that hold their peer back by reading no more.
-    pub async fn store(&self, origin: &Origin, door: &'static str, records: Records) -> Receipt {
+    pub async fn store(
+        &self,
+        origin: &Origin,
+        door: &'static str,
+        records: impl Into<Arc<Records>>,
+    ) -> Receipt {
         match self.hand_over(origin, door, records).await {
             Ok(answer) => answer.await.unwrap_or(Receipt::Refused(Refusal::Closing)),
             Err(refusal) => Receipt::Refused(refusal),
@@ -157,12 +190,22 @@ impl Intake {
 
     /// As [`Intake::store`], but a full channel is answered at once: for transports whose peer can be told to come
     /// again.
-    pub async fn offer(&self, origin: &Origin, door: &'static str, records: Records) -> Receipt {
+    pub async fn offer(
+        &self,
+        origin: &Origin,
+        door: &'static str,
+        records: impl Into<Arc<Records>>,
+    ) -> Receipt {
+        let records = records.into();
         if records.is_empty() {
             return Receipt::Stored;
         }
-        let (ack, answer) = oneshot::channel();
-        let batch = Batch { origin: origin.clone(), door, records, ack: Ack(Some(ack)) };
+        let share = match self.room.clone().try_acquire_many_owned(self.share(&records)) {
+            Ok(share) => share,
+            Err(TryAcquireError::NoPermits) => return Receipt::Refused(Refusal::Full),
+            Err(TryAcquireError::Closed) => return Receipt::Refused(Refusal::Closing),
+        };
+        let (batch, answer) = batch(origin, door, records, share);
         match self.to.try_send(Received::Batch(batch)) {
             Ok(()) => answer.await.unwrap_or(Receipt::Refused(Refusal::Closing)),
             Err(mpsc::error::TrySendError::Full(_)) => Receipt::Refused(Refusal::Full),
@@ -176,10 +219,11 @@ impl Intake {
         &self,
         origin: &Origin,
         door: &'static str,
-        records: Records,
+        records: impl Into<Arc<Records>>,
     ) -> Result<oneshot::Receiver<Receipt>, Refusal> {
-        let (ack, answer) = oneshot::channel();
-        let batch = Batch { origin: origin.clone(), door, records, ack: Ack(Some(ack)) };
+        let records = records.into();
+        let share = self.room.clone().acquire_many_owned(self.share(&records)).await;
+        let (batch, answer) = batch(origin, door, records, share.map_err(|_| Refusal::Closing)?);
         self.to.send(Received::Batch(batch)).await.map_err(|_| Refusal::Closing)?;
         Ok(answer)
     }
@@ -189,6 +233,17 @@ impl Intake {
         // While shutting down nobody keeps it; the door has counted it.
         self.to.send(Received::Dead(letter)).await.ok();
     }
+}
+
+fn batch(
+    origin: &Origin,
+    door: &'static str,
+    records: Arc<Records>,
+    share: OwnedSemaphorePermit,
+) -> (Batch, oneshot::Receiver<Receipt>) {
+    let (ack, answer) = oneshot::channel();
+    let ack = Ack { door: Some(ack), _share: share };
+    (Batch { origin: origin.clone(), door, records, ack }, answer)
 }
 
 #[cfg(test)]
@@ -222,6 +277,26 @@ mod tests {
         let Some(Received::Batch(batch)) = from.recv().await else { panic!("a batch") };
         batch.ack.answer(Receipt::Stored);
         assert_eq!(first.await, Ok(Receipt::Stored));
+    }
+
+    #[tokio::test]
+    async fn bytes_that_are_not_answered_are_bounded() {
+        let (intake, mut from) = Intake::bounded(100, 40);
+        let edge = Origin::new("edge");
+        // 20 bytes and 4 for their end; then the room is too small for the same again.
+        let first = intake.hand_over(&edge, "hec", of(&["twenty bytes of text"])).await.expect("room");
+        let again = || of(&["twenty bytes of text"]);
+        assert_eq!(intake.offer(&edge, "hec", again()).await, Receipt::Refused(Refusal::Full));
+        let Some(Received::Batch(batch)) = from.recv().await else { panic!("a batch") };
+        // Taken out of the channel is not stored.
+        assert_eq!(intake.offer(&edge, "hec", again()).await, Receipt::Refused(Refusal::Full));
+        batch.ack.answer(Receipt::Stored);
+        assert_eq!(first.await, Ok(Receipt::Stored));
+        // One that is larger than all the room passes alone.
+        let huge = intake.hand_over(&edge, "hec", of(&["x".repeat(100).as_str()])).await.expect("room");
+        assert_eq!(intake.offer(&edge, "hec", of(&["y"])).await, Receipt::Refused(Refusal::Full));
+        drop(from.recv().await);
+        assert_eq!(huge.await, Ok(Receipt::Refused(Refusal::Closing)));
     }
 
     #[tokio::test]

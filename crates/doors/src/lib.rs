@@ -5,9 +5,17 @@
 //! in the protocol's own words (503 with Retry-After, a TCP window that closes), never by dropping.
 
 pub mod counters;
+pub mod door;
 pub mod gate;
 pub mod intake;
+mod pace;
+pub mod secret;
+mod state;
+pub mod syslog;
+pub mod tls;
+mod window;
 
 pub use counters::{Counters, DoorCounts};
+pub use door::{DoorContext, DoorError};
 pub use gate::{Admitted, Gate, Limits};
 pub use intake::{Ack, Batch, DeadLetter, Intake, Origin, Place, Receipt, Received, Records, Refusal};

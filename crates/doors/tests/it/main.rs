@@ -1,0 +1,3 @@
+mod lab;
+mod syslog;
+mod syslog_tls;
