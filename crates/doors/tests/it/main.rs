@@ -1,0 +1,1 @@
+//! The doors, asked by real peers and by hostile ones.
