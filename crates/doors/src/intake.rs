@@ -228,6 +228,16 @@ impl Intake {
         Ok(answer)
     }
 
+    /// Whether a batch would be taken now. For peers that ask before they send.
+    pub fn has_room(&self) -> bool {
+        self.to.capacity() > 0 && !self.to.is_closed()
+    }
+
+    /// Whether nobody is at the other end any more.
+    pub fn is_closed(&self) -> bool {
+        self.to.is_closed()
+    }
+
     /// Keeps a record that cannot be read as the protocol demands.
     pub async fn dead(&self, letter: DeadLetter) {
         // While shutting down nobody keeps it; the door has counted it.

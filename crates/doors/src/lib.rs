@@ -5,17 +5,25 @@
 //! in the protocol's own words (503 with Retry-After, a TCP window that closes), never by dropping.
 
 pub mod counters;
+pub mod declaration;
 pub mod door;
 pub mod gate;
+pub mod http;
 pub mod intake;
+mod json;
+pub mod lumberjack;
 mod pace;
+pub mod rate;
 pub mod secret;
 mod state;
 pub mod syslog;
 pub mod tls;
+mod unpack;
 mod window;
 
 pub use counters::{Counters, DoorCounts};
+pub use declaration::Declaration;
 pub use door::{DoorContext, DoorError};
 pub use gate::{Admitted, Gate, Limits};
 pub use intake::{Ack, Batch, DeadLetter, Intake, Origin, Place, Receipt, Received, Records, Refusal};
+pub use rate::Rates;

@@ -1,0 +1,180 @@
+//! A request's body: unpacked as it comes, within the source's limits and the memory that all requests share.
+
+use super::admit::Visit;
+use super::{Http, No};
+use crate::counters::DoorCounts;
+use crate::intake::Refusal;
+use crate::unpack::{Coding, Fault, Unpack};
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http_body_util::BodyExt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+
+/// Larger bodies than this are never held, whatever the limits say: records count their bytes in 32 bits, and quoting
+/// may make six bytes of one.
+const MAX_UNPACKED: usize = 512 << 20;
+
+/// Bytes of a request that is refused which are still read, so that its peer comes to read the answer.
+const DISCARD_BYTES: usize = 8 << 20;
+const DISCARD: Duration = Duration::from_secs(5);
+
+/// Larger bodies are cut on a thread of their own, or other connections would wait.
+const ASIDE_BYTES: usize = 256 << 10;
+
+/// The memory that the bodies of all requests under way may take together.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    kib: Arc<Semaphore>,
+}
+
+impl Memory {
+    pub fn new(bytes: usize) -> Memory {
+        Memory { kib: Arc::new(Semaphore::new((bytes >> 10).min(Semaphore::MAX_PERMITS))) }
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Memory::new(512 << 20)
+    }
+}
+
+impl Http {
+    /// The body, unpacked.
+    pub(crate) async fn body(
+        &self,
+        visit: &mut Visit,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Vec<u8>, No> {
+        let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+        let coding = match (codings.next(), codings.next()) {
+            (None, _) => Some(Coding::Identity),
+            (Some(one), None) => one.to_str().ok().and_then(Coding::of),
+            _ => None,
+        };
+        let Some(coding) = coding else {
+            discard(body).await;
+            return Err(No::Coding);
+        };
+        let length = headers.get(CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<usize>().ok());
+        if length.is_some_and(|l| l > visit.admitted.limits.request_bytes) {
+            self.too_large(visit);
+            discard(body).await;
+            return Err(No::TooLarge);
+        }
+        self.unpacked(visit, coding, body).await
+    }
+
+    /// As [`Http::body`], where the coding is known.
+    pub(crate) async fn unpacked(
+        &self,
+        visit: &mut Visit,
+        coding: Coding,
+        mut body: Body,
+    ) -> Result<Vec<u8>, No> {
+        let limits = visit.admitted.limits.clone();
+        let most = limits.unpacked_bytes.min(MAX_UNPACKED);
+        let mut unpack = Unpack::new(coding, most).map_err(|_| No::Damaged)?;
+        let idle = Duration::from_secs(self.options.body_idle_s.max(1));
+        let until = Instant::now() + Duration::from_secs(self.options.body_s.max(1));
+        let mut packed = 0_usize;
+        loop {
+            let wait = idle.min(until.saturating_duration_since(Instant::now()));
+            let frame = match timeout(wait, body.frame()).await {
+                Err(_) => return Err(No::TooSlow),
+                Ok(None) => break,
+                Ok(Some(Err(_))) => return Err(No::BrokenOff),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            let Ok(piece) = frame.into_data() else { continue };
+            DoorCounts::add(&visit.counts.bytes, piece.len());
+            packed += piece.len();
+            let fed = if packed > limits.request_bytes { Err(Fault::TooLarge) } else { unpack.feed(&piece) };
+            if let Err(fault) = fed {
+                let no = self.not_unpacked(visit, fault, unpack.so_far()).await;
+                drop(unpack);
+                discard(body).await;
+                return Err(no);
+            }
+            if !self.hold(visit, unpack.so_far().len()) {
+                drop(unpack);
+                discard(body).await;
+                return Err(No::Refused(Refusal::Full));
+            }
+        }
+        match unpack.finish() {
+            Ok(bytes) => Ok(bytes),
+            Err((fault, so_far)) => Err(self.not_unpacked(visit, fault, &so_far).await),
+        }
+    }
+
+    /// Counts a body that is too large, and keeps what came out of a damaged one.
+    pub(crate) async fn not_unpacked(&self, visit: &Visit, fault: Fault, so_far: &[u8]) -> No {
+        match fault {
+            Fault::TooLarge => {
+                self.too_large(visit);
+                No::TooLarge
+            }
+            Fault::Damaged => {
+                self.bury(visit, fault.to_string(), so_far).await;
+                No::Damaged
+            }
+        }
+    }
+
+    /// Takes a share of the memory for this many bytes, and twice that for what is made of them.
+    fn hold(&self, visit: &mut Visit, bytes: usize) -> bool {
+        let wants = bytes.div_ceil(1 << 10) * 2;
+        let more = wants.saturating_sub(visit.held.as_ref().map_or(0, |held| held.num_permits()));
+        let Ok(more) = u32::try_from(more) else { return false };
+        if more == 0 {
+            return true;
+        }
+        let Ok(permit) = self.memory.kib.clone().try_acquire_many_owned(more) else { return false };
+        match &mut visit.held {
+            Some(held) => held.merge(permit),
+            none => *none = Some(permit),
+        }
+        true
+    }
+
+    /// How many records it would have been nobody knows: it counts as one.
+    fn too_large(&self, visit: &Visit) {
+        DoorCounts::add(&visit.counts.received, 1);
+        DoorCounts::add(&visit.counts.refused, 1);
+    }
+}
+
+/// Reads some of what nobody wants: a connection that is closed with unread bytes is reset, and the answer lost.
+pub(crate) async fn discard(mut body: Body) {
+    let mut left = DISCARD_BYTES;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, bytes::Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    timeout(DISCARD, reading).await.ok();
+}
+
+/// Runs the cutting of a body this large where it holds nobody up.
+pub(crate) async fn aside<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    if bytes < ASIDE_BYTES {
+        return Ok(work());
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done),
+        Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+        Err(_) => Err(Refusal::Closing),
+    }
+}

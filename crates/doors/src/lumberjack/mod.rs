@@ -1,0 +1,1 @@
+//! Lumberjack.
