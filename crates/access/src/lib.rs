@@ -11,6 +11,7 @@
 pub mod ask;
 pub mod digest;
 pub mod draw;
+pub mod jwt;
 pub mod keys;
 pub mod limit;
 pub mod name;
@@ -20,3 +21,4 @@ pub mod role;
 pub mod session;
 pub mod token;
 pub mod totp;
+pub mod webauthn;
