@@ -57,16 +57,50 @@ pub struct History {
     names: Arc<SymbolTable>,
     runs: Vec<Run>,
     next: u64,
-    /// Names of origins, by the numbers that records carry.
-    origins: Vec<String>,
+}
+
+/// The numbers by which records name their origins: given once and for all, kept beside the runs.
+pub struct Origins {
+    path: PathBuf,
+    names: Vec<String>,
+}
+
+impl Origins {
+    pub fn open(dir: &Path) -> Result<Origins, HistoryError> {
+        let path = dir.join("origins");
+        let wrong = |error| HistoryError::Io { path: path.display().to_string(), error };
+        fs::create_dir_all(dir).map_err(wrong)?;
+        let names = match fs::read_to_string(&path) {
+            Ok(text) => text.lines().map(unescape).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(wrong(error)),
+        };
+        Ok(Origins { path, names })
+    }
+
+    /// The number of an origin; a new one is on disk before it is used.
+    pub fn number(&mut self, name: &str) -> Result<u32, HistoryError> {
+        if let Some(known) = self.names.iter().position(|o| o == name) {
+            return Ok(u32::try_from(known).unwrap_or(u32::MAX));
+        }
+        self.names.push(name.to_owned());
+        let text: String = self.names.iter().map(|o| format!("{}\n", escape(o))).collect();
+        replace(&self.path, |file| file.write_all(text.as_bytes()))
+            .map_err(|error| HistoryError::Io { path: self.path.display().to_string(), error })?;
+        Ok(u32::try_from(self.names.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// Names by number.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
 }
 
 impl History {
     pub fn open(dir: &Path, names: Arc<SymbolTable>) -> Result<History, HistoryError> {
         let wrong = |error| HistoryError::Io { path: dir.display().to_string(), error };
         fs::create_dir_all(dir).map_err(wrong)?;
-        let mut history =
-            History { dir: dir.to_owned(), names, runs: Vec::new(), next: 1, origins: Vec::new() };
+        let mut history = History { dir: dir.to_owned(), names, runs: Vec::new(), next: 1 };
         for entry in fs::read_dir(dir).map_err(wrong)? {
             let path = entry.map_err(wrong)?.path();
             let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -85,34 +119,7 @@ impl History {
         history.runs.retain(|r| !replaced.contains(&r.number));
         history.runs.sort_by_key(|r| r.number);
         history.next = history.runs.last().map_or(1, |r| r.number + 1);
-        history.origins = match fs::read_to_string(history.origins_path()) {
-            Ok(text) => text.lines().map(unescape).collect(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(wrong(error)),
-        };
         Ok(history)
-    }
-
-    fn origins_path(&self) -> PathBuf {
-        self.dir.join("origins")
-    }
-
-    /// The number of an origin, given once and for all.
-    pub fn origin(&mut self, name: &str) -> Result<u32, HistoryError> {
-        if let Some(known) = self.origins.iter().position(|o| o == name) {
-            return Ok(u32::try_from(known).unwrap_or(u32::MAX));
-        }
-        self.origins.push(name.to_owned());
-        let text: String = self.origins.iter().map(|o| format!("{}\n", escape(o))).collect();
-        let path = self.origins_path();
-        replace(&path, |file| file.write_all(text.as_bytes()))
-            .map_err(|error| HistoryError::Io { path: path.display().to_string(), error })?;
-        Ok(u32::try_from(self.origins.len() - 1).unwrap_or(u32::MAX))
-    }
-
-    /// Names of origins, by number.
-    pub fn origins(&self) -> &[String] {
-        &self.origins
     }
 
     /// The position in the journal before which every record is in the history.
@@ -635,13 +642,13 @@ mod tests {
     #[test]
     fn origins_keep_their_numbers() {
         let dir = tempfile::tempdir().expect("a folder");
-        let mut history = History::open(dir.path(), SymbolTable::new()).expect("empty");
-        assert_eq!(history.origin("edge").expect("written"), 0);
-        assert_eq!(history.origin("a\nb\\n").expect("written"), 1);
-        assert_eq!(history.origin("edge").expect("written"), 0);
-        let mut again = History::open(dir.path(), SymbolTable::new()).expect("whole");
-        assert_eq!(again.origins(), ["edge", "a\nb\\n"]);
-        assert_eq!(again.origin("c").expect("written"), 2);
+        let mut origins = Origins::open(dir.path()).expect("empty");
+        assert_eq!(origins.number("edge").expect("written"), 0);
+        assert_eq!(origins.number("a\nb\\n").expect("written"), 1);
+        assert_eq!(origins.number("edge").expect("written"), 0);
+        let mut again = Origins::open(dir.path()).expect("whole");
+        assert_eq!(again.names(), ["edge", "a\nb\\n"]);
+        assert_eq!(again.number("c").expect("written"), 2);
     }
 
     #[test]

@@ -1,1 +1,14 @@
-//! The live service: engine, page and API.
+//! The live service: the same pipeline as of a hunt, fed by doors, with a page and an API.
+
+mod app;
+mod brief;
+pub mod config;
+mod dead;
+mod gate;
+mod http;
+mod hub;
+mod line;
+mod service;
+
+pub use app::App;
+pub use service::{Service, Start, StartError};

@@ -7,14 +7,15 @@ use portreeve_lake::{Evidence, Lake};
 use portreeve_model::case::Case;
 use portreeve_model::{EventTime, RawRef};
 use portreeve_pipeline::evidence;
+use portreeve_pipeline::history::Origins;
 use portreeve_pipeline::live::Change;
 use portreeve_report::wire;
 use portreeve_store::case::engine::{self, EngineCase, Taken};
 use portreeve_store::case::entity::{Entity, Kind};
 use portreeve_store::case::{self, Risk};
-use portreeve_store::{Database, Error};
+use portreeve_store::{Error, Store};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Cases of one transaction.
@@ -24,7 +25,7 @@ const TRIES: u32 = 60;
 const BETWEEN: Duration = Duration::from_secs(1);
 
 pub(crate) struct Book {
-    pub(crate) store: Database,
+    pub(crate) store: Store,
     pub(crate) lake: Arc<Lake>,
     pub(crate) hub: Hub,
     /// While everything is judged anew: the ids that were told.
@@ -34,11 +35,13 @@ pub(crate) struct Book {
     /// Counts what the engine said, for the order in which the store takes it.
     pub(crate) round: i64,
     pub(crate) products: evidence::Products,
+    pub(crate) origins: Arc<Mutex<Origins>>,
 }
 
 impl Book {
-    pub(crate) fn new(store: Database, lake: Arc<Lake>, hub: Hub) -> Book {
-        Book { store, lake, hub, told: None, late: false, round: 0, products: evidence::Products::default() }
+    pub(crate) fn new(store: Store, lake: Arc<Lake>, hub: Hub, origins: Arc<Mutex<Origins>>) -> Book {
+        Book {
+            origins, store, lake, hub, told: None, late: false, round: 0, products: evidence::Products::default() }
     }
 
     /// Everything is told anew; `late` where it is not for new records.
@@ -60,7 +63,7 @@ impl Book {
     }
 
     /// Writes what changed.
-    pub(crate) fn write(&mut self, changes: Vec<Change>, origins: &[String]) {
+    pub(crate) fn write(&mut self, changes: Vec<Change>) {
         let mut renamed: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut cases = Vec::new();
         for change in changes {
@@ -73,8 +76,9 @@ impl Book {
         if let Some(told) = &mut self.told {
             told.extend(cases.iter().map(|c| c.id.clone()));
         }
+        let origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner).names().to_vec();
         for some in cases.chunks_mut(AT_ONCE) {
-            self.attach(some, origins);
+            self.attach(some, &origins);
             self.write_some(some, &renamed);
         }
     }
@@ -112,7 +116,7 @@ impl Book {
     }
 
     /// Tries again while the store does not answer: a verdict is not dropped because a database restarts.
-    fn patiently<T>(&self, mut ask: impl FnMut(&Database) -> Result<T, Error>) -> Option<T> {
+    fn patiently<T>(&self, mut ask: impl FnMut(&Store) -> Result<T, Error>) -> Option<T> {
         for n in 1..=TRIES {
             match ask(&self.store) {
                 Ok(done) => return Some(done),

@@ -142,8 +142,7 @@ impl Judge {
 
     fn judge(&mut self, live: &mut Live<'_>, rounds: &mut Rounds, wholly: bool) -> Result<(), HistoryError> {
         let changes = live.judge(wholly)?;
-        let origins = live.history().origins().to_vec();
-        self.book.write(changes, &origins);
+        self.book.write(changes);
         Progress::set(&self.progress.judged, rounds.last);
         if let Some(arrival) = rounds.waiting.take() {
             let waited = u64::try_from(now().since(arrival)).unwrap_or(0);

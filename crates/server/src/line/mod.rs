@@ -17,9 +17,11 @@ mod keeper;
 mod reader;
 
 pub(crate) use book::Book;
-pub(crate) use judge::{Judge, Pulse};
-pub(crate) use keeper::{Keeper, Kept};
-pub(crate) use reader::Reader;
+pub(crate) use judge::Judge;
+pub use judge::{Grounds, Pulse};
+pub(crate) use keeper::Keeper;
+pub use reader::{Health, OriginHealth};
+pub(crate) use reader::{Reader, RulesOf, Told};
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

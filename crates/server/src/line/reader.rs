@@ -2,10 +2,10 @@
 
 use super::keeper::Kept;
 use super::{Progress, now};
-use portreeve_context::Tables;
+use crate::app::App;
 use portreeve_lake::journal::{Entry, Journal, Replayed};
 use portreeve_lake::{Block, Lake, Recorded};
-use portreeve_model::{Event, EventTime, SymbolTable};
+use portreeve_model::{Event, EventTime};
 use portreeve_pipeline::live::{OriginRules, Reading};
 use portreeve_report::wire;
 use std::collections::BTreeMap;
@@ -67,9 +67,7 @@ pub(crate) struct Reader {
     pub(crate) to: SyncSender<Told>,
     pub(crate) journal: Arc<Mutex<Journal>>,
     pub(crate) lake: Arc<Lake>,
-    pub(crate) tables: Arc<Tables>,
-    pub(crate) catalog: &'static portreeve_pipeline::Catalog,
-    pub(crate) names: Arc<SymbolTable>,
+    pub(crate) app: Arc<App>,
     pub(crate) numbers: Numbers,
     pub(crate) rules: RulesOf,
     pub(crate) progress: Arc<Progress>,
@@ -156,10 +154,10 @@ impl Reader {
             reading: Reading::new(
                 (self.numbers)(&entry.origin),
                 &entry.origin,
-                &self.tables,
-                self.catalog,
+                &self.app.grounds().tables,
+                self.app.catalog,
                 &(self.rules)(&entry.origin),
-                &self.names,
+                &self.app.names,
             ),
             door: entry.door.clone(),
             last_arrival: entry.arrival,
@@ -202,7 +200,7 @@ impl Reader {
                 }
                 None => {
                     for event in fresh {
-                        open.block.push_event(event, &self.names, &recorded);
+                        open.block.push_event(event, &self.app.names, &recorded);
                         recorded.part += 1;
                     }
                 }

@@ -1,0 +1,63 @@
+//! What pages, API and line share.
+
+use crate::config::Config;
+use crate::dead::DeadLetters;
+use crate::gate::Sources;
+use crate::hub::Hub;
+use crate::line::{Grounds, Health, Progress, Pulse, Told};
+use crate::service::{StartError, grounds};
+use portreeve_doors::Counters;
+use portreeve_lake::Lake;
+use portreeve_model::{EventTime, SymbolTable};
+use portreeve_pipeline::Catalog;
+use portreeve_store::Store;
+use std::path::PathBuf;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// The service, as its handlers see it.
+pub struct App {
+    pub config: Arc<Config>,
+    pub data: PathBuf,
+    pub store: Store,
+    pub lake: Arc<Lake>,
+    pub hub: Hub,
+    pub progress: Arc<Progress>,
+    pub health: Health,
+    pub pulse: Arc<RwLock<Pulse>>,
+    pub counters: Counters,
+    pub dead: DeadLetters,
+    pub sources: Arc<Sources>,
+    pub(crate) names: Arc<SymbolTable>,
+    pub(crate) catalog: &'static Catalog,
+    pub(crate) grounds: RwLock<Arc<Grounds>>,
+    pub(crate) renew: Mutex<Option<SyncSender<Told>>>,
+    pub started: EventTime,
+}
+
+impl App {
+    /// Context and content that verdicts rest on now.
+    pub fn grounds(&self) -> Arc<Grounds> {
+        self.grounds.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads context and content anew and judges everything by them. What they cannot be read for is said, and what was
+    /// in force stays. Blocks.
+    pub fn renew(&self) -> Result<(), StartError> {
+        let generation = self.grounds().generation + 1;
+        let fresh = Arc::new(grounds(&self.config, self.catalog, &self.names, generation)?);
+        self.sources.load(&self.config, &self.store, crate::line::now().0)?;
+        *self.grounds.write().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
+        let to = self.renew.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(to) = to {
+            // The judge ends only with the service.
+            to.send(Told::Renewed(fresh)).ok();
+        }
+        Ok(())
+    }
+
+    /// The judge ends when nobody can tell it anything any more.
+    pub(crate) fn stop_renewing(&self) {
+        self.renew.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}

@@ -1,0 +1,90 @@
+//! Prometheus' text format. No label holds anything that a record said.
+
+use crate::app::App;
+use crate::line::Progress;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        write!(self.0, "# HELP portreeve_{name} {help}\n# TYPE portreeve_{name} {kind}\n").ok();
+    }
+
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+        self.family(name, kind, help);
+        writeln!(self.0, "portreeve_{name} {value}").ok();
+    }
+
+    fn labelled(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}=\"{}\"", escaped(v))).collect();
+        writeln!(self.0, "portreeve_{name}{{{}}} {value}", labels.join(",")).ok();
+    }
+}
+
+/// As the format wants it.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let mut page = Page(String::with_capacity(8_192));
+    let p = &app.progress;
+    for (name, help, counter) in [
+        ("records_kept_total", "Records in the journal", &p.kept),
+        ("records_read_total", "Records read", &p.read),
+        ("records_judged_total", "Records that a verdict knows", &p.judged),
+        ("records_refused_total", "Records refused because too many wait", &p.refused),
+        ("journal_damage_total", "Places of the journal that could not be read", &p.damaged),
+    ] {
+        page.one(name, "counter", help, Progress::get(counter));
+    }
+    page.one("backlog_bytes", "gauge", "Bytes of records that wait to be read", Progress::get(&p.backlog_bytes));
+    page.one("held_back", "gauge", "Doors are held back", u8::from(p.held_back.load(Ordering::Relaxed)));
+    let latency = Progress::get(&p.latency_us) as f64 / 1e6;
+    page.one("verdict_latency_seconds", "gauge", "From arrival to the verdict that knows it, last round", latency);
+    let pulse = app.pulse.read().unwrap_or_else(PoisonError::into_inner).clone();
+    for (name, help, value) in [
+        ("events_total", "Events folded, each once", pulse.counts.events),
+        ("events_duplicate_total", "Events that were delivered before", pulse.counts.duplicates),
+        ("events_late_total", "Events that came after later ones", pulse.counts.late),
+        ("events_very_late_total", "Events that came after what is kept hot", pulse.counts.very_late),
+        ("events_far_future_total", "Events left out, far in the future", pulse.counts.far_future),
+        ("events_again_total", "Events folded again for late ones", pulse.counts.again),
+    ] {
+        page.one(name, "counter", help, value);
+    }
+    let (kept, dropped) = app.dead.counts();
+    page.one("dead_letters_total", "counter", "Dead letters since the start", kept);
+    page.one("dead_letters_dropped_total", "counter", "Dead letters that made room for newer ones", dropped);
+    let (rows, bytes) = app.lake.waiting();
+    page.one("lake_waiting_rows", "gauge", "Rows in memory, not yet in a file", rows);
+    page.one("lake_waiting_bytes", "gauge", "Their bytes", bytes);
+    let mut doors = Vec::new();
+    app.counters.each(|door, origin, counts| {
+        let get = |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed);
+        let all = [&counts.received, &counts.stored, &counts.refused, &counts.dead, &counts.bytes, &counts.turned_away];
+        doors.push((door, origin.name().to_owned(), all.map(get)));
+    });
+    let families = [
+        ("door_records_received_total", "Records that came in"),
+        ("door_records_stored_total", "Records that were acknowledged"),
+        ("door_records_refused_total", "Records that the peer was told to bring again"),
+        ("door_records_dead_total", "Records that became dead letters"),
+        ("door_bytes_total", "Bytes of records"),
+        ("door_turned_away_total", "Requests with a wrong token, certificate or address"),
+    ];
+    for (n, (name, help)) in families.into_iter().enumerate() {
+        page.family(name, "counter", help);
+        for (door, origin, counts) in &doors {
+            page.labelled(name, &[("door", door), ("source", origin)], counts.get(n).copied().unwrap_or(0));
+        }
+    }
+    page.one("up_seconds", "gauge", "Since the start", crate::line::now().since(app.started) / 1_000_000);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.0)
+}

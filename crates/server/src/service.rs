@@ -1,0 +1,469 @@
+//! The service from its start to its end: opens what is on disk, starts the line, opens the doors, and on shutdown closes
+//! them in the order in which nothing is lost.
+
+use crate::app::App;
+use crate::config::{Config, ConfigError, S3At};
+use crate::dead::DeadLetters;
+use crate::gate::Sources;
+use crate::http;
+use crate::hub::Hub;
+use crate::line::{self, Book, Grounds, Health, Judge, Keeper, Progress, Pulse, Reader};
+use portreeve_content::Content;
+use portreeve_context::Tables;
+use portreeve_doors::http::{Http, Memory, serve};
+use portreeve_doors::rate::Rates;
+use portreeve_doors::{Counters, DoorContext, Gate, Intake, syslog};
+use portreeve_lake::object::{Bucket, BucketConfig};
+use portreeve_lake::{Journal, JournalOptions, Lake, LakeOptions};
+use portreeve_model::SymbolTable;
+use portreeve_pipeline::Catalog;
+use portreeve_pipeline::history::{History, Origins};
+use portreeve_pipeline::live::{OriginRules, Settings};
+use portreeve_store::{Location, Store};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Store(#[from] portreeve_store::Error),
+    #[error(transparent)]
+    Lake(#[from] portreeve_lake::Fault),
+    #[error(transparent)]
+    History(#[from] portreeve_pipeline::history::HistoryError),
+    #[error(transparent)]
+    Door(#[from] portreeve_doors::DoorError),
+    #[error("{0}")]
+    Wrong(String),
+    #[error("{what}: {error}")]
+    Io { what: String, error: std::io::Error },
+}
+
+fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StartError {
+    let what = what.into();
+    move |error| StartError::Io { what, error }
+}
+
+/// Records on their way between the parts of the line, in messages.
+const KEPT_AHEAD: usize = 64;
+const READ_AHEAD: usize = 32;
+/// Rows in memory that make a flush due before its time.
+const FLUSH_ROWS: usize = 400_000;
+const FLUSH_EVERY: Duration = Duration::from_secs(15);
+const TIDY_EVERY: Duration = Duration::from_secs(3_600);
+
+/// What a service is started with.
+pub struct Start {
+    pub config: Config,
+    pub data: PathBuf,
+    pub catalog: &'static Catalog,
+}
+
+/// A service that runs.
+pub struct Service {
+    pub app: Arc<App>,
+    address: std::net::SocketAddr,
+    /// Ends the listeners and doors.
+    closing: CancellationToken,
+    doors: Vec<tokio::task::JoinHandle<()>>,
+    intake: Option<Intake>,
+    line: Vec<JoinHandle<()>>,
+    flusher: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+}
+
+/// Reads the files that verdicts rest on.
+pub(crate) fn grounds(
+    config: &Config,
+    catalog: &Catalog,
+    names: &Arc<SymbolTable>,
+    generation: u64,
+) -> Result<Grounds, StartError> {
+    let files = &config.context;
+    let options = portreeve_context::Options {
+        dir: files.dir.clone(),
+        geo: files.geo.clone(),
+        asn: files.asn.clone(),
+        intel: files.intel.clone(),
+        products: catalog.all().map(|s| s.name).collect(),
+    };
+    let tables = Tables::load(&options, names.clone()).map_err(|e| StartError::Wrong(e.to_string()))?;
+    let content = match &files.content {
+        Some(dir) => Content::from_dir(dir),
+        None => Content::embedded(),
+    };
+    let content = content.map_err(|e| StartError::Wrong(e.to_string()))?;
+    Ok(Grounds { tables, content, generation })
+}
+
+fn open_lake(config: &Config, data: &Path) -> Result<Lake, StartError> {
+    let Some(s3) = &config.lake.s3 else {
+        return Ok(Lake::local(&config.lake.dir.clone().unwrap_or_else(|| data.join("lake")))?);
+    };
+    let bucket = Bucket::new(&bucket(s3)?)?;
+    Ok(Lake::open(Arc::new(bucket), LakeOptions::new(&data.join("lake-work")))?)
+}
+
+fn bucket(s3: &S3At) -> Result<BucketConfig, StartError> {
+    let path = s3.credentials_file.display().to_string();
+    let text = std::fs::read_to_string(&s3.credentials_file).map_err(io(path.clone()))?;
+    let mut lines = text.lines().map(str::trim);
+    let (Some(id), Some(secret)) = (lines.next(), lines.next()) else {
+        return Err(StartError::Wrong(format!("{path}: two lines are wanted: key id, secret key")));
+    };
+    Ok(BucketConfig {
+        bucket: s3.bucket.clone(),
+        prefix: s3.prefix.clone(),
+        region: s3.region.clone(),
+        endpoint: s3.endpoint.clone(),
+        allow_http: s3.allow_http,
+        key_id: id.to_owned(),
+        secret: secret.to_owned(),
+        token: lines.next().filter(|t| !t.is_empty()).map(str::to_owned),
+    })
+}
+
+impl Service {
+    /// Starts everything; doors are open when it returns. Must be called within a runtime of several threads.
+    pub async fn start(start: Start) -> Result<Service, StartError> {
+        let Start { config, data, catalog } = start;
+        std::fs::create_dir_all(&data).map_err(io(data.display().to_string()))?;
+        let config = Arc::new(config);
+        let (opened, names) = {
+            let (config, data) = (config.clone(), data.clone());
+            // Databases and files block.
+            blocking(move || Opened::open(&config, &data, catalog)).await?
+        };
+        let Opened { store, lake, journal, history, origins, grounds, dead, sources, upto } = opened;
+        let (progress, hub) = (Arc::new(Progress::default()), Hub::default());
+        let (health, pulse): (Health, Arc<RwLock<Pulse>>) = Default::default();
+        let saved = Arc::new(AtomicU64::new(history.upto()));
+        let origins = Arc::new(Mutex::new(origins));
+        let counters = Counters::default();
+        let (intake, from_doors) = Intake::channel(config.doors.batches.unwrap_or(256));
+        let (to_reader, from_keeper) = mpsc::sync_channel(KEPT_AHEAD);
+        let (to_judge, from_reader) = mpsc::sync_channel(READ_AHEAD);
+        let app = Arc::new(App {
+            config: config.clone(),
+            data: data.clone(),
+            store: store.clone(),
+            lake: lake.clone(),
+            hub: hub.clone(),
+            progress: progress.clone(),
+            health: health.clone(),
+            pulse: pulse.clone(),
+            counters: counters.clone(),
+            dead: dead.clone(),
+            sources: sources.clone(),
+            names: names.clone(),
+            catalog,
+            grounds: RwLock::new(grounds.clone()),
+            renew: Mutex::new(Some(to_judge.clone())),
+            started: line::now(),
+        });
+        let keeper = Keeper {
+            journal: journal.clone(),
+            from: from_doors,
+            to: to_reader,
+            progress: progress.clone(),
+            dead: {
+                let dead = dead.clone();
+                Box::new(move |letter| dead.keep(&letter, line::now().0))
+            },
+            most_backlog: config.engine.backlog_bytes,
+        };
+        let origins_of_reader = origins.clone();
+        let reader = Reader {
+            from: from_keeper,
+            to: to_judge,
+            journal: journal.clone(),
+            lake: lake.clone(),
+            app: app.clone(),
+            numbers: Box::new(move |name| {
+                let mut origins = origins_of_reader.lock().unwrap_or_else(PoisonError::into_inner);
+                origins.number(name).unwrap_or_else(|error| {
+                    tracing::error!(%error, "an origin cannot be numbered");
+                    u32::MAX
+                })
+            }),
+            rules: rules(&config, &sources, catalog),
+            progress: progress.clone(),
+            health,
+            next: upto,
+            stored: lake.through() + 1,
+        };
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let judge = Judge {
+            from: from_reader,
+            names,
+            grounds,
+            settings: Settings {
+                events_at_hand: config.engine.events_at_hand,
+                kept_hot_us: i64::from(config.engine.kept_hot_h) * 3_600_000_000,
+                whole_percent: config.engine.whole_percent,
+                threads: config.engine.threads.unwrap_or(threads),
+                ..Settings::default()
+            },
+            progress: progress.clone(),
+            pulse,
+            book: Book::new(store, lake.clone(), hub, origins.clone()),
+            saved: saved.clone(),
+        };
+        let mut line = Vec::new();
+        line.push(thread("keeper", move || keeper.run())?);
+        line.push(thread("reader", move || reader.run())?);
+        line.push(thread("judge", move || {
+            if let Err(error) = judge.run(history) {
+                tracing::error!(%error, "the engine cannot go on; records are kept, and judged after a restart");
+            }
+        })?);
+        let flusher = flusher(lake, journal, saved, progress, &config)?;
+        let closing = CancellationToken::new();
+        let mut service = Service {
+            app,
+            address: config.web.listen,
+            closing,
+            doors: Vec::new(),
+            intake: Some(intake.clone()),
+            line,
+            flusher: Some(flusher),
+        };
+        service.open_doors(&config, intake, counters, sources, &data).await?;
+        Ok(service)
+    }
+
+    /// Where the page listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.address
+    }
+
+    async fn open_doors(
+        &mut self,
+        config: &Arc<Config>,
+        intake: Intake,
+        counters: Counters,
+        sources: Arc<Sources>,
+        data: &Path,
+    ) -> Result<(), StartError> {
+        let gate: Arc<dyn Gate> = sources;
+        let doors = Http {
+            intake: intake.clone(),
+            gate: gate.clone(),
+            counters: counters.clone(),
+            rates: Rates::default(),
+            memory: Memory::default(),
+            options: config.doors.http.clone(),
+        };
+        let pages = http::routes(self.app.clone());
+        let whole = pages.merge(portreeve_doors::http::routes(doors.clone()));
+        self.address = self.listen(config.web.listen, config.web.tls.as_ref(), whole).await?;
+        for listener in &config.doors.http_listen {
+            let doors = Http { options: listener.doors.clone(), ..doors.clone() };
+            let routes = portreeve_doors::http::routes(doors);
+            self.listen(listener.listen, listener.tls.as_ref(), routes).await?;
+        }
+        let context = DoorContext {
+            intake,
+            gate,
+            counters,
+            state_dir: data.join("doors"),
+            shutdown: self.closing.clone(),
+        };
+        for options in &config.doors.syslog {
+            let door = syslog::Syslog::bind(options.clone(), context.clone()).await?;
+            self.doors.push(tokio::spawn(async move {
+                if let Err(error) = door.run().await {
+                    tracing::error!(%error, "a door had to close");
+                }
+            }));
+        }
+        Ok(())
+    }
+
+    async fn listen(
+        &mut self,
+        at: std::net::SocketAddr,
+        tls: Option<&portreeve_doors::tls::TlsOptions>,
+        routes: axum::Router,
+    ) -> Result<std::net::SocketAddr, StartError> {
+        let listener = tokio::net::TcpListener::bind(at)
+            .await
+            .map_err(io(format!("cannot listen on {at} (does another program use the port?)")))?;
+        let address = listener.local_addr().map_err(io(at.to_string()))?;
+        let tls = match tls {
+            Some(options) => {
+                let tls = portreeve_doors::tls::Tls::open(options.clone(), &["h2", "http/1.1"])?;
+                Some(Arc::new(move || tls.config()) as serve::TlsNow)
+            }
+            None => None,
+        };
+        let closing = self.closing.clone();
+        let limits = serve::ServeLimits::default();
+        self.doors.push(tokio::spawn(serve::serve(listener, tls, routes, limits, closing)));
+        Ok(address)
+    }
+
+    /// Closes the doors, judges what came through them, writes everything, and ends.
+    pub async fn close(mut self) {
+        self.closing.cancel();
+        for door in self.doors.drain(..) {
+            door.await.ok();
+        }
+        // The keeper ends when no door can reach it, the reader after the keeper, the judge after the reader.
+        drop(self.intake.take());
+        self.app.stop_renewing();
+        let (line, flusher) = (std::mem::take(&mut self.line), self.flusher.take());
+        let store = self.app.store.clone();
+        blocking(move || {
+            for part in line {
+                part.join().ok();
+            }
+            if let Some((over, flusher)) = flusher {
+                drop(over);
+                flusher.join().ok();
+            }
+            if let Err(error) = store.flush_audit() {
+                tracing::error!(%error, "the last audit entries could not be written");
+            }
+        })
+        .await;
+    }
+}
+
+/// What is on disk.
+struct Opened {
+    store: Store,
+    lake: Arc<Lake>,
+    journal: Arc<Mutex<Journal>>,
+    history: History,
+    origins: Origins,
+    grounds: Arc<Grounds>,
+    dead: DeadLetters,
+    sources: Arc<Sources>,
+    /// The first record that is not everywhere yet.
+    upto: u64,
+}
+
+impl Opened {
+    fn open(
+        config: &Config,
+        data: &Path,
+        catalog: &'static Catalog,
+    ) -> Result<(Opened, Arc<SymbolTable>), StartError> {
+        let names = SymbolTable::new();
+        let grounds = Arc::new(grounds(config, catalog, &names, 0)?);
+        let location = location(config, data)?;
+        let store = Store::open(&location, &data.join("evidence"), line::now().0)?;
+        let lake = Arc::new(open_lake(config, data)?);
+        let history = History::open(&data.join("history"), names.clone())?;
+        let origins = Origins::open(&data.join("history"))?;
+        let upto = history.upto().max(1).min(lake.through() + 1);
+        let after = upto.saturating_sub(1).max(lake.through());
+        let journal = Journal::open(&data.join("journal"), JournalOptions::default(), after)?;
+        for damage in journal.torn() {
+            tracing::warn!(%damage, "an unfinished write of a crash was cut off; nobody was told that it was stored");
+        }
+        let dead = data.join("dead");
+        let dead = DeadLetters::open(&dead, config.doors.dead_bytes.unwrap_or(256 << 20))
+            .map_err(io(dead.display().to_string()))?;
+        let sources = Arc::new(Sources::default());
+        sources.load(config, &store, line::now().0)?;
+        let journal = Arc::new(Mutex::new(journal));
+        Ok((Opened { store, lake, journal, history, origins, grounds, dead, sources, upto }, names))
+    }
+}
+
+pub(crate) fn location(config: &Config, data: &Path) -> Result<Location, StartError> {
+    let Some(url) = &config.store.url else { return Ok(Location::sqlite(data.join("store.db"))) };
+    let location: Location = url.parse()?;
+    Ok(match &config.store.password_file {
+        Some(path) => {
+            let password = std::fs::read_to_string(path).map_err(io(path.display().to_string()))?;
+            location.with_password(password.trim_end())
+        }
+        None => location,
+    })
+}
+
+fn rules(config: &Arc<Config>, sources: &Arc<Sources>, catalog: &'static Catalog) -> line::RulesOf {
+    let (config, sources) = (config.clone(), sources.clone());
+    Box::new(move |origin| {
+        let (zone, product) = sources.declared(origin);
+        let zone = Some(zone).filter(|z| !z.is_empty()).or_else(|| config.engine.zone.clone());
+        OriginRules {
+            zone: zone.and_then(|z| jiff::tz::TimeZone::get(&z).ok()),
+            product: catalog.by_name(&product),
+            year: config.engine.year,
+        }
+    })
+}
+
+/// Writes the lake's rows to files, lets the journal go, merges files, and deletes what is too old.
+fn flusher(
+    lake: Arc<Lake>,
+    journal: Arc<Mutex<Journal>>,
+    saved: Arc<AtomicU64>,
+    progress: Arc<Progress>,
+    config: &Config,
+) -> Result<(mpsc::Sender<()>, JoinHandle<()>), StartError> {
+    let (over, wait) = mpsc::channel::<()>();
+    let days = config.lake.retention_days;
+    let handle = thread("flusher", move || {
+        let flush = |through: u64| {
+            if let Err(error) = lake.flush(through) {
+                tracing::error!(%error, "rows cannot be written; they stay in memory and in the journal");
+                return;
+            }
+            let done = lake.through().min(saved.load(Ordering::Acquire).saturating_sub(1));
+            let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = journal.release(done) {
+                tracing::error!(%error, "old segments of the journal cannot be deleted");
+            }
+        };
+        let (mut flushed, mut tidied) = (std::time::Instant::now(), std::time::Instant::now());
+        loop {
+            let ended = !matches!(
+                wait.recv_timeout(Duration::from_millis(500)),
+                Err(mpsc::RecvTimeoutError::Timeout)
+            );
+            if ended || flushed.elapsed() >= FLUSH_EVERY || lake.waiting().0 >= FLUSH_ROWS {
+                flush(progress.read.load(Ordering::Acquire).max(lake.through()));
+                flushed = std::time::Instant::now();
+            }
+            if ended {
+                return;
+            }
+            if tidied.elapsed() >= TIDY_EVERY {
+                tidied = std::time::Instant::now();
+                if let Err(error) = lake.compact(line::now()) {
+                    tracing::error!(%error, "files of records cannot be merged");
+                }
+                if days > 0 {
+                    match lake.retain(line::now(), days) {
+                        Ok(gone) => tracing::info!(?gone, "records past their time are deleted"),
+                        Err(error) => tracing::error!(%error, "old records cannot be deleted"),
+                    }
+                }
+            }
+        }
+    })?;
+    Ok((over, handle))
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(io(format!("thread {name}")))
+}
+
+/// On a thread that may block.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
