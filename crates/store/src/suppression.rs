@@ -1,0 +1,230 @@
+//! What was found benign, for whom or from where, and until when. It names what it is about, it ends, and it is counted
+//! and looked at again.
+
+use crate::case::By;
+use crate::db::value::values;
+use crate::db::{Micros, Row, Tx, WriteTx};
+use crate::error::{Error, Result};
+use crate::key::key;
+use crate::word::{CaseId, SuppressionId};
+use portreeve_model::net::Cidr;
+
+/// Those that are given must all fit. Who, or from where, must be among them: without it, it would be for everybody.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Scope {
+    pub principal: Option<String>,
+    /// Addresses; an address alone is a network of one.
+    pub network: Option<Cidr>,
+    pub asn: Option<i64>,
+    /// A country or a city, as the engine calls it: with a principal.
+    pub place: Option<String>,
+    /// The name of a way out that several use: of a provider, of an office.
+    pub egress: Option<String>,
+    /// Only this detection; otherwise all.
+    pub detection: Option<String>,
+}
+
+impl Scope {
+    fn check(&self) -> Result<()> {
+        let given = |text: &Option<String>| text.as_ref().is_some_and(|t| !t.trim().is_empty());
+        let named = [&self.principal, &self.place, &self.egress, &self.detection];
+        if named.into_iter().any(|text| text.is_some() && !given(text)) {
+            return Err(Error::invalid("scope", "holds an empty name; leave it out"));
+        }
+        // A network that holds half the world says as much as none.
+        if self.network.is_some_and(|n| n.bits < if n.base.is_v4() { 96 + 8 } else { 16 }) {
+            return Err(Error::invalid("network", "is wider than a /8, or a /16 of IPv6"));
+        }
+        if given(&self.principal) || given(&self.egress) || self.network.is_some() || self.asn.is_some() {
+            return Ok(());
+        }
+        Err(Error::invalid("scope", "names neither who nor from where; it would hide everybody"))
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Suppression {
+    pub id: SuppressionId,
+    pub scope: Scope,
+    pub reason: String,
+    pub author: String,
+    /// Where it was decided.
+    pub case: Option<CaseId>,
+    pub created_at: Micros,
+    pub expires_at: Micros,
+    pub hits: i64,
+    pub last_hit: Option<Micros>,
+    pub reviewed_at: Option<Micros>,
+    pub reviewed_by: Option<String>,
+    pub ended_at: Option<Micros>,
+    pub ended_by: Option<String>,
+    pub revision: i64,
+}
+
+const COLUMNS: &str =
+    "id, principal, network, asn, place, egress, detection, reason, author, case_id, created_at,
+    expires_at, hits, last_hit, reviewed_at, reviewed_by, ended_at, ended_by, revision";
+
+fn read(r: &mut Row) -> Result<Suppression> {
+    Ok(Suppression {
+        id: SuppressionId(r.int()?),
+        scope: Scope {
+            principal: r.maybe_text()?,
+            network: match r.maybe_text()? {
+                None => None,
+                Some(text) => Some(
+                    Cidr::parse(&text)
+                        .ok_or_else(|| Error::Column { wanted: "network", found: format!("{text:?}") })?,
+                ),
+            },
+            asn: r.maybe_int()?,
+            place: r.maybe_text()?,
+            egress: r.maybe_text()?,
+            detection: r.maybe_text()?,
+        },
+        reason: r.text()?,
+        author: r.text()?,
+        case: r.maybe_int()?.map(CaseId),
+        created_at: r.int()?,
+        expires_at: r.int()?,
+        hits: r.int()?,
+        last_hit: r.maybe_int()?,
+        reviewed_at: r.maybe_int()?,
+        reviewed_by: r.maybe_text()?,
+        ended_at: r.maybe_int()?,
+        ended_by: r.maybe_text()?,
+        revision: r.int()?,
+    })
+}
+
+pub fn create(
+    tx: &mut WriteTx<'_>,
+    scope: &Scope,
+    reason: &str,
+    expires_at: Micros,
+    case: Option<CaseId>,
+    by: By<'_>,
+) -> Result<Suppression> {
+    scope.check()?;
+    crate::case::reason("reason", reason)?;
+    if expires_at <= by.at {
+        return Err(Error::invalid("expires_at", "lies in the past"));
+    }
+    let id = SuppressionId(tx.next("suppression")?);
+    tx.execute(
+        "insert into suppressions (id, principal, principal_key, network, asn, place, egress, detection, reason,
+            author, case_id, created_at, expires_at, hits, revision)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 1)",
+        values![
+            id,
+            scope.principal.as_deref(),
+            scope.principal.as_deref().map(key),
+            scope.network.map(|n| n.to_string()),
+            scope.asn,
+            scope.place.as_deref(),
+            scope.egress.as_deref(),
+            scope.detection.as_deref(),
+            reason,
+            by.actor,
+            case,
+            by.at,
+            expires_at,
+        ],
+    )?;
+    if let Some(case) = case {
+        crate::case::work::tell(tx, case, &format!("benign from now on (suppression {id}): {reason}"), by)?;
+    }
+    get(tx, id)
+}
+
+pub fn get(tx: &mut Tx<'_>, id: SuppressionId) -> Result<Suppression> {
+    tx.one(&format!("select {COLUMNS} from suppressions where id = $1"), values![id], read)?
+        .ok_or_else(|| Error::not_found("suppression", id))
+}
+
+/// Those in force.
+pub fn active(tx: &mut Tx<'_>, now: Micros) -> Result<Vec<Suppression>> {
+    tx.all(
+        &format!("select {COLUMNS} from suppressions where expires_at > $1 and ended_at is null order by id"),
+        values![now],
+        read,
+    )
+}
+
+/// All, the newest first.
+pub fn all(tx: &mut Tx<'_>, before: Option<SuppressionId>, limit: usize) -> Result<Vec<Suppression>> {
+    tx.all(
+        &format!("select {COLUMNS} from suppressions where id < $1 order by id desc limit $2"),
+        values![before.map_or(i64::MAX, |b| b.0), limit as i64],
+        read,
+    )
+}
+
+/// Those to be looked at again: not reviewed since then, or ending before then.
+pub fn due(
+    tx: &mut Tx<'_>,
+    now: Micros,
+    not_reviewed_since: Micros,
+    ends_before: Micros,
+) -> Result<Vec<Suppression>> {
+    tx.all(
+        &format!(
+            "select {COLUMNS} from suppressions where expires_at > $1 and ended_at is null
+                and (coalesce(reviewed_at, created_at) < $2 or expires_at < $3)
+             order by expires_at, id"
+        ),
+        values![now, not_reviewed_since, ends_before],
+        read,
+    )
+}
+
+/// It silenced so many, the last one then.
+pub fn hit(tx: &mut WriteTx<'_>, id: SuppressionId, hits: i64, last: Micros) -> Result<()> {
+    tx.execute(
+        "update suppressions set hits = hits + $2,
+            last_hit = case when last_hit is null or last_hit < $3 then $3 else last_hit end
+         where id = $1",
+        values![id, hits, last],
+    )?;
+    Ok(())
+}
+
+/// Somebody looked at it and keeps it, for as long as they say.
+pub fn review(
+    tx: &mut WriteTx<'_>,
+    id: SuppressionId,
+    expect: i64,
+    expires_at: Micros,
+    by: By<'_>,
+) -> Result<Suppression> {
+    at_revision(tx, id, expect)?;
+    if expires_at <= by.at {
+        return Err(Error::invalid("expires_at", "lies in the past"));
+    }
+    tx.execute(
+        "update suppressions set reviewed_at = $2, reviewed_by = $3, expires_at = $4, revision = revision + 1
+         where id = $1",
+        values![id, by.at, by.actor, expires_at],
+    )?;
+    get(tx, id)
+}
+
+pub fn end(tx: &mut WriteTx<'_>, id: SuppressionId, expect: i64, by: By<'_>) -> Result<Suppression> {
+    at_revision(tx, id, expect)?;
+    tx.execute(
+        "update suppressions set ended_at = $2, ended_by = $3, revision = revision + 1 where id = $1",
+        values![id, by.at, by.actor],
+    )?;
+    get(tx, id)
+}
+
+fn at_revision(tx: &mut Tx<'_>, id: SuppressionId, expect: i64) -> Result<()> {
+    let found = get(tx, id)?;
+    if found.revision != expect {
+        return Err(Error::Conflict { what: "suppression", id: id.to_string(), now: found.revision });
+    }
+    match found.ended_at {
+        None => Ok(()),
+        Some(_) => Err(Error::NotNow(format!("suppression {id} has ended; make a new one"))),
+    }
+}
