@@ -1,0 +1,4 @@
+//! Access against real peers.
+
+mod glewlwyd;
+mod sign_in;
