@@ -15,6 +15,9 @@ use std::cell::{Cell, RefCell};
 const NOW: i64 = 1_700_000_000 * SECOND;
 const ISSUER: &str = "https://idp.example.org/realms/soc";
 
+/// From claims to a token.
+type Forge = Box<dyn Fn(&Value) -> String>;
+
 struct Provider {
     discovery: Value,
     signer: Signer,
@@ -24,7 +27,7 @@ struct Provider {
     /// Changes the claims before they are signed.
     claims: Box<dyn Fn(&mut Value)>,
     /// Replaces the token after it is signed.
-    forge: Option<Box<dyn Fn(&Value) -> String>>,
+    forge: Option<Forge>,
     userinfo: Value,
     /// Refuses the code with this error.
     refuse: Option<&'static str>,
@@ -274,7 +277,7 @@ fn a_token_for_somebody_else_or_another_time_is_refused() {
 
 #[test]
 fn a_token_that_the_provider_did_not_sign_is_refused() {
-    let forged = |forge: Box<dyn Fn(&Value) -> String>| {
+    let forged = |forge: Forge| {
         let mut provider = Provider::new();
         provider.signer = Signer::new(Algorithm::Rs256);
         provider.jwks = vec![provider.signer.jwk("k1")];
