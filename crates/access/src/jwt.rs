@@ -139,7 +139,7 @@ impl Key {
         }
         let part = |text: &Option<String>| text.as_deref().and_then(from_base64url);
         let (algorithm, material) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
-            ("RSA", _) => (Algorithm::Rs256, Material::Rsa { n: part(&jwk.n)?, e: part(&jwk.e)? }),
+            ("RSA", _) => (Algorithm::Rs256, Material::Rsa { n: plain(part(&jwk.n)?), e: part(&jwk.e)? }),
             ("EC", Some("P-256")) => {
                 let (x, y) = (part(&jwk.x)?, part(&jwk.y)?);
                 if x.len() != 32 || y.len() != 32 {
@@ -156,6 +156,13 @@ impl Key {
             named.is_none_or(|a| a == algorithm.name() || (a == "Ed25519" && algorithm == Algorithm::EdDsa));
         fits.then_some(Key { kid: jwk.kid, algorithm, material })
     }
+}
+
+/// Some providers write the modulus with a zero before it, as DER has it; ring wants the number alone.
+fn plain(mut n: Vec<u8>) -> Vec<u8> {
+    let zeros = n.iter().take_while(|b| **b == 0).count();
+    n.drain(..zeros);
+    n
 }
 
 impl Material {

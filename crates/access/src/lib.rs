@@ -15,6 +15,7 @@ pub mod jwt;
 pub mod keys;
 pub mod limit;
 pub mod name;
+pub mod oidc;
 pub mod password;
 pub mod permit;
 pub mod role;

@@ -1,3 +1,5 @@
+//! Tokens of the RFCs, of ours, and of those who would like theirs to be taken for ours.
+
 use super::testing::{Signer, hs256, unsigned};
 use super::*;
 use proptest::prelude::*;
@@ -58,6 +60,15 @@ fn each_algorithm_verifies_its_own_and_only_when_allowed() {
         assert_eq!(all(&signer.token("unknown", &claims), &keys), Err(JwtFault::NoKey));
         assert_eq!(all(&token, &KeySet::default()), Err(JwtFault::NoKey));
     }
+}
+
+#[test]
+fn a_modulus_as_der_has_it_is_the_same_key() {
+    let signer = Signer::new(Algorithm::Rs256);
+    let mut jwk = signer.jwk("k");
+    let n = from_base64url(jwk["n"].as_str().unwrap()).unwrap();
+    jwk["n"] = json!(crate::draw::to_base64url(&[vec![0], n].concat()));
+    assert!(all(&signer.token("k", &json!({"sub": "anna"})), &set(&[jwk])).is_ok());
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! The table held to what it is for, by examples and by properties.
+
 use super::*;
 use proptest::prelude::*;
 

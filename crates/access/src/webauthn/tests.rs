@@ -1,3 +1,5 @@
+//! An authenticator in software and the browser around it; a real browser is in `tests/it`.
+
 use super::*;
 use proptest::prelude::*;
 use ring::rand::SystemRandom;
