@@ -72,6 +72,11 @@ impl Error {
         Error::Invalid { field, why: why.into() }
     }
 
+    /// Nothing was changed, and it may work later without anybody doing anything.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Error::Busy(_) | Error::Unreachable(_) | Error::Unsure | Error::Full)
+    }
+
     pub fn not_found(what: &'static str, id: impl ToString) -> Error {
         Error::NotFound { what, id: id.to_string() }
     }

@@ -201,6 +201,15 @@ pub fn withdraw(
     turn(tx, known.case, &before, &after, &change, now).map(Some)
 }
 
+/// Ids of the engine's cases that stand, of those that were last seen at or after a time.
+pub fn standing(tx: &mut Tx<'_>, since: Micros) -> Result<Vec<String>> {
+    tx.all(
+        "select p.engine_id from case_parts p where p.withdrawn_at is null and p.last_seen >= $1 order by p.engine_id",
+        values![since],
+        |r| r.text(),
+    )
+}
+
 fn set_withdrawn(tx: &mut WriteTx<'_>, part: PartId, now: Micros) -> Result<()> {
     tx.execute("update case_parts set withdrawn_at = $2, updated_at = $2 where id = $1", values![part, now])?;
     Ok(())
