@@ -5,9 +5,12 @@
 //! in the protocol's own words (503 with Retry-After, a TCP window that closes), never by dropping.
 
 pub mod counters;
+pub mod declaration;
 pub mod door;
+pub mod follow;
 pub mod gate;
 pub mod intake;
+pub mod journald;
 mod pace;
 pub mod secret;
 mod state;
@@ -16,6 +19,7 @@ pub mod tls;
 mod window;
 
 pub use counters::{Counters, DoorCounts};
+pub use declaration::Declaration;
 pub use door::{DoorContext, DoorError};
 pub use gate::{Admitted, Gate, Limits};
-pub use intake::{Ack, Batch, DeadLetter, Intake, Origin, Place, Receipt, Received, Records, Refusal};
+pub use intake::{Ack, Batch, DeadLetter, Intake, Origin, Place, Receipt, Received, Records, Refusal, WholeFile};

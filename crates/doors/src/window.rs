@@ -62,7 +62,14 @@ impl<M> Window<M> {
         DoorCounts::add(&source.counts.received, records.len());
         DoorCounts::add(&source.counts.bytes, records.bytes());
         let records = Arc::new(records);
-        let answer = self.intake.hand_over(&source.origin, source.door, records.clone()).await.ok();
+        let answer = if records.is_empty() {
+            // Nothing to store, but its mark has its turn.
+            let (ack, answer) = oneshot::channel();
+            ack.send(Receipt::Stored).ok();
+            Some(answer)
+        } else {
+            self.intake.hand_over(&source.origin, source.door, records.clone()).await.ok()
+        };
         self.waiting.push_back(Waiting { source: source.clone(), records, answer, refused: None, mark });
     }
 

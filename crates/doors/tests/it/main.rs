@@ -1,3 +1,5 @@
+mod follow;
+mod journald;
 mod lab;
 mod syslog;
 mod syslog_tls;
