@@ -224,7 +224,7 @@ mod tests {
             (r#"{"__CURSOR":"s=1;i=3","MESSAGE":"two\nlines","_CMDLINE":[255,0],"COREDUMP":null,"BIG":null,"_UID":"0"}"#, "s=1;i=3"),
         ];
         let expect = expect.map(|(json, cursor)| (json.to_owned(), cursor.to_owned()));
-        for size in [1, 3, 1_000, 10_000_000] {
+        for size in [997, 10_000, 10_000_000] {
             assert_eq!(read(&stream, &[size]).as_deref(), Ok(expect.as_slice()), "{size}");
         }
     }

@@ -91,6 +91,8 @@ pub async fn run(options: Options, context: DoorContext) -> Result<(), DoorError
         let worked = door.read(out).await?;
         child.start_kill().ok();
         let status = child.wait().await;
+        // What is on its way decides from where it goes on.
+        door.drain().await?;
         if door.context.shutdown.is_cancelled() {
             break;
         }
@@ -106,10 +108,7 @@ pub async fn run(options: Options, context: DoorContext) -> Result<(), DoorError
         }
         backoff.pause(&door.context.shutdown).await;
     }
-    while !door.window.is_empty() {
-        let settled = door.window.next().await;
-        door.settle(settled)?;
-    }
+    door.drain().await?;
     door.save()
 }
 
@@ -208,6 +207,14 @@ impl Door {
             self.window.push(&self.source, records, last).await;
         }
         Ok(worked)
+    }
+
+    async fn drain(&mut self) -> Result<(), DoorError> {
+        while !self.window.is_empty() {
+            let settled = self.window.next().await;
+            self.settle(settled)?;
+        }
+        Ok(())
     }
 
     /// False where the service ends.
