@@ -4,14 +4,19 @@
 //! to the one bounded [`Intake`]. It answers its peer when the records are stored, not before; a full intake is answered
 //! in the protocol's own words (503 with Retry-After, a TCP window that closes), never by dropping.
 
+mod aws;
 pub mod counters;
+mod cut;
 pub mod declaration;
 pub mod door;
 pub mod follow;
 pub mod gate;
 pub mod intake;
 pub mod journald;
+pub mod nats;
+mod out;
 mod pace;
+pub mod s3_sqs;
 pub mod secret;
 mod state;
 pub mod syslog;

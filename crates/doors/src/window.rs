@@ -57,6 +57,11 @@ impl<M> Window<M> {
         self.waiting.is_empty()
     }
 
+    /// What came with the batches that are not answered, the oldest first.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = &M> {
+        self.waiting.iter().map(|w| &w.mark)
+    }
+
     /// Hands a batch over; waits while the intake is full. `mark` comes back with the answer.
     pub(crate) async fn push(&mut self, source: &Source, records: Records, mark: M) {
         DoorCounts::add(&source.counts.received, records.len());
