@@ -5,6 +5,7 @@ use crate::gate::{Admitted, Gate, Limits};
 use crate::intake::{DeadLetter, Intake, Origin};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// What a door works with. When `shutdown` is cancelled a door reads no more, waits for the answers to what it handed
@@ -77,4 +78,25 @@ impl Source {
 /// The counts of peers that are nobody's: turned away, and what was lost before anybody knew whose it was.
 pub(crate) fn stranger(context: &DoorContext, door: &'static str) -> Arc<DoorCounts> {
     context.counters.of(door, &Origin::new("unknown"))
+}
+
+/// Waits between tries, longer each time.
+pub(crate) struct Backoff {
+    next: Duration,
+}
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(500);
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    pub(crate) fn new() -> Backoff {
+        Backoff { next: Self::FIRST }
+    }
+
+    /// Ends early where the service ends.
+    pub(crate) async fn pause(&mut self, shutdown: &CancellationToken) {
+        let pause = self.next;
+        self.next = (self.next * 2).min(Self::LONGEST);
+        shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
+    }
 }

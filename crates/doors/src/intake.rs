@@ -1,5 +1,6 @@
 //! The one way in: batches of records down a bounded channel, each answered when it is stored or refused.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
 
@@ -136,10 +137,20 @@ pub struct DeadLetter {
     pub bytes: Vec<u8>,
 }
 
+/// A file that is no sequence of lines: to be read from its path, whole, before it is answered.
+#[derive(Debug)]
+pub struct WholeFile {
+    pub origin: Origin,
+    pub door: &'static str,
+    pub path: PathBuf,
+    pub ack: Ack,
+}
+
 /// What comes out at the other end of the intake.
 #[derive(Debug)]
 pub enum Received {
     Batch(Batch),
+    File(WholeFile),
     Dead(DeadLetter),
 }
 
@@ -236,6 +247,20 @@ impl Intake {
     /// Whether nobody is at the other end any more.
     pub fn is_closed(&self) -> bool {
         self.to.is_closed()
+    }
+
+    /// Hands a file over whole, and waits until what is in it is stored.
+    pub async fn file(&self, origin: &Origin, door: &'static str, path: PathBuf) -> Receipt {
+        let closing = Receipt::Refused(Refusal::Closing);
+        // It takes no memory of the intake's.
+        let Ok(share) = self.room.clone().acquire_many_owned(0).await else { return closing };
+        let (ack, answer) = oneshot::channel();
+        let ack = Ack { door: Some(ack), _share: share };
+        let file = WholeFile { origin: origin.clone(), door, path, ack };
+        match self.to.send(Received::File(file)).await {
+            Ok(()) => answer.await.unwrap_or(closing),
+            Err(_) => closing,
+        }
     }
 
     /// Keeps a record that cannot be read as the protocol demands.

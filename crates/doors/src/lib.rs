@@ -4,16 +4,23 @@
 //! to the one bounded [`Intake`]. It answers its peer when the records are stored, not before; a full intake is answered
 //! in the protocol's own words (503 with Retry-After, a TCP window that closes), never by dropping.
 
+mod aws;
 pub mod counters;
+mod cut;
 pub mod declaration;
 pub mod door;
+pub mod follow;
 pub mod gate;
 pub mod http;
 pub mod intake;
+pub mod journald;
 mod json;
 pub mod lumberjack;
+pub mod nats;
+mod out;
 mod pace;
 pub mod rate;
+pub mod s3_sqs;
 pub mod secret;
 mod state;
 pub mod syslog;
@@ -25,5 +32,5 @@ pub use counters::{Counters, DoorCounts};
 pub use declaration::Declaration;
 pub use door::{DoorContext, DoorError};
 pub use gate::{Admitted, Gate, Limits};
-pub use intake::{Ack, Batch, DeadLetter, Intake, Origin, Place, Receipt, Received, Records, Refusal};
+pub use intake::{Ack, Batch, DeadLetter, Intake, Origin, Place, Receipt, Received, Records, Refusal, WholeFile};
 pub use rate::Rates;

@@ -226,3 +226,22 @@ impl ClientCertVerifier for ByFingerprint {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+/// How a door that goes out knows its peer over TLS.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientTls {
+    /// PEM file of the authorities that the peer's certificate may come from; else the system's.
+    #[serde(default)]
+    pub authorities: Option<PathBuf>,
+    /// PEM files of a certificate to show, and of its key.
+    #[serde(default)]
+    pub identity: Option<ClientIdentity>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientIdentity {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}

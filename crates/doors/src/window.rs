@@ -57,12 +57,24 @@ impl<M> Window<M> {
         self.waiting.is_empty()
     }
 
+    /// What came with the batches that are not answered, the oldest first.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = &M> {
+        self.waiting.iter().map(|w| &w.mark)
+    }
+
     /// Hands a batch over; waits while the intake is full. `mark` comes back with the answer.
     pub(crate) async fn push(&mut self, source: &Source, records: Records, mark: M) {
         DoorCounts::add(&source.counts.received, records.len());
         DoorCounts::add(&source.counts.bytes, records.bytes());
         let records = Arc::new(records);
-        let answer = self.intake.hand_over(&source.origin, source.door, records.clone()).await.ok();
+        let answer = if records.is_empty() {
+            // Nothing to store, but its mark has its turn.
+            let (ack, answer) = oneshot::channel();
+            ack.send(Receipt::Stored).ok();
+            Some(answer)
+        } else {
+            self.intake.hand_over(&source.origin, source.door, records.clone()).await.ok()
+        };
         self.waiting.push_back(Waiting { source: source.clone(), records, answer, refused: None, mark });
     }
 

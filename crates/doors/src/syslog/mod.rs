@@ -12,13 +12,24 @@ mod tcp;
 mod udp;
 
 pub use frame::Framing;
+pub(crate) use udp::too_long;
 
+use crate::declaration::Declaration;
 use crate::door::{DoorContext, DoorError};
 use crate::gate::Limits;
 use crate::tls::TlsOptions;
 use ipnet::IpNet;
 use serde::Deserialize;
 use std::net::SocketAddr;
+
+pub static DECLARATION: Declaration = Declaration {
+    name: "syslog",
+    title: "Syslog over UDP, TCP and TLS, and RELP",
+    peers: "firewalls, VPN gateways, switches, rsyslog, syslog-ng, logger",
+    point_at_it: "*.* action(type=\"omfwd\" target=\"HOST\" port=\"6514\" protocol=\"tcp\" TCP_Framing=\"octet-counted\")",
+    record: "one message as it was sent, with its header and without what ends it",
+    source: "RFC 3164, RFC 5424, RFC 5425, RFC 5426, RFC 6587; RELP 0.0.1 and librelp 1.11",
+};
 
 /// One listener.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]

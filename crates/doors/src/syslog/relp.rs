@@ -9,7 +9,7 @@ use crate::door::{DoorContext, Source};
 use crate::intake::Records;
 use crate::pace::Pace;
 use crate::syslog::frame::trimmed;
-use crate::syslog::udp::too_long;
+use crate::syslog::too_long;
 use crate::window::{BATCHES, Settled, Window};
 use bytes::{Buf, BytesMut};
 use std::fmt::Write;

@@ -4,7 +4,7 @@ use crate::door::{DoorContext, Source};
 use crate::intake::Records;
 use crate::pace::Pace;
 use crate::syslog::frame::{Cutter, Framing, Piece};
-use crate::syslog::udp::too_long;
+use crate::syslog::too_long;
 use crate::window::{BATCHES, Settled, Window};
 use bytes::{Buf, BytesMut};
 use std::time::Duration;

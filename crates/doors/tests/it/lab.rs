@@ -51,6 +51,7 @@ pub(crate) struct Got {
 struct Arrived {
     records: Vec<Got>,
     dead: Vec<DeadLetter>,
+    whole: Vec<PathBuf>,
     largest_batch: usize,
     batches: usize,
 }
@@ -117,6 +118,14 @@ impl Lab {
                             }
                             store(&arrived, batch);
                         }
+                        Some(Received::File(file)) => {
+                            if full.load(Ordering::Relaxed) {
+                                file.ack.answer(Receipt::Refused(Refusal::Disk("no space left on device".into())));
+                                continue;
+                            }
+                            arrived.lock().unwrap().whole.push(file.path);
+                            file.ack.answer(Receipt::Stored);
+                        }
                         Some(Received::Dead(letter)) => arrived.lock().unwrap().dead.push(letter),
                         None => return,
                     }
@@ -154,6 +163,11 @@ impl Lab {
 
     pub(crate) fn dead(&self) -> Vec<DeadLetter> {
         self.arrived.lock().unwrap().dead.clone()
+    }
+
+    /// Files that were handed over whole.
+    pub(crate) fn whole(&self) -> Vec<PathBuf> {
+        self.arrived.lock().unwrap().whole.clone()
     }
 
     /// Batches, and records of the largest one.
