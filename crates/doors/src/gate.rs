@@ -1,10 +1,12 @@
 //! Who may write, and how much.
 
 use crate::intake::Origin;
+use serde::Deserialize;
 use std::sync::Arc;
 
 /// What one source may send.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Bytes of one record; longer ones become dead letters.
     pub record_bytes: usize,
