@@ -114,18 +114,17 @@ fn request(part: &Part) -> Vec<u8> {
 
 /// Whether a text has these pieces, in this order and with nothing else but what `<any>` stands for.
 fn fits(text: &str, pattern: &str) -> bool {
-    let mut pieces = pattern.split("<any>");
-    let Some(mut rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
-    let mut open = false;
+    let mut pieces: Vec<&str> = pattern.split("<any>").collect();
+    let first = pieces.remove(0);
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let Some(last) = pieces.pop() else { return rest.is_empty() };
     for piece in pieces {
-        open = true;
-        match rest.find(piece) {
-            Some(at) if !piece.is_empty() => (rest, open) = (&rest[at + piece.len()..], false),
-            Some(_) => {}
+        match rest.split_once(piece) {
+            Some((_, after)) => rest = after,
             None => return false,
         }
     }
-    open || rest.is_empty()
+    rest.ends_with(last)
 }
 
 fn compare(file: &Path, part: &Part, answer: &Answer) {

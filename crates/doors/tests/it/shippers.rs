@@ -2,7 +2,7 @@
 
 use crate::house::{Behind, Build, House, LIMIT};
 use portreeve_doors::http::HttpOptions;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -68,6 +68,8 @@ impl Certificates {
     pub(crate) fn new() -> Certificates {
         let dir = tempfile::tempdir().expect("a directory");
         let mut params = CertificateParams::new(vec![]).expect("no names");
+        // Of another name than the certificates, or these would look as if they had signed themselves.
+        params.distinguished_name.push(DnType::CommonName, "authority of a test");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca =
             CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
