@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Counts of one origin at one door. `received` is the sum of the three that follow it, once all is answered.
+/// Counts of one origin at one door. `received` is the sum of the three that follow it, once all is answered. A request
+/// that is too large or too damaged to be cut into records counts as one.
 #[derive(Debug, Default)]
 pub struct DoorCounts {
     pub received: AtomicU64,
@@ -40,10 +41,17 @@ impl DoorCounts {
 /// The counts of all doors.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
+<<<<<<< HEAD
     all: Arc<Mutex<ByDoor>>,
 }
 
 type ByDoor = BTreeMap<(&'static str, Origin), Arc<DoorCounts>>;
+=======
+    all: Arc<Mutex<ByOrigin>>,
+}
+
+type ByOrigin = BTreeMap<(&'static str, Origin), Arc<DoorCounts>>;
+>>>>>>> w/doors-http
 
 impl Counters {
     pub fn of(&self, door: &'static str, origin: &Origin) -> Arc<DoorCounts> {

@@ -68,6 +68,11 @@ impl Visit {
         }
     }
 
+    /// Gives the memory back before the visit ends.
+    pub(crate) fn let_go(&mut self) {
+        self.held = None;
+    }
+
     pub(super) fn spend(&self, records: usize) {
         self.under_way.spend(records);
     }
@@ -128,6 +133,11 @@ impl Http {
             DoorCounts::add(&self.counters.of(door, &nobody()).turned_away, 1);
             return Err(no);
         };
+        self.welcome(door, admitted)
+    }
+
+    /// Lets in who needs to show nothing.
+    pub(crate) fn welcome(&self, door: &'static str, admitted: Admitted) -> Result<Visit, No> {
         let under_way = self.rates.begin(&admitted).map_err(No::from)?;
         let counts = self.counters.of(door, &admitted.origin);
         Ok(Visit { door, admitted, counts, under_way, held: None })

@@ -128,7 +128,7 @@ impl Http {
     }
 
     /// Takes a share of the memory for this many bytes, and twice that for what is made of them.
-    fn hold(&self, visit: &mut Visit, bytes: usize) -> bool {
+    pub(crate) fn hold(&self, visit: &mut Visit, bytes: usize) -> bool {
         let wants = bytes.div_ceil(1 << 10) * 2;
         let more = wants.saturating_sub(visit.held.as_ref().map_or(0, |held| held.num_permits()));
         let Ok(more) = u32::try_from(more) else { return false };

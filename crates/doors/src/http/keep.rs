@@ -61,8 +61,18 @@ impl Cut {
 }
 
 impl Http {
-    /// Has the records stored, and then the dead letters kept: what is refused comes again whole.
+    /// Has the records stored, and then the dead letters kept: what is refused comes again whole. Where the service is
+    /// busy it is refused at once.
     pub(crate) async fn keep(&self, visit: &Visit, cut: Cut) -> Result<(), Refusal> {
+        self.keep_how(visit, cut, false).await
+    }
+
+    /// As [`Http::keep`], but waits while the service is busy.
+    pub(crate) async fn keep_waiting(&self, visit: &Visit, cut: Cut) -> Result<(), Refusal> {
+        self.keep_how(visit, cut, true).await
+    }
+
+    async fn keep_how(&self, visit: &Visit, cut: Cut, wait: bool) -> Result<(), Refusal> {
         if cut.len() == 0 {
             return Ok(());
         }
@@ -73,8 +83,12 @@ impl Http {
         let kept = tokio::spawn(async move {
             let (all, records) = (cut.len(), cut.records.len());
             DoorCounts::add(&counts.received, all);
-            let receipt = if records == 0 && !cut.dead.is_empty() && !intake.has_room() {
-                Receipt::Refused(Refusal::Full)
+            let only_dead = records == 0 && !cut.dead.is_empty();
+            let receipt = if records == 0 {
+                let no_room = only_dead && !wait && !intake.has_room();
+                if no_room { Receipt::Refused(Refusal::Full) } else { Receipt::Stored }
+            } else if wait {
+                intake.store(&origin, door, cut.records).await
             } else {
                 intake.offer(&origin, door, cut.records).await
             };

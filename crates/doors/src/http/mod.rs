@@ -28,7 +28,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use admit::ClientCertificate;
+pub(crate) use admit::{Shown, Visit};
 pub use body::Memory;
+pub(crate) use keep::Cut;
 
 /// What each of these doors says of itself.
 pub static DOORS: [&Declaration; 6] =

@@ -173,7 +173,9 @@ mod tests {
 
     #[test]
     fn elements_and_values() {
-        let all = |body: &[u8], cut: &mut Cut| drop(values(body, cut));
+        let all = |body: &[u8], cut: &mut Cut| {
+            values(body, cut).ok();
+        };
         check(all, r#"[{"a":1}, "b" ,[2]]"#, &[r#"{"a":1}"#, r#""b""#, "[2]"], 0);
         check(all, "{\"a\":1}\n{\"b\":2}", &[r#"{"a":1}"#, r#"{"b":2}"#], 0);
         check(all, "[]", &[], 0);

@@ -1,6 +1,6 @@
 //! A listener for the routes: plain or TLS, HTTP/1.1 and HTTP/2, with limits on connections and on slow peers.
 
-use super::admit::ClientCertificate;
+pub(crate) use super::admit::ClientCertificate;
 use axum::Router;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -18,6 +18,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+
+/// The TLS of a listener, as its files say now: asked for each connection.
+pub type TlsNow = Arc<dyn Fn() -> Arc<rustls::ServerConfig> + Send + Sync>;
 
 /// How patient a listener is.
 #[derive(Clone, Copy, Debug)]
@@ -39,13 +42,13 @@ impl Default for ServeLimits {
 /// Serves until `shutdown` is cancelled, and then lets the requests under way end.
 pub async fn serve(
     listener: TcpListener,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: Option<TlsNow>,
     routes: Router,
     limits: ServeLimits,
     shutdown: CancellationToken,
 ) {
     let free = Arc::new(Semaphore::new(limits.connections.max(1)));
-    let (graceful, tls) = (GracefulShutdown::new(), tls.map(TlsAcceptor::from));
+    let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -54,7 +57,8 @@ pub async fn serve(
         let Some((stream, place)) = accepted else { continue };
         // Answers are small: waiting to fill a packet only delays them.
         stream.set_nodelay(true).ok();
-        let (routes, watcher, tls) = (routes.clone(), graceful.watcher(), tls.clone());
+        let tls = tls.as_ref().map(|tls| TlsAcceptor::from(tls()));
+        let (routes, watcher) = (routes.clone(), graceful.watcher());
         tokio::spawn(async move {
             let _place = place;
             let Some(tls) = tls else { return connection(stream, None, routes, limits, watcher).await };
@@ -81,7 +85,7 @@ async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Option<(TcpStr
 }
 
 /// What the client showed.
-fn certificate(stream: &tokio_rustls::server::TlsStream<TcpStream>) -> Option<ClientCertificate> {
+pub(crate) fn certificate(stream: &tokio_rustls::server::TlsStream<TcpStream>) -> Option<ClientCertificate> {
     let shown = stream.get_ref().1.peer_certificates()?.first()?;
     Some(ClientCertificate(Sha256::digest(shown).into()))
 }

@@ -1,9 +1,14 @@
 //! The doors, asked by real peers and by hostile ones.
 
+mod exchanges;
 mod follow;
+mod hostile_http;
+mod house;
 mod journald;
 mod lab;
+mod lumberjack;
 mod nats;
 mod s3_sqs;
+mod shippers;
 mod syslog;
 mod syslog_tls;

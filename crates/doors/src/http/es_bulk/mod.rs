@@ -20,7 +20,7 @@ use answers::{Ids, Told};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{HOST, WWW_AUTHENTICATE};
+use axum::http::header::{HOST, USER_AGENT, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
@@ -250,7 +250,19 @@ fn is_brief(query: Option<&str>) -> bool {
 
 fn refused(headers: &HeaderMap, no: No) -> Response {
     let error = |status, kind, reason| answers::error(headers, status, kind, reason);
-    let busy = |reason| error(StatusCode::TOO_MANY_REQUESTS, "es_rejected_execution_exception", reason);
+    let again = |status, kind, reason: &'static str, wait| {
+        // rsyslog as Debian 12 has it (8.2302) looks at no status: it repeats what was answered with anything but JSON,
+        // and gives up what was answered with it (tried with each). It names no User-Agent; all others look at the
+        // status.
+        let response = if headers.contains_key(USER_AGENT) {
+            error(status, kind, reason)
+        } else {
+            answer::of(status, HeaderValue::from_static("text/plain"), reason)
+        };
+        answer::later(response, wait)
+    };
+    let busy =
+        |reason, wait| again(StatusCode::TOO_MANY_REQUESTS, "es_rejected_execution_exception", reason, wait);
     match no {
         No::Nothing | No::Unreadable | No::Stranger => {
             let text = match no {
@@ -263,13 +275,13 @@ fn refused(headers: &HeaderMap, no: No) -> Response {
             }
             response
         }
-        No::Crowded => answer::later(busy("too many requests of this source at one time"), SOON),
-        No::Wait(wait) => answer::later(busy("more documents than this source may send"), wait),
+        No::Crowded => busy("too many requests of this source at one time", SOON),
+        No::Wait(wait) => busy("more documents than this source may send", wait),
         No::Refused(Refusal::Closing) => {
             let (status, kind) = (StatusCode::SERVICE_UNAVAILABLE, "node_closed_exception");
-            answer::later(error(status, kind, "the service is shutting down"), SOON)
+            again(status, kind, "the service is shutting down", SOON)
         }
-        No::Refused(_) => answer::later(busy("the service is busy"), SOON),
+        No::Refused(_) => busy("the service is busy", SOON),
         No::Coding => {
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             error(status, "content_type_header_exception", "use gzip or no Content-Encoding")
