@@ -6,6 +6,7 @@ use crate::fault::{Fault, Result};
 use crate::manifest::{self, FileEntry, Graves, Hold, LiveFile, Manifest};
 use crate::object::{Folder, Objects, TailCache};
 use crate::parquet::read::OpenFile;
+use crate::parquet::schema::GROUP;
 use crate::parquet::write::FileWriter;
 use ::parquet::file::metadata::ParquetMetaData;
 use hashbrown::HashMap;
@@ -26,11 +27,19 @@ pub struct LakeOptions {
     pub footers: usize,
     /// A file is closed when it has grown to this size.
     pub file_bytes: u64,
+    /// Rows of a row group: what a search refuses or reads.
+    pub group_rows: usize,
 }
 
 impl LakeOptions {
     pub fn new(work: &Path) -> LakeOptions {
-        LakeOptions { work: work.to_owned(), threads: 2, footers: 256 << 20, file_bytes: 256 << 20 }
+        LakeOptions {
+            work: work.to_owned(),
+            threads: 2,
+            footers: 256 << 20,
+            file_bytes: 256 << 20,
+            group_rows: GROUP,
+        }
     }
 }
 
@@ -241,7 +250,7 @@ pub(crate) struct Staged {
 }
 
 impl Staged {
-    pub fn entry(&self) -> &FileEntry {
+    pub(crate) fn entry(&self) -> &FileEntry {
         &self.entry
     }
 }
@@ -254,7 +263,7 @@ impl Drop for Staged {
 }
 
 impl Inner {
-    pub fn manifest(&self) -> Arc<Manifest> {
+    pub(crate) fn manifest(&self) -> Arc<Manifest> {
         held(&self.state).manifest.clone()
     }
 
@@ -281,7 +290,7 @@ impl Inner {
     }
 
     /// Where sorted rows of one partition go.
-    pub fn sink(&self, partition: String, generation: u32) -> Sink<'_> {
+    pub(crate) fn sink(&self, partition: String, generation: u32) -> Sink<'_> {
         Sink { inner: self, partition, generation, open: None, done: Vec::new() }
     }
 
@@ -292,7 +301,7 @@ impl Inner {
     }
 
     /// Moves finished files to where the manifest will say that they are.
-    pub fn place(&self, staged: Vec<Staged>) -> Result<Vec<FileEntry>> {
+    pub(crate) fn place(&self, staged: Vec<Staged>) -> Result<Vec<FileEntry>> {
         let mut placed: Vec<FileEntry> = Vec::with_capacity(staged.len());
         for file in staged {
             let entry = file.entry.clone();
@@ -309,7 +318,7 @@ impl Inner {
     }
 
     /// Makes the next version. Either all of the change is seen, or nothing of it.
-    pub fn commit(&self, change: Change) -> Result<()> {
+    pub(crate) fn commit(&self, change: Change) -> Result<()> {
         if self.read_only {
             return Err(Fault::Manifest("this lake was opened for reading".to_owned()));
         }
@@ -360,7 +369,7 @@ impl Inner {
     }
 
     /// Opens a live file, with its footer from memory where it is known.
-    pub fn file(&self, entry: &FileEntry) -> Result<OpenFile> {
+    pub(crate) fn file(&self, entry: &FileEntry) -> Result<OpenFile> {
         let data = self.tails.open(&*self.store, &entry.path, entry.bytes, Some(entry.tail))?;
         if let Some(meta) = held(&self.footers).known.get(&entry.path) {
             return Ok(OpenFile::known(&entry.path, data, meta.clone()));
@@ -400,14 +409,14 @@ pub(crate) struct Sink<'a> {
 }
 
 impl Sink<'_> {
-    pub fn push(&mut self, block: &Block, row: usize) -> Result<()> {
+    pub(crate) fn push(&mut self, block: &Block, row: usize) -> Result<()> {
         let most = self.inner.options.file_bytes;
         if self.open.as_ref().is_some_and(|(_, w)| w.bytes() >= most) {
             self.close()?;
         }
         if self.open.is_none() {
             let at = self.inner.stage();
-            self.open = Some((at.clone(), FileWriter::create(&at)?));
+            self.open = Some((at.clone(), FileWriter::create(&at, self.inner.options.group_rows)?));
         }
         match &mut self.open {
             Some((_, writer)) => writer.push(block, row),
@@ -429,7 +438,7 @@ impl Sink<'_> {
         Ok(())
     }
 
-    pub fn finish(mut self) -> Result<Vec<Staged>> {
+    pub(crate) fn finish(mut self) -> Result<Vec<Staged>> {
         self.close()?;
         Ok(std::mem::take(&mut self.done))
     }

@@ -8,9 +8,9 @@ use portreeve_model::EventTime;
 use std::sync::Arc;
 
 /// Uncompressed content of one frame.
-pub const MOST: usize = 256 << 20;
+pub(super) const MOST: usize = 256 << 20;
 /// Two copies of the segment's head.
-pub const HEAD: usize = 2 * COPY;
+pub(super) const HEAD: usize = 2 * COPY;
 const COPY: usize = 40;
 const FRAME_HEAD: usize = 16;
 const MAGIC: [u8; 4] = *b"\xf1PRj";
@@ -22,13 +22,13 @@ const COMPRESSED: u8 = 1;
 const PLACES: u8 = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Head {
+pub(super) struct Head {
     pub salt: u128,
     pub first: u64,
 }
 
 impl Head {
-    pub fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut copy = Vec::with_capacity(COPY);
         copy.extend_from_slice(&SEGMENT);
         copy.extend_from_slice(&self.salt.to_le_bytes());
@@ -40,7 +40,7 @@ impl Head {
     }
 
     /// From either of the copies.
-    pub fn decode(bytes: &[u8]) -> Option<Head> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<Head> {
         bytes.get(..HEAD)?.chunks_exact(COPY).find_map(|copy| {
             let mut at = Cut(copy);
             let magic = at.take(8)?;
@@ -78,7 +78,7 @@ fn framed(out: &mut Vec<u8>, salt: u128, fill: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// Gives a name its number, so that batches carry four bytes.
-pub fn name(out: &mut Vec<u8>, salt: u128, id: u32, text: &str) {
+pub(super) fn name(out: &mut Vec<u8>, salt: u128, id: u32, text: &str) {
     framed(out, salt, |out| {
         out.push(NAME);
         out.extend_from_slice(&id.to_le_bytes());
@@ -86,14 +86,14 @@ pub fn name(out: &mut Vec<u8>, salt: u128, id: u32, text: &str) {
     });
 }
 
-pub struct Numbers {
+pub(super) struct Numbers {
     pub origin: u32,
     pub door: u32,
     pub first: u64,
 }
 
 /// A whole batch. `packer` compresses where that makes it smaller.
-pub fn batch(
+pub(super) fn batch(
     out: &mut Vec<u8>,
     salt: u128,
     numbers: &Numbers,
@@ -130,7 +130,7 @@ pub fn batch(
 }
 
 /// What stands at an offset of a segment.
-pub enum Found {
+pub(super) enum Found {
     Name {
         id: u32,
         text: Arc<str>,
@@ -141,7 +141,7 @@ pub enum Found {
 }
 
 /// A batch whose names are still numbers.
-pub struct Raw {
+pub(super) struct Raw {
     pub origin: u32,
     pub door: u32,
     pub first: u64,
@@ -150,7 +150,7 @@ pub struct Raw {
 }
 
 /// Reads the frame at `offset` and says where the next one begins. Without `bodies` a batch's records are left out.
-pub fn at(segment: &[u8], offset: usize, salt: u128, bodies: bool) -> (Found, usize) {
+pub(super) fn at(segment: &[u8], offset: usize, salt: u128, bodies: bool) -> (Found, usize) {
     match payload(segment, offset, salt) {
         Some(payload) => {
             let next = offset + FRAME_HEAD + payload.len();
@@ -161,7 +161,7 @@ pub fn at(segment: &[u8], offset: usize, salt: u128, bodies: bool) -> (Found, us
 }
 
 /// The first offset from `offset` on at which a valid frame begins.
-pub fn next_valid(segment: &[u8], offset: usize, salt: u128) -> Option<usize> {
+pub(super) fn next_valid(segment: &[u8], offset: usize, salt: u128) -> Option<usize> {
     let finder = memchr::memmem::Finder::new(&MAGIC);
     let rest = segment.get(offset..)?;
     finder.find_iter(rest).map(|n| offset + n).find(|n| payload(segment, *n, salt).is_some())

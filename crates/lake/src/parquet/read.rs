@@ -20,17 +20,17 @@ use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 use std::io::Read;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Rows of a row group, as rising ranges that do not touch.
-pub type Selection = Vec<Range<usize>>;
+pub(crate) type Selection = Vec<Range<usize>>;
 
-pub fn selected(rows: &[Range<usize>]) -> usize {
+pub(crate) fn selected(rows: &[Range<usize>]) -> usize {
     rows.iter().map(|r| r.len()).sum()
 }
 
 /// Adds a row behind the others.
-pub fn add(rows: &mut Selection, row: usize) {
+pub(crate) fn add(rows: &mut Selection, row: usize) {
     match rows.last_mut() {
         Some(last) if last.end == row => last.end = row + 1,
         _ => rows.push(row..row + 1),
@@ -38,7 +38,7 @@ pub fn add(rows: &mut Selection, row: usize) {
 }
 
 /// Rows of either.
-pub fn union(a: &[Range<usize>], b: &[Range<usize>]) -> Selection {
+pub(crate) fn union(a: &[Range<usize>], b: &[Range<usize>]) -> Selection {
     let mut all: Selection = a.iter().chain(b).cloned().collect();
     all.sort_by_key(|r| r.start);
     let mut out = Selection::new();
@@ -52,20 +52,22 @@ pub fn union(a: &[Range<usize>], b: &[Range<usize>]) -> Selection {
 }
 
 /// A file whose footer has been read.
-pub struct OpenFile {
+pub(crate) struct OpenFile {
     path: String,
     data: Arc<dyn ReadAt>,
     meta: Arc<ParquetMetaData>,
+    /// A piece of a far file that was fetched at once.
+    window: Mutex<Option<(u64, Bytes)>>,
 }
 
-/// A far column chunk up to this size is fetched in one piece.
-const WHOLE: u64 = 8 << 20;
+/// A far column chunk up to this size is fetched in one piece, and so is a row group that is read with all its columns.
+const WHOLE: u64 = 16 << 20;
 /// Values read at a time.
 const BATCH: usize = 4_096;
 
 impl OpenFile {
     /// Reads the footer; page indexes are read where they are needed.
-    pub fn open(path: &str, data: Arc<dyn ReadAt>) -> Result<OpenFile> {
+    pub(crate) fn open(path: &str, data: Arc<dyn ReadAt>) -> Result<OpenFile> {
         let source = Source { data: data.clone(), window: None };
         let meta = ParquetMetaDataReader::new()
             .with_page_index_policy(PageIndexPolicy::Skip)
@@ -74,23 +76,23 @@ impl OpenFile {
         if meta.file_metadata().schema_descr().num_columns() != RAW_BYTES + 1 {
             return Err(Fault::parquet(path, "its columns are not those of this version"));
         }
-        Ok(OpenFile { path: path.to_owned(), data, meta: Arc::new(meta) })
+        Ok(OpenFile { path: path.to_owned(), data, meta: Arc::new(meta), window: Mutex::default() })
     }
 
     /// With a footer that is known already.
-    pub fn known(path: &str, data: Arc<dyn ReadAt>, meta: Arc<ParquetMetaData>) -> OpenFile {
-        OpenFile { path: path.to_owned(), data, meta }
+    pub(crate) fn known(path: &str, data: Arc<dyn ReadAt>, meta: Arc<ParquetMetaData>) -> OpenFile {
+        OpenFile { path: path.to_owned(), data, meta, window: Mutex::default() }
     }
 
-    pub fn meta(&self) -> &Arc<ParquetMetaData> {
+    pub(crate) fn meta(&self) -> &Arc<ParquetMetaData> {
         &self.meta
     }
 
-    pub fn groups(&self) -> usize {
+    pub(crate) fn groups(&self) -> usize {
         self.meta.num_row_groups()
     }
 
-    pub fn rows(&self, group: usize) -> usize {
+    pub(crate) fn rows(&self, group: usize) -> usize {
         usize::try_from(self.meta.row_group(group).num_rows()).unwrap_or(0)
     }
 
@@ -107,7 +109,7 @@ impl OpenFile {
     }
 
     /// No row of the group can have this value, by its statistics and its Bloom filter.
-    pub fn excludes(&self, group: usize, col: Col, value: &[u8]) -> Result<bool> {
+    pub(crate) fn excludes(&self, group: usize, col: Col, value: &[u8]) -> Result<bool> {
         let chunk = self.chunk(group, col as usize);
         if let Some(stats) = chunk.statistics() {
             let (low, high) = (stats.min_bytes_opt(), stats.max_bytes_opt());
@@ -127,8 +129,8 @@ impl OpenFile {
         Ok(filter.is_some_and(|f| !f.check(&ByteArray::from(value.to_vec()))))
     }
 
-    /// The rows of pages that may hold a time from `from` on and before `to`; rows lie in the order of time.
-    pub fn pages_of(&self, group: usize, from: i64, to: i64) -> Result<Range<usize>> {
+    /// The rows of pages that may hold a time from `from` to `until`; rows lie in the order of time.
+    pub(crate) fn pages_of(&self, group: usize, from: i64, until: i64) -> Result<Range<usize>> {
         let rows = self.rows(group);
         let chunk = self.chunk(group, Col::Time as usize);
         let (Some(index), Some(pages)) = (chunk.column_index_range(), self.pages(group, Col::Time as usize)?)
@@ -141,7 +143,7 @@ impl OpenFile {
         for (n, page) in pages.iter().enumerate() {
             let first = usize::try_from(page.first_row_index).unwrap_or(0);
             let end = pages.get(n + 1).map_or(rows, |p| usize::try_from(p.first_row_index).unwrap_or(rows));
-            let low = index.min_value(n).is_none_or(|low| *low < to);
+            let low = index.min_value(n).is_none_or(|low| *low <= until);
             let high = index.max_value(n).is_none_or(|high| *high >= from);
             if low && high {
                 found = Some(found.map_or(first..end, |f| f.start..end));
@@ -159,16 +161,36 @@ impl OpenFile {
     fn page_reader(&self, group: usize, col: usize) -> Result<Box<dyn PageReader>> {
         let chunk = self.chunk(group, col);
         let (start, length) = chunk.byte_range();
-        let window = if self.data.is_far() && length <= WHOLE {
-            Some((start, self.bytes(start..start + length)?))
-        } else {
-            None
-        };
+        let window = if self.data.is_far() { self.fetched(start, start + length)? } else { None };
         let source = Arc::new(Source { data: self.data.clone(), window });
         let pages = self.pages(group, col)?;
         let reader =
             SerializedPageReader::new(source, chunk, self.rows(group), pages).map_err(|e| self.failed(e))?;
         Ok(Box::new(reader))
+    }
+
+    /// A window on a far range, unless it is too large.
+    fn fetched(&self, from: u64, to: u64) -> Result<Option<(u64, Bytes)>> {
+        let window = self.window.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((start, bytes)) = window
+            && start <= from
+            && to <= start + bytes.len() as u64
+        {
+            return Ok(Some((start, bytes)));
+        }
+        if to - from > WHOLE { Ok(None) } else { Ok(Some((from, self.bytes(from..to)?))) }
+    }
+
+    /// Before all columns of a group are read: one journey instead of one for each.
+    fn prepare(&self, group: usize) -> Result<()> {
+        let ranges = self.meta.row_group(group).columns().iter().map(|c| c.byte_range());
+        let (from, to) =
+            ranges.fold((u64::MAX, 0), |(a, b), (start, length)| (a.min(start), b.max(start + length)));
+        if self.data.is_far() && from < to {
+            let window = self.fetched(from, to)?;
+            *self.window.lock().unwrap_or_else(PoisonError::into_inner) = window;
+        }
+        Ok(())
     }
 
     fn column<T: DataType>(&self, group: usize, col: usize) -> Result<Reader<T>> {
@@ -186,7 +208,7 @@ impl OpenFile {
     }
 
     /// Calls `see` with every selected row's text; nulls are empty.
-    pub fn texts(
+    pub(crate) fn texts(
         &self,
         group: usize,
         col: Col,
@@ -208,7 +230,7 @@ impl OpenFile {
     }
 
     /// As [`OpenFile::texts`]; nulls are 0.
-    pub fn ints(
+    pub(crate) fn ints(
         &self,
         group: usize,
         col: Col,
@@ -245,7 +267,12 @@ impl OpenFile {
     }
 
     /// The records as they were received, whether they are text or not.
-    pub fn raws(&self, group: usize, rows: &[Range<usize>], mut see: impl FnMut(usize, &[u8])) -> Result<()> {
+    pub(crate) fn raws(
+        &self,
+        group: usize,
+        rows: &[Range<usize>],
+        mut see: impl FnMut(usize, &[u8]),
+    ) -> Result<()> {
         let chunk = self.chunk(group, RAW_BYTES);
         let nulls = chunk.statistics().and_then(|s| s.null_count_opt());
         if nulls == Some(chunk.num_values().cast_unsigned()) {
@@ -265,7 +292,8 @@ impl OpenFile {
     }
 
     /// Whole rows.
-    pub fn block(&self, group: usize, rows: &[Range<usize>]) -> Result<Block> {
+    pub(crate) fn block(&self, group: usize, rows: &[Range<usize>]) -> Result<Block> {
+        self.prepare(group)?;
         let mut block = Block::new();
         for col in Col::ALL.iter().copied() {
             block.set(col, self.values(group, col, rows)?, selected(rows));
@@ -389,7 +417,7 @@ impl Read for Stream {
 }
 
 /// All rows of a file in their order, some thousands at a time.
-pub struct RowStream {
+pub(crate) struct RowStream {
     file: OpenFile,
     group: usize,
     row: usize,
@@ -405,12 +433,13 @@ enum Column {
 }
 
 impl RowStream {
-    pub fn new(file: OpenFile, step: usize) -> RowStream {
+    pub(crate) fn new(file: OpenFile, step: usize) -> RowStream {
         RowStream { file, group: 0, row: 0, columns: Vec::new(), step }
     }
 
     fn begin(&mut self) -> Result<()> {
         self.columns.clear();
+        self.file.prepare(self.group)?;
         for (at, col) in Col::ALL.iter().map(|c| c.kind()).chain([Kind::Raw]).enumerate() {
             self.columns.push(match col {
                 Kind::Moment | Kind::Number | Kind::Count => Column::Long(self.file.column(self.group, at)?),
@@ -423,7 +452,7 @@ impl RowStream {
     }
 
     /// The next rows; `None` at the end.
-    pub fn next(&mut self) -> Result<Option<Block>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Block>> {
         while self.group < self.file.groups() && self.row >= self.file.rows(self.group) {
             self.group += 1;
             self.row = 0;

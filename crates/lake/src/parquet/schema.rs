@@ -8,15 +8,15 @@ use parquet::schema::types::{ColumnPath, Type, TypePtr};
 use std::sync::Arc;
 
 /// Rows of a row group.
-pub const GROUP: usize = 65_536;
+pub(crate) const GROUP: usize = 65_536;
 /// Rows of a page: what a search must at least unpack to see one value.
 const PAGE_ROWS: usize = 8_192;
 /// Records are long; a smaller page lets evidence be fetched without its neighbours.
 const RAW_PAGE: usize = 64 << 10;
 /// Bytes that are no text are kept beside the text that is shown of them.
-pub const RAW_BYTES: usize = Col::ALL.len();
+pub(crate) const RAW_BYTES: usize = Col::ALL.len();
 
-pub fn schema() -> TypePtr {
+pub(crate) fn schema() -> TypePtr {
     let mut fields: Vec<TypePtr> = Col::ALL.iter().map(|c| field(c.name(), c.kind())).collect();
     let bytes = Type::primitive_type_builder("raw_bytes", Physical::BYTE_ARRAY)
         .with_repetition(Repetition::OPTIONAL)
@@ -49,7 +49,7 @@ fn field(name: &str, kind: Kind) -> TypePtr {
 }
 
 /// Level 1: each further one costs twice the time for a few hundredths of the size.
-pub fn properties() -> WriterProperties {
+pub(crate) fn properties(group_rows: usize) -> WriterProperties {
     let path = |col: Col| ColumnPath::from(col.name());
     let level = ZstdLevel::try_new(1).expect("1 is a level");
     let sorted = [Col::Time, Col::Seq]
@@ -58,9 +58,9 @@ pub fn properties() -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_created_by("portreeve".to_owned())
         .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(GROUP))
-        .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_write_batch_size(1_024)
+        .set_max_row_group_row_count(Some(group_rows.max(1)))
+        .set_data_page_row_count_limit(PAGE_ROWS.min(group_rows.div_ceil(8)).max(1))
+        .set_write_batch_size(1_024.min(group_rows.div_ceil(8)).max(1))
         .set_dictionary_page_size_limit(512 << 10)
         // All that pruning reads lies together at the end.
         .set_bloom_filter_position(BloomFilterPosition::End)
@@ -92,7 +92,7 @@ pub fn properties() -> WriterProperties {
             properties = properties
                 .set_column_bloom_filter_enabled(path.clone(), true)
                 .set_column_bloom_filter_fpp(path.clone(), 0.01)
-                .set_column_bloom_filter_max_ndv(path, GROUP as u64);
+                .set_column_bloom_filter_max_ndv(path, group_rows as u64);
         }
     }
     properties.build()

@@ -1,6 +1,6 @@
 //! Rows into a Parquet file, a row group at a time.
 
-use super::schema::{self, GROUP, RAW_BYTES};
+use super::schema::{self, RAW_BYTES};
 use crate::block::{Block, Values};
 use crate::columns::{Col, Kind};
 use crate::fault::{Fault, Result};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// Times and rows of a row group, as the manifest knows them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct GroupSpan {
+pub(crate) struct GroupSpan {
     pub first: i64,
     pub last: i64,
     pub rows: usize,
@@ -21,7 +21,7 @@ pub struct GroupSpan {
 
 /// What a finished file holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Finished {
+pub(crate) struct Finished {
     pub rows: usize,
     pub bytes: u64,
     pub groups: Vec<GroupSpan>,
@@ -32,34 +32,43 @@ pub struct Finished {
 }
 
 /// Takes rows in the order of their keys.
-pub struct FileWriter {
+pub(crate) struct FileWriter {
     path: String,
     file: SerializedFileWriter<File>,
+    group_rows: usize,
     pending: Block,
     groups: Vec<GroupSpan>,
     seqs: Option<(u64, u64)>,
 }
 
 impl FileWriter {
-    pub fn create(path: &Path) -> Result<FileWriter> {
+    pub(crate) fn create(path: &Path, group_rows: usize) -> Result<FileWriter> {
         let file = File::create(path).map_err(|e| Fault::io(path, e))?;
         let shown = path.display().to_string();
-        let file = SerializedFileWriter::new(file, schema::schema(), Arc::new(schema::properties()))
-            .map_err(|e| Fault::parquet(&shown, e))?;
-        Ok(FileWriter { path: shown, file, pending: Block::new(), groups: Vec::new(), seqs: None })
+        let file =
+            SerializedFileWriter::new(file, schema::schema(), Arc::new(schema::properties(group_rows)))
+                .map_err(|e| Fault::parquet(&shown, e))?;
+        Ok(FileWriter {
+            path: shown,
+            file,
+            group_rows: group_rows.max(1),
+            pending: Block::new(),
+            groups: Vec::new(),
+            seqs: None,
+        })
     }
 
-    pub fn push(&mut self, from: &Block, row: usize) -> Result<()> {
+    pub(crate) fn push(&mut self, from: &Block, row: usize) -> Result<()> {
         self.pending.push_from(from, row);
-        if self.pending.len() >= GROUP { self.flush() } else { Ok(()) }
+        if self.pending.len() >= self.group_rows { self.flush() } else { Ok(()) }
     }
 
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.groups.iter().map(|g| g.rows).sum::<usize>() + self.pending.len()
     }
 
     /// Bytes written so far, without what is pending.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.file.bytes_written() as u64
     }
 
@@ -83,7 +92,7 @@ impl FileWriter {
     }
 
     /// The file is whole and on the disk when this returns.
-    pub fn finish(mut self) -> Result<Finished> {
+    pub(crate) fn finish(mut self) -> Result<Finished> {
         self.flush()?;
         let (first_seq, last_seq) = self.seqs.unwrap_or((0, 0));
         let rows = self.rows();

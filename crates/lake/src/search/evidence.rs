@@ -83,7 +83,7 @@ fn named_in(
     // Pages that hold one of the times.
     let mut pages = Selection::new();
     for time in times {
-        let page = file.pages_of(group, *time, time.saturating_add(1))?;
+        let page = file.pages_of(group, *time, *time)?;
         pages = crate::parquet::read::union(&pages, std::slice::from_ref(&page));
     }
     pages.retain(|p| !p.is_empty());

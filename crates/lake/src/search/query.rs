@@ -88,22 +88,22 @@ impl FromStr for Cursor {
 }
 
 /// One of some columns has one of some values.
-pub struct Predicate {
+pub(super) struct Predicate {
     pub cols: Vec<Col>,
     pub values: Vec<Vec<u8>>,
 }
 
 impl Predicate {
-    pub fn matches(&self, value: &[u8]) -> bool {
+    pub(super) fn matches(&self, value: &[u8]) -> bool {
         self.values.iter().any(|v| v == value)
     }
 }
 
 /// A query made ready.
-pub struct Plan {
+pub(super) struct Plan {
     pub from: i64,
-    /// Before this.
-    pub to: i64,
+    /// The last time that counts.
+    pub until: i64,
     /// The rarest first.
     pub predicates: Vec<Predicate>,
     /// No row with an empty `act`.
@@ -115,7 +115,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn new(query: &Query) -> Result<Plan> {
+    pub(super) fn new(query: &Query) -> Result<Plan> {
         if query.limit == 0 || query.limit > MOST_ROWS {
             return Err(Fault::Query(format!("a page has 1 to {MOST_ROWS} rows")));
         }
@@ -147,16 +147,20 @@ impl Plan {
                 add(&[col], one(value));
             }
         }
-        let (mut from, mut to) = (query.from.map_or(i64::MIN, |t| t.0), query.to.map_or(i64::MAX, |t| t.0));
+        let (mut from, mut until) = match (query.from, query.to) {
+            // Before all time.
+            (_, Some(EventTime::MIN)) => (i64::MAX, i64::MIN),
+            (from, to) => (from.map_or(i64::MIN, |t| t.0), to.map_or(i64::MAX, |t| t.0 - 1)),
+        };
         let after = query.cursor.map(|c| c.0);
         match after {
-            Some((time, ..)) if query.newest_first => to = to.min(time.saturating_add(1)),
+            Some((time, ..)) if query.newest_first => until = until.min(time),
             Some((time, ..)) => from = from.max(time),
             None => {}
         }
         Ok(Plan {
             from,
-            to,
+            until,
             predicates,
             events_only: query.events_only,
             text: query.text.as_deref().filter(|t| !t.is_empty()).map(Needle::new),
@@ -167,12 +171,12 @@ impl Plan {
     }
 
     /// Without the order and the pages: for counting.
-    pub fn whole(query: &Query) -> Result<Plan> {
+    pub(super) fn whole(query: &Query) -> Result<Plan> {
         Plan::new(&Query { cursor: None, limit: 1, ..query.clone() })
     }
 
     /// Not before the cursor.
-    pub fn is_behind(&self, key: RowKey) -> bool {
+    pub(super) fn is_behind(&self, key: RowKey) -> bool {
         match self.after {
             Some(after) if self.newest_first => key < after,
             Some(after) => key > after,
@@ -180,15 +184,15 @@ impl Plan {
         }
     }
 
-    pub fn overlaps(&self, first: i64, last: i64) -> bool {
-        last >= self.from && first < self.to
+    pub(super) fn overlaps(&self, first: i64, last: i64) -> bool {
+        last >= self.from && first <= self.until
     }
 
     /// Of a row in memory; the cursor is left to the caller.
-    pub fn matches(&self, block: &Block, row: usize, scratch: &mut Vec<u8>) -> bool {
+    pub(super) fn matches(&self, block: &Block, row: usize, scratch: &mut Vec<u8>) -> bool {
         let time = block.col(Col::Time).int(row);
         time >= self.from
-            && time < self.to
+            && time <= self.until
             && self.predicates.iter().all(|p| p.cols.iter().any(|c| p.matches(block.col(*c).text(row))))
             && !(self.events_only && block.col(Col::Act).text(row).is_empty())
             && self.text.as_ref().is_none_or(|t| t.is_in(block.col(Col::Raw).text(row), scratch))
@@ -196,14 +200,14 @@ impl Plan {
 }
 
 /// A text that is looked for in records.
-pub struct Needle(Finder<'static>);
+pub(super) struct Needle(Finder<'static>);
 
 impl Needle {
     fn new(text: &str) -> Needle {
         Needle(Finder::new(text.to_ascii_lowercase().as_bytes()).into_owned())
     }
 
-    pub fn is_in(&self, record: &[u8], scratch: &mut Vec<u8>) -> bool {
+    pub(super) fn is_in(&self, record: &[u8], scratch: &mut Vec<u8>) -> bool {
         scratch.clear();
         scratch.extend_from_slice(record);
         scratch.make_ascii_lowercase();

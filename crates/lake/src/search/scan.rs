@@ -26,7 +26,13 @@ impl Looked {
 }
 
 /// Matching rows of a group, but for the cursor.
-pub fn group(file: &OpenFile, n: usize, span: Group, plan: &Plan, looked: &mut Looked) -> Result<Selection> {
+pub(super) fn group(
+    file: &OpenFile,
+    n: usize,
+    span: Group,
+    plan: &Plan,
+    looked: &mut Looked,
+) -> Result<Selection> {
     looked.groups += 1;
     let mut columns: Vec<Vec<Col>> = Vec::with_capacity(plan.predicates.len());
     for predicate in &plan.predicates {
@@ -89,13 +95,13 @@ pub fn group(file: &OpenFile, n: usize, span: Group, plan: &Plan, looked: &mut L
 /// Rows in the range of time: they lie side by side.
 fn within(file: &OpenFile, n: usize, span: Group, plan: &Plan) -> Result<Selection> {
     let Group(first, last, rows) = span;
-    if first >= plan.from && last < plan.to {
+    if first >= plan.from && last <= plan.until {
         return Ok(vec![0..rows]);
     }
-    let pages = file.pages_of(n, plan.from, plan.to)?;
+    let pages = file.pages_of(n, plan.from, plan.until)?;
     let mut found: Selection = Selection::new();
     file.ints(n, Col::Time, &[pages], |row, time| {
-        if time >= plan.from && time < plan.to {
+        if time >= plan.from && time <= plan.until {
             add(&mut found, row);
         }
     })?;
