@@ -40,6 +40,7 @@ rm -rf "$dir"
 
 pub(crate) struct Cluster {
     pub(crate) dir: PathBuf,
+    port: u16,
     _keeper: Child,
 }
 
@@ -53,15 +54,14 @@ fn programs() -> PathBuf {
 
 impl Cluster {
     pub(crate) fn start(options: &[&str]) -> Cluster {
-        Cluster::start_with(options, |_| {})
+        Cluster::start_on(options, 5432)
     }
 
-    /// `prepare` puts files into the directory before the server starts.
-    pub(crate) fn start_with(options: &[&str], prepare: impl FnOnce(&Path)) -> Cluster {
+    /// The port names the socket, also where nothing listens on the network.
+    pub(crate) fn start_on(options: &[&str], port: u16) -> Cluster {
         let dir = tempfile::Builder::new().prefix("portreeve-pg-").tempdir().unwrap().keep();
         // Owned by another user than ours in a moment; the socket is for us.
         std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).unwrap();
-        prepare(&dir);
         let mut keeper = Command::new("sh")
             .args(["-c", KEEPER, "sh"])
             .arg(&dir)
@@ -74,7 +74,7 @@ impl Cluster {
             .expect("sh");
         let until = Instant::now() + Duration::from_secs(120);
         loop {
-            let config = config(&dir, "postgres");
+            let config = config(&dir, port, "postgres");
             if config.connect(postgres::NoTls).is_ok() {
                 break;
             }
@@ -86,20 +86,22 @@ impl Cluster {
             );
             std::thread::sleep(Duration::from_millis(50));
         }
-        Cluster { dir, _keeper: keeper }
+        Cluster { dir, port, _keeper: keeper }
     }
 
     /// A new empty database.
     pub(crate) fn database(&self) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("t{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let mut client = config(&self.dir, "postgres").connect(postgres::NoTls).unwrap();
+        let mut client = config(&self.dir, self.port, "postgres").connect(postgres::NoTls).unwrap();
         client.batch_execute(&format!("create database {name}")).unwrap();
         name
     }
 
     pub(crate) fn location(&self, database: &str) -> Location {
-        format!("postgres://postgres@/{database}?host={}", self.dir.display()).parse().unwrap()
+        format!("postgres://postgres@/{database}?host={}&port={}", self.dir.display(), self.port)
+            .parse()
+            .unwrap()
     }
 
     /// The number of the server's process.
@@ -108,13 +110,13 @@ impl Cluster {
     }
 
     pub(crate) fn client(&self, database: &str) -> postgres::Client {
-        config(&self.dir, database).connect(postgres::NoTls).unwrap()
+        config(&self.dir, self.port, database).connect(postgres::NoTls).unwrap()
     }
 }
 
-fn config(dir: &Path, database: &str) -> postgres::Config {
+fn config(dir: &Path, port: u16, database: &str) -> postgres::Config {
     let mut config = postgres::Config::new();
-    config.host_path(dir).user("postgres").dbname(database);
+    config.host_path(dir).port(port).user("postgres").dbname(database);
     config
 }
 
