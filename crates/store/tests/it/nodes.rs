@@ -62,7 +62,7 @@ fn readers_see_one_moment(lab: &Lab) {
     };
     set(&lab.store, 0).unwrap();
     std::thread::scope(|scope| {
-        let writer = scope.spawn(|| (1..=100).for_each(|n| drop(set(&lab.store, n).unwrap())));
+        let writer = scope.spawn(|| (1..=100).for_each(|n| assert!(set(&lab.store, n).unwrap() > 0)));
         let mut seen = BTreeSet::new();
         while !writer.is_finished() {
             let both = |name: &'static str| move |tx: &mut portreeve_store::Tx<'_>| setting::get(tx, name);
@@ -121,7 +121,9 @@ fn a_server_that_was_restarted_is_found_again() {
 fn a_call_says_that_another_holds_the_lock() {
     let cluster = Cluster::start(&["-c", "listen_addresses=", "-c", "fsync=off"]);
     let name = cluster.database();
-    let store = Store::open(&cluster.location(&name), Path::new("/nonexistent"), 1).unwrap();
+    let text =
+        format!("postgres://postgres@/{name}?host={}&options=-c%20lock_timeout%3D300", cluster.dir.display());
+    let store = Store::open(&text.parse().unwrap(), Path::new("/nonexistent"), 1).unwrap();
     let mut other = cluster.client(&name);
     other.batch_execute("begin; select pg_advisory_xact_lock(8101820099123832182)").unwrap();
     let error = store.write(|_| Ok(())).unwrap_err();
