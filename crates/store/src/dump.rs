@@ -37,6 +37,12 @@ pub(crate) fn to_file(db: &Database, to: &Path, now: Micros) -> Result<u64> {
     Ok(rows)
 }
 
+/// Not compressed, for fixtures that people read.
+#[cfg(test)]
+pub(crate) fn plain(db: &Database, to: &Path, now: Micros) -> Result<u64> {
+    write(db, &mut File::create(to).map_err(Error::file(to))?, now)
+}
+
 struct Lines<'a> {
     out: &'a mut dyn Write,
     hash: Sha256,

@@ -16,6 +16,8 @@ mod db;
 mod dump;
 mod error;
 pub mod evidence;
+#[cfg(test)]
+mod fixtures;
 pub mod idempotency;
 mod key;
 pub mod login;

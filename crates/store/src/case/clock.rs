@@ -82,11 +82,13 @@ pub fn resume(tx: &mut WriteTx<'_>, case: CaseId, kind: Kind, at: Micros) -> Res
     next_due(tx, case)
 }
 
+/// Who sorts by deadlines, and who follows changes, has to hear of it.
 fn next_due(tx: &mut WriteTx<'_>, case: CaseId) -> Result<()> {
+    let change = tx.next("change")?;
     tx.execute(
-        "update cases set next_due = coalesce((select min(due) from clocks
+        "update cases set change = $3, next_due = coalesce((select min(due) from clocks
             where case_id = $1 and met_at is null and paused_at is null), $2) where id = $1",
-        values![case, NEVER],
+        values![case, NEVER, change],
     )?;
     Ok(())
 }

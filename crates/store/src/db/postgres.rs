@@ -22,9 +22,12 @@ const TRIES: usize = 3;
 const STATEMENTS: usize = 256;
 
 /// A statement that hangs is worse than one that fails; who waits for the writer's lock is told in time; a node that
-/// stands still in the middle of a change must not stop the others.
-const SESSION: &str = "set statement_timeout = '60s'; set lock_timeout = '20s';
-    set idle_in_transaction_session_timeout = '60s';
+/// stands still in the middle of a change must not stop the others. What the location sets itself stays.
+const SESSION: &str = "
+    select set_config('statement_timeout', '60s', false) where current_setting('statement_timeout') = '0';
+    select set_config('lock_timeout', '20s', false) where current_setting('lock_timeout') = '0';
+    select set_config('idle_in_transaction_session_timeout', '60s', false)
+        where current_setting('idle_in_transaction_session_timeout') = '0';
     select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'";
 
 /// READ COMMITTED: every statement after the lock sees all that was done before it. The number is `portreev`.

@@ -67,6 +67,7 @@ macro_rules! into_value {
 
 into_value! {
     i64 => |v| Value::Int(v);
+    i32 => |v| Value::Int(i64::from(v));
     bool => |v| Value::Int(i64::from(v));
     &'a str => |v| Value::Text(Cow::Borrowed(v));
     &'a String => |v| Value::Text(Cow::Borrowed(v));
