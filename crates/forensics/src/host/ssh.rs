@@ -84,9 +84,10 @@ const TOGETHER: u64 = 1 << 20;
 const LOAD_KEEPS: Duration = Duration::from_secs(2);
 
 /// Walks: what is printed, whether other file systems are entered, then depth and base of each. Who is ended by a signal
-/// has nobody who listens any more.
-const WALK: &str = "f=$1 x=$2; shift 2; while [ $# -gt 1 ]; do \
-    find -H \"$2\" $x -mindepth 1 ${1:+-maxdepth $1} -printf \"$f\" || [ $? -lt 128 ] || exit 1; shift 2; done";
+/// has nobody who listens any more. What is not there is passed over before the room for complaints is full of it.
+const WALK: &str = "f=$1 x=$2; shift 2; exec 3>&1; { while [ $# -gt 1 ]; do \
+    find -H \"$2\" $x -mindepth 1 ${1:+-maxdepth $1} -printf \"$f\" || [ $? -lt 128 ] || exit 1; shift 2; \
+    done; } 2>&1 >&3 3>&- | grep -v ': No such file or directory$' >&2";
 
 /// The name under which the key is pinned, whatever the host is called.
 const ALIAS: &str = "portreeve-pinned";
@@ -376,8 +377,7 @@ impl Host for Remote {
                 on
             });
             problems.extend(ran.reason);
-            let complaints = ran.stderr.lines().filter(|l| !l.contains("No such file or directory"));
-            problems.extend(complaints.take(20).map(str::to_owned));
+            problems.extend(ran.stderr.lines().take(20).map(str::to_owned));
             rest = later;
         }
         problems

@@ -102,7 +102,9 @@ fn names_that_want_to_be_commands_are_names() {
         std::fs::write(path, name).expect("written");
     }
     let base = folder.as_os_str().as_bytes().to_vec();
-    let bases = [(base.clone(), Some(1)), (b"/no/such".to_vec(), None)];
+    // Homes that are not there are no problem, however many they are.
+    let gone = (0..200).map(|n| (format!("/no/such/home/of/{n}/.ssh").into_bytes(), None));
+    let bases: Vec<(Vec<u8>, Option<u32>)> = gone.chain([(base.clone(), Some(1))]).collect();
     let walk = Walk { bases: &bases, one_file_system: true, enters: &|_| true };
     let mut seen = Vec::new();
     let problems = host.find(&walk, &mut |f| {
@@ -267,7 +269,8 @@ fn a_package_is_the_same_from_here_and_from_afar() {
     assert_eq!(files(&near.0), files(&far.0));
     // What the test would be worth if both had taken nothing.
     let all = artifacts(&far.1);
-    for want in ["end Partial", "few Partial", "none Absent", "again Done", "elsewhere/unit", "/dev/null"] {
+    for want in ["end (Partial", "few (Partial", "none (Absent", "again (Done", "elsewhere/unit", "/dev/null"]
+    {
         assert!(all.contains(want), "{want}: {all}");
     }
     assert!(far.0.len() > 100 && far.0.iter().any(|f| f.masked > 0), "{}", far.0.len());
@@ -275,7 +278,7 @@ fn a_package_is_the_same_from_here_and_from_afar() {
 }
 
 #[test]
-fn a_file_that_hangs_or_is_gone_costs_itself() {
+fn a_file_that_changed_or_says_too_much_costs_itself() {
     let Some(sshd) = sshd() else { return };
     let mut host = Remote::connect(&sshd.target).expect("a connection");
     let folder = sshd.dir.path().join("files");
@@ -304,6 +307,19 @@ fn a_file_that_hangs_or_is_gone_costs_itself() {
     assert_eq!(got[2].0, Err("not a regular file".to_owned()));
     assert_eq!(got[3].0, Err("a link by now".to_owned()));
     assert_eq!(got[4], (Ok(1), "z".to_owned()));
+    // Whose answer is longer than it may be is blamed, and those behind it are asked for again.
+    let path = folder.join("a");
+    let path = path.as_os_str().as_bytes();
+    let items = [256, 3, 256].map(|most| Item { path, most });
+    let mut sums = Vec::new();
+    let before = sshd.commands();
+    let whole = host.batch(Task::Hash, &items, ends, &mut |n, answer| {
+        sums.push((n, answer.exit, answer.bytes.len() > 64));
+        true
+    });
+    assert!(whole);
+    assert_eq!(sums, [(0, Some(0), true), (1, None, false), (2, Some(0), true)]);
+    assert_eq!(sshd.commands() - before, 3);
     // A time that is over.
     files.truncate(1);
     assert!(!host.fetch_all(&files, 1_000, Instant::now(), &mut |_, _, _| true));

@@ -306,7 +306,7 @@ mod tests {
         };
         let mut answers = Answers::new(MARK, items, &mut each);
         let ran = local::fed(command, format!("{MARK}\n").as_bytes(), 60, 1 << 30, &mut answers);
-        assert_eq!((ran.exit, ran.stderr.as_str()), (Some(0), ""), "{shell:?}");
+        assert!(ran.exit == Some(0) && ran.stderr.is_empty(), "{shell:?}: {ran:?}");
         got
     }
 
@@ -343,7 +343,7 @@ mod tests {
             assert!(got[0].0 == bytes && got[1].0.is_empty() && got[5].0 == [0, 1, 2], "{shell:?}");
             assert!(got[2].2 == "a link by now" && got[3].2 == "not a regular file", "{shell:?}");
             assert!(got[4].2.contains("No such file"), "{shell:?}: {}", got[4].2);
-            let got = loops(&shell, programs, Task::Hash, &asked);
+            let got = loops(&shell, programs, Task::Hash, &items(&paths, 256));
             let sum = hex(&<sha2::Sha256 as sha2::Digest>::digest(&bytes));
             assert!(got[0].0.starts_with(sum.as_bytes()) && got[0].1 == Some(0), "{shell:?}");
             assert!(got[2].1 != Some(0) && got[3].1 != Some(0) && got[4].1 != Some(0), "{shell:?}");

@@ -1,12 +1,13 @@
 //! What was collected on a Windows host is hunted: event logs made here, in the forms in which KAPE, Velociraptor and a
 //! plain copy bring them, must give the case that an analyst expects, with evidence that names where it lies.
 
+use super::manifest;
 use super::windows::{archive, import};
 use crate::company::portreeve;
 use portreeve_sim::{LoggedEvent, event_log};
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 const INTRUDER: &str = "45.155.205.233";
@@ -117,14 +118,158 @@ fn hunt(paths: &[&Path]) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
+/// The one case, held to what an analyst who reads the log by hand would write down.
+fn expected(found: &Value) -> Value {
+    let totals = &found["run"]["totals"];
+    assert_eq!(totals["records"], totals["understood"], "{totals}");
+    let cases = found["cases"].as_array().expect("cases");
+    assert_eq!(cases.len(), 1, "{found:#}");
+    let case = &cases[0];
+    assert_eq!(case["principal"]["name"], "anna");
+    assert_eq!(case["decision"], "escalate", "{}", case["reason"]);
+    assert_eq!(case["source_ips"][0], INTRUDER, "{}", case["source_ips"]);
+    for (id, words) in [
+        ("credential.failures_then_success_new_place", "24 failures within 7 min from 45.155.205.233"),
+        ("exposed.rdp_from_internet", "rds1 let anna in over RDP straight from 45.155.205.233"),
+        ("post_access.privilege_against_role", "Administrators"),
+        ("gateway.logging_or_policy_changed", "logging stopped in the session"),
+    ] {
+        let all = case["indicators"].as_array().expect("indicators");
+        let one = all.iter().find(|i| i["id"] == id).unwrap_or_else(|| panic!("{id}: {all:?}"));
+        assert!(one.to_string().contains(words), "{one}");
+        assert!(one["evidence"].as_array().is_some_and(|e| !e.is_empty()), "{one}");
+    }
+    let answer = |id: &str| {
+        let all = case["questions"].as_array().expect("questions");
+        all.iter().find(|q| q["id"] == id).unwrap_or_else(|| panic!("{id}")).clone()
+    };
+    assert_eq!(answer("mfa_bypassed_or_absent")["answer"], "yes");
+    assert_eq!(answer("privilege_inconsistent_with_role")["answer"], "yes");
+    // Four deeds on the host itself are not nothing.
+    let lateral = answer("lateral_movement").to_string();
+    assert!(lateral.contains("changes or commands of the session are on record"), "{lateral}");
+    case.clone()
+}
+
+/// Where evidence lies, each place once.
+fn places(case: &Value) -> Vec<String> {
+    fn walk(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                if let (Some(file), true) = (fields.get("file"), fields.contains_key("raw")) {
+                    found.push(file.as_str().expect("a name").to_owned());
+                }
+                fields.values().for_each(|v| walk(v, found));
+            }
+            Value::Array(all) => all.iter().for_each(|v| walk(v, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    walk(case, &mut found);
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Case, decision, indicators with their points: what may not depend on how the logs came.
+fn verdict(case: &Value) -> String {
+    let points = |i: &Value| format!("{}={}", i["id"], i["points"]);
+    let all: Vec<String> = case["indicators"].as_array().expect("indicators").iter().map(points).collect();
+    format!("{} {} {} {}", case["case_id"], case["decision"], case["risk_score"], all.join(" "))
+}
+
+/// A folder as KAPE writes it, with the same names as in the archive.
+fn folder(dir: &Path, files: &[(String, &[u8])]) -> PathBuf {
+    for (name, bytes) in files {
+        let path = dir.join("folder").join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, bytes).expect("written");
+    }
+    dir.join("folder")
+}
+
 #[test]
 fn what_is_imported_is_hunted() {
     let (security, system) = night();
+    let copies = format!(
+        "CopiedTimestamp,SourceFile,DestinationFile,FileSize,SourceFileSha1,DeferredCopy,CreatedOnUtc,ModifiedOnUtc\n\
+         x,C:\\Windows\\System32\\winevt\\Logs\\Security.evtx,D:\\x,{},{},False,x,2026-11-27 03:00:00.5\n",
+        security.len(),
+        sha1(&security)
+    );
+    let kape = [
+        (format!("C/{SECURITY}"), security.as_slice()),
+        (format!("C/{SYSTEM}"), system.as_slice()),
+        ("C/Users/anna/NTUSER.DAT".to_owned(), b"regf"),
+        ("2026-11-27T10_00_00_CopyLog.csv".to_owned(), copies.as_bytes()),
+    ];
+    let velociraptor = [
+        (format!("uploads/auto/C%3A/{SECURITY}"), security.as_slice()),
+        (format!("uploads/auto/C%3A/{SYSTEM}"), system.as_slice()),
+        ("uploads.json".to_owned(), b"{}\n"),
+        ("client_info.json".to_owned(), br#"{"Hostname":"RDS1"}"#),
+        ("results/Windows.KapeFiles.Targets.json".to_owned(), b"{}\n"),
+    ];
+    let plain = [("Security.evtx".to_owned(), security.as_slice()), ("System.evtx".to_owned(), &system)];
+    let zip = |dir: &Path, files: &[(String, &[u8])]| {
+        let files: Vec<(&str, &[u8])> = files.iter().map(|(n, b)| (n.as_str(), *b)).collect();
+        archive(dir, &files)
+    };
+    let mut verdicts = Vec::new();
+    for (name, files, zipped, log) in [
+        ("kape", &kape[..], true, format!("logs/C/{SECURITY}")),
+        ("kape", &kape[..], false, format!("logs/C/{SECURITY}")),
+        ("velociraptor", &velociraptor[..], true, format!("logs/C/{SECURITY}")),
+        ("event-logs", &plain[..], false, "logs/Security.evtx".to_owned()),
+    ] {
+        let dir = TempDir::new().expect("a folder");
+        let from = if zipped { zip(dir.path(), files) } else { folder(dir.path(), files) };
+        let package = import(&from, &dir.path().join("out"), &[]);
+        let manifest = manifest(&package);
+        assert_eq!((&manifest["kind"], &manifest["case"]), (&name.into(), &"2026-114".into()));
+        // The copy log agrees with what was copied, and nothing was refused.
+        let artifacts = manifest["artifacts"].as_array().expect("artifacts");
+        assert!(artifacts.iter().all(|a| a["state"] == "done" || a["files"] == 0), "{artifacts:#?}");
+        let case = expected(&hunt(&[&package.join("logs")]));
+        assert_eq!(places(&case), [package.join(&log).display().to_string()]);
+        verdicts.push(verdict(&case));
+        let packed = package.with_file_name("ws1.tar.zst");
+        let case = expected(&hunt(&[&packed]));
+        let places = places(&case);
+        assert_eq!(places.len(), 1, "{places:?}");
+        assert!(
+            places[0].contains("ws1.tar.zst") && places[0].ends_with(&format!("ws1/{log}")),
+            "{places:?}"
+        );
+        verdicts.push(verdict(&case));
+    }
+    assert!(verdicts.iter().all(|v| *v == verdicts[0]), "{verdicts:#?}");
+}
+
+#[test]
+fn a_collection_and_a_gateway_make_one_case() {
+    let (security, _) = night();
     let dir = TempDir::new().expect("a folder");
-    let zip =
-        archive(dir.path(), &[(&format!("C/{SECURITY}"), &security), (&format!("C/{SYSTEM}"), &system)]);
+    let zip = archive(dir.path(), &[(&format!("C/{SECURITY}"), &security)]);
     let package = import(&zip, &dir.path().join("out"), &[]);
-    let found = hunt(&[&package.join("logs")]);
-    eprintln!("{found:#}");
-    panic!("look");
+    let gateway = dir.path().join("gateway.log");
+    fs::write(&gateway, VPN).expect("written");
+    let case = expected(&hunt(&[&gateway, &package.with_file_name("ws1.tar.zst")]));
+    let places = places(&case);
+    assert!(places.iter().any(|p| p.ends_with("gateway.log")), "{places:?}");
+    assert!(places.iter().any(|p| p.ends_with("Security.evtx")), "{places:?}");
+}
+
+fn sha1(bytes: &[u8]) -> String {
+    let out = std::process::Command::new("sha1sum")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .and_then(|mut child| {
+            std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), bytes)?;
+            child.wait_with_output()
+        })
+        .expect("sha1sum of the Debian package coreutils");
+    String::from_utf8(out.stdout).expect("text").split(' ').next().expect("a sum").to_owned()
 }
