@@ -110,7 +110,14 @@ struct Course {
 impl Course {
     fn cut(&mut self, why: &str) {
         self.state = State::Partial;
-        self.reason.get_or_insert_with(|| why.to_owned());
+        // The first reason stands; others are told beside it.
+        match &self.reason {
+            None => self.reason = Some(why.to_owned()),
+            Some(first) if first != why && !self.problems.iter().any(|p| p == why) => {
+                self.problem(why.to_owned())
+            }
+            Some(_) => {}
+        }
     }
 
     fn problem(&mut self, text: String) {

@@ -331,7 +331,7 @@ mod tests {
             shells.push((vec!["/bin/bash", "--posix"], "/usr/bin:/bin"));
         }
         let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|p| Path::new(p).is_file());
-        let busybox = busybox.expect("the Debian package busybox-static is installed");
+        let busybox = busybox.expect("the Debian package busybox is installed");
         for tool in ["head", "sha256sum", "printf"] {
             std::os::unix::fs::symlink(busybox, tools.path().join(tool)).expect("a link");
         }
