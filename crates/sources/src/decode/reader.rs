@@ -587,12 +587,11 @@ mod tests {
             user_data: None,
             data: vec![("TargetUserName", "anna"), ("LogonType", "10")],
         }]);
-        let want = r#"{"Event":{
+        let want = r#"{"Event_attributes":{"xmlns":"http://schemas.microsoft.com/win/2004/08/events/event"},"Event":{
             "EventData":{"LogonType":"10","TargetUserName":"anna"},
             "System":{"Channel":"Security","Computer":"srv-1","EventID":"4624",
                 "Provider_attributes":{"Name":"Microsoft-Windows-Security-Auditing"},
-                "TimeCreated_attributes":{"SystemTime":"2026-11-27T10:00:00.000Z"}},
-            "Event_attributes":{"xmlns":"http://schemas.microsoft.com/win/2004/08/events/event"}}}"#;
+                "TimeCreated_attributes":{"SystemTime":"2026-11-27T10:00:00.000Z"}}}}"#;
         let mut tarball = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_ustar();
         header.set_size(log.len() as u64);
