@@ -4,15 +4,17 @@ use crate::body::{self, Lastlog, Recent};
 use crate::catalog::{Artifact, Builtin, Catalog, Folder, Keep};
 use crate::error::{Error, Result};
 use crate::glob::Glob;
-use crate::host::{Fetched, Found, Host, Kind, ProcTree, Walk};
+use crate::host::{Fetched, Found, Host, ProcTree, Walk};
 use crate::manifest::{ArtifactEntry, FileEntry, LinkEntry, Source, State};
 use crate::name::PackagePath;
 use crate::work::{Work, Writing};
-use crate::{keys, mask, processes};
+use crate::{keys, processes};
 use portreeve_model::EventTime;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::{Duration, Instant};
+
+mod read;
 
 /// Told what is being done.
 pub trait Progress {
@@ -23,7 +25,7 @@ pub trait Progress {
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Files that a walk may find.
 const WALKED: usize = 200_000;
-/// How much longer an artefact may take where each file is a question to another host.
+/// How much longer an artefact may take on another host.
 const FAR: u64 = 4;
 /// Copies in which secrets are masked are held in memory.
 const MASKED_MOST: u64 = 16 << 20;
@@ -103,13 +105,19 @@ struct Course {
     problems: Vec<String>,
     links: Vec<LinkEntry>,
     waited: Duration,
-    since_look: u32,
 }
 
 impl Course {
     fn cut(&mut self, why: &str) {
         self.state = State::Partial;
-        self.reason.get_or_insert_with(|| why.to_owned());
+        // The first reason stands; others are told beside it.
+        match &self.reason {
+            None => self.reason = Some(why.to_owned()),
+            Some(first) if first != why && !self.problems.iter().any(|p| p == why) => {
+                self.problem(why.to_owned())
+            }
+            Some(_) => {}
+        }
     }
 
     fn problem(&mut self, text: String) {
@@ -119,6 +127,21 @@ impl Course {
         if self.problems.len() < LISTED {
             self.problems.push(text);
         }
+    }
+
+    /// The most that one file may give.
+    fn most(&self) -> u64 {
+        let most = self.file_bytes.min(self.bytes);
+        if self.mask { most.min(MASKED_MOST) } else { most }
+    }
+
+    fn finish(&mut self, work: &mut Work, writing: Writing, entry: FileEntry) -> Result<()> {
+        let size = writing.size;
+        self.taken += 1;
+        self.taken_bytes += size;
+        self.bytes = self.bytes.saturating_sub(size);
+        self.files = self.files.saturating_sub(1);
+        work.finish(writing, entry)
     }
 
     /// Whether there is room for another file; says why not.
@@ -160,7 +183,6 @@ impl Run<'_> {
             problems: Vec::new(),
             links: Vec::new(),
             waited: Duration::ZERO,
-            since_look: 0,
         };
         let not_taken = if !plan.choice.takes(&artifact.id) {
             Some("it was not asked for")
@@ -263,16 +285,7 @@ impl Run<'_> {
         entry.stderr = ran.stderr;
         entry.truncated = ran.cut.then(|| "the end is missing".to_owned());
         entry.reason = ran.reason;
-        self.finish(writing, entry, course)
-    }
-
-    fn finish(&mut self, writing: Writing, entry: FileEntry, course: &mut Course) -> Result<()> {
-        let size = writing.size;
-        course.taken += 1;
-        course.taken_bytes += size;
-        course.bytes = course.bytes.saturating_sub(size);
-        course.files = course.files.saturating_sub(1);
-        self.work.finish(writing, entry)
+        course.finish(self.work, writing, entry)
     }
 
     /// Patterns with homes put in.
@@ -289,7 +302,7 @@ impl Run<'_> {
         globs
     }
 
-    /// Walks once over each folder in which patterns begin; those of one depth together, which another host is asked once.
+    /// Walks once over each folder in which patterns begin, which another host is asked for in one question.
     fn walk(&mut self, globs: &[Glob], course: &mut Course, each: &mut dyn FnMut(Found) -> bool) {
         let mut bases: BTreeMap<Vec<u8>, Option<u32>> = BTreeMap::new();
         for glob in globs {
@@ -298,113 +311,11 @@ impl Run<'_> {
             *known = known.zip(depth).map(|(a, b)| a.max(b));
         }
         let enters = |folder: &[u8]| globs.iter().any(|g| g.enters(folder));
-        let mut levels: BTreeMap<Option<u32>, Vec<Vec<u8>>> = BTreeMap::new();
-        for (base, depth) in bases {
-            levels.entry(depth).or_default().push(base);
+        let bases: Vec<(Vec<u8>, Option<u32>)> = bases.into_iter().collect();
+        let walk = Walk { bases: &bases, one_file_system: false, enters: &enters };
+        for problem in self.host.find(&walk, each) {
+            course.problem(problem);
         }
-        for (depth, bases) in levels {
-            if Instant::now() >= course.ends {
-                course.cut("its time was up");
-                return;
-            }
-            let walk = Walk { bases: &bases, depth, one_file_system: false, enters: &enters };
-            for problem in self.host.find(&walk, each) {
-                course.problem(problem);
-            }
-        }
-    }
-
-    fn read(&mut self, patterns: &[String], except: &[String], course: &mut Course) -> Result<()> {
-        let (globs, except) = (self.globs(patterns), self.globs(except));
-        let mut found: BTreeMap<Vec<u8>, Found> = BTreeMap::new();
-        let ends = course.ends;
-        self.walk(&globs, course, &mut |f| {
-            let wanted =
-                globs.iter().any(|g| g.matches(&f.path)) && !except.iter().any(|g| g.matches(&f.path));
-            if wanted && matches!(f.kind, Kind::File | Kind::Link) {
-                found.insert(f.path.clone(), f);
-            }
-            found.len() < WALKED && Instant::now() < ends
-        });
-        for (_, found) in found {
-            if !course.goes_on() {
-                break;
-            }
-            course.since_look += 1;
-            if course.since_look >= 100 {
-                course.since_look = 0;
-                self.stand_back(course);
-            }
-            match found.kind {
-                Kind::Link => self.link(&found, course)?,
-                _ => self.file(&found, course)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// A link is recorded; the file that it leads to is read under its own path, within the same root.
-    fn link(&mut self, found: &Found, course: &mut Course) -> Result<()> {
-        let says = found.link.clone().unwrap_or_default();
-        let target = self.host.resolve(&found.path);
-        if course.links.len() < LISTED {
-            let leads = target.as_deref().unwrap_or(&says);
-            course.links.push(LinkEntry {
-                path: String::from_utf8_lossy(&found.path).into_owned(),
-                leads_to: String::from_utf8_lossy(leads).into_owned(),
-            });
-        }
-        let Some(target) = target else { return Ok(()) };
-        // Devices and the kernel's files have no end, and units are masked by a link to /dev/null.
-        if target.starts_with(b"/dev/") || target.starts_with(b"/proc/") || target.starts_with(b"/sys/") {
-            return Ok(());
-        }
-        match self.host.look(&target) {
-            Some(real) if real.kind == Kind::File => self.file(&real, course),
-            _ => Ok(()),
-        }
-    }
-
-    fn file(&mut self, found: &Found, course: &mut Course) -> Result<()> {
-        let source = Source::path(&found.path);
-        if self.work.has(&source) {
-            // Another pattern or artefact has it already: the artefact is not absent.
-            course.taken += u64::from(course.taken == 0);
-            return Ok(());
-        }
-        let Some(path) = PackagePath::below(course.folder.name(), &found.path) else {
-            course.problem(format!("{}: no name for it", String::from_utf8_lossy(&found.path)));
-            return Ok(());
-        };
-        let started = crate::now();
-        let mut most = course.file_bytes.min(course.bytes);
-        if course.mask {
-            most = most.min(MASKED_MOST);
-        }
-        let mut writing = self.work.begin(&path)?;
-        let (fetched, masked) = if course.mask {
-            let mut bytes = Vec::new();
-            let fetched = self.host.fetch(found, course.keep, most, &mut bytes);
-            let (bytes, masked) = mask::mask(&found.path, &bytes).unwrap_or((bytes, 0));
-            writing.write_all(&bytes).map_err(Error::file(&self.work.dir))?;
-            (fetched, masked)
-        } else {
-            (self.host.fetch(found, course.keep, most, &mut writing), 0)
-        };
-        let fetched = match fetched {
-            Ok(fetched) => fetched,
-            Err(why) => {
-                course.problem(format!("{}: {why}", String::from_utf8_lossy(&found.path)));
-                return Ok(());
-            }
-        };
-        let mut entry = entry(course, source, started);
-        entry.masked = u64::from(masked);
-        of_host(&mut entry, found, &fetched, course.keep);
-        if entry.truncated.is_some() {
-            course.cut("a file is larger than its limit");
-        }
-        self.finish(writing, entry, course)
     }
 
     fn snapshot(&mut self, course: &mut Course) -> &ProcTree {
@@ -438,7 +349,7 @@ impl Run<'_> {
             entry.truncated = Some("the end is missing".to_owned());
             course.cut("its room was up");
         }
-        self.finish(writing, entry, course)
+        course.finish(self.work, writing, entry)
     }
 
     fn processes(&mut self, course: &mut Course) -> Result<()> {
@@ -480,7 +391,7 @@ impl Run<'_> {
                     let mut entry = entry(course, Source::path(name.as_bytes()), started);
                     entry.source.builtin = Some(format!("/proc/{}/exe", process.pid));
                     of_host(&mut entry, &Found::named(Vec::new()), &fetched, Keep::Beginning);
-                    self.finish(writing, entry, course)?;
+                    course.finish(self.work, writing, entry)?;
                 }
                 Err(why) => course.problem(format!("process {} ({name}): {why}", process.pid)),
             }
@@ -520,17 +431,21 @@ impl Run<'_> {
             list.sort_by(|a, b| a.path.cmp(&b.path));
         }
         let mut rows = Vec::with_capacity(list.len());
-        for (n, found) in list.into_iter().enumerate() {
-            let mut row = Recent::new(&found);
-            if n % 100 == 99 {
+        for (n, some) in list.chunks(read::AT_ONCE).enumerate() {
+            if n > 0 {
                 self.stand_back(course);
             }
-            if Instant::now() >= course.ends {
-                course.cut("its time was up: the last files have no hash");
-            } else if found.size <= course.file_bytes {
-                row.sha256 = self.host.hash(&found, course.file_bytes);
+            let small: Vec<Found> = some.iter().filter(|f| f.size <= course.file_bytes).cloned().collect();
+            let sums = self.host.hashes(&small, course.file_bytes, course.ends);
+            let mut sums = small.into_iter().map(|f| f.path).zip(sums).collect::<BTreeMap<_, _>>();
+            for found in some {
+                let mut row = Recent::new(found);
+                row.sha256 = sums.remove(&found.path).flatten();
+                rows.push(row);
             }
-            rows.push(row);
+        }
+        if Instant::now() >= course.ends {
+            course.cut("its time was up: the last files have no hash");
         }
         self.lines("recent", &rows, course)
     }
@@ -551,8 +466,8 @@ impl Run<'_> {
             if let Some(found) = self.host.look(&base) {
                 body::line(&found, &mut writing).map_err(Error::file(&self.work.dir))?;
             }
-            let bases = [base];
-            let walk = Walk { bases: &bases, depth: None, one_file_system: true, enters: &|_| true };
+            let bases = [(base, None)];
+            let walk = Walk { bases: &bases, one_file_system: true, enters: &|_| true };
             let problems = self.host.find(&walk, &mut |found| {
                 if let Err(error) = body::line(&found, &mut writing) {
                     failed = Some(error);
@@ -576,7 +491,7 @@ impl Run<'_> {
             entry.truncated = Some("the end is missing".to_owned());
             course.cut(why);
         }
-        self.finish(writing, entry, course)
+        course.finish(self.work, writing, entry)
     }
 
     fn lastlog(&mut self, course: &mut Course) -> Result<()> {
@@ -593,7 +508,7 @@ impl Run<'_> {
                     entry.truncated = Some("accounts with high numbers are missing".to_owned());
                     course.cut("a file is larger than its limit");
                 }
-                self.finish(writing, entry, course)
+                course.finish(self.work, writing, entry)
             }
             Err(why) => {
                 course.problem(format!("/var/log/lastlog: {why}"));
@@ -604,8 +519,8 @@ impl Run<'_> {
 
     fn sshd_configuration(&mut self) -> Vec<Vec<u8>> {
         let mut paths = vec![b"/etc/ssh/sshd_config".to_vec(), b"/usr/etc/ssh/sshd_config".to_vec()];
-        let bases = [b"/etc/ssh/sshd_config.d".to_vec()];
-        let walk = Walk { bases: &bases, depth: Some(1), one_file_system: false, enters: &|_| false };
+        let bases = [(b"/etc/ssh/sshd_config.d".to_vec(), Some(1))];
+        let walk = Walk { bases: &bases, one_file_system: false, enters: &|_| false };
         self.host.find(&walk, &mut |f| {
             paths.push(f.path);
             paths.len() < 200

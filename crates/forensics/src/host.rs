@@ -8,6 +8,7 @@ use crate::catalog::Keep;
 use portreeve_model::EventTime;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::time::Instant;
 
 /// Something that lies in a file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,10 +127,8 @@ pub(crate) const SOCKET_LISTS: [&str; 7] =
 
 /// How far a walk goes.
 pub(crate) struct Walk<'w> {
-    /// Where to begin; what is not there is passed over.
-    pub(crate) bases: &'w [Vec<u8>],
-    /// Levels below a base; `None` for all.
-    pub(crate) depth: Option<u32>,
+    /// Where to begin, and how many levels below it; `None` for all. What is not there is passed over.
+    pub(crate) bases: &'w [(Vec<u8>, Option<u32>)],
     /// Do not go into other file systems.
     pub(crate) one_file_system: bool,
     /// Whether to go into this folder; another host may be asked for more than this says.
@@ -138,6 +137,12 @@ pub(crate) struct Walk<'w> {
 
 /// Takes what a walk finds, until it returns false.
 pub(crate) type Each<'e> = &'e mut dyn FnMut(Found) -> bool;
+
+/// Takes the files of a [`Host::fetch_all`], until it returns false.
+pub(crate) type EachFile<'e> = &'e mut dyn FnMut(usize, Result<Fetched, String>, &[u8]) -> bool;
+
+/// Where a link leads, once all links on the way are followed, and what lies there; `None` where nothing does.
+pub(crate) type Followed = Option<(Vec<u8>, Option<Found>)>;
 
 pub(crate) trait Host {
     fn facts(&mut self) -> Facts;
@@ -148,14 +153,39 @@ pub(crate) trait Host {
     /// What lies under a path, links not followed.
     fn look(&mut self, path: &[u8]) -> Option<Found>;
 
-    /// SHA-256 of a regular file that is not larger than `most`.
-    fn hash(&mut self, found: &Found, most: u64) -> Option<String>;
+    /// SHA-256 of each regular file that is not larger than `most`, in their order.
+    fn hashes(&mut self, files: &[Found], most: u64, ends: Instant) -> Vec<Option<String>>;
+
+    /// Where each link leads, in their order.
+    fn follow(&mut self, links: &[&Found], _ends: Instant) -> Vec<Followed> {
+        let one = |link: &&Found| {
+            let target = self.resolve(&link.path)?;
+            let real = self.look(&target);
+            Some((target, real))
+        };
+        links.iter().map(one).collect()
+    }
 
     /// Where a path leads once links are followed, if it leads to something.
     fn resolve(&mut self, path: &[u8]) -> Option<Vec<u8>>;
 
     /// Reads at most `most` bytes of a regular file; its last ones where `keep` says so. Never follows a link.
     fn fetch(&mut self, found: &Found, keep: Keep, most: u64, to: &mut dyn Write) -> Result<Fetched, String>;
+
+    /// The largest file that is worth being asked for together with others; 0 where one alone costs the same.
+    fn together(&self) -> u64 {
+        0
+    }
+
+    /// Reads files whole, each of at most `most` bytes, in their order. Whether all were answered before time was up
+    /// or `each` had enough.
+    fn fetch_all(&mut self, files: &[Found], most: u64, _ends: Instant, each: EachFile<'_>) -> bool {
+        files.iter().enumerate().all(|(n, found)| {
+            let mut bytes = Vec::new();
+            let fetched = self.fetch(found, Keep::Beginning, most, &mut bytes);
+            each(n, fetched, &bytes)
+        })
+    }
 
     fn run(&mut self, words: &[String], seconds: u64, most: u64, to: &mut dyn Write) -> Ran;
 

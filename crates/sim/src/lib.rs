@@ -13,6 +13,7 @@ mod company;
 mod context_files;
 mod days;
 mod evaluate;
+mod event_log;
 mod gazetteer;
 mod incident;
 mod labels;
@@ -27,6 +28,7 @@ mod writers;
 use std::path::{Path, PathBuf};
 
 pub use evaluate::{Evaluation, Mark, Missed, PerScenario, evaluate};
+pub use event_log::{LoggedEvent, event_log};
 pub use labels::{CRITERIA, Label, Labels, QUESTIONS, Spot, Window, read as read_labels};
 pub use simulate::{Summary, simulate};
 

@@ -194,5 +194,9 @@ fn render(template: &str, facts: &[(&'static str, String)], subject: &Subject<'_
         rest = tail;
     }
     out.push_str(rest);
+    // Who clears a log names no object.
+    if let Some(said) = out.trim_end().strip_suffix(':') {
+        out.truncate(said.len());
+    }
     out
 }

@@ -21,6 +21,9 @@ pub(crate) struct Local {
     cores: f32,
 }
 
+/// A path that goes on for ever is not worth a stack.
+const DEEPEST: u32 = 200;
+
 /// Links followed for one path, as the kernel does.
 const LINKS: usize = 40;
 
@@ -87,14 +90,13 @@ impl Local {
     fn walk_in(
         &self,
         folder: &[u8],
-        level: u32,
+        left: u32,
         device: (u32, u32),
         walk: &Walk<'_>,
         each: Each<'_>,
         problems: &mut Vec<String>,
     ) -> bool {
-        // A path that goes on for ever is not worth a stack.
-        if walk.depth.is_some_and(|d| level >= d) || level > 200 || folder.len() > 4_000 {
+        if left == 0 || folder.len() > 4_000 {
             return true;
         }
         let entries = match std::fs::read_dir(self.real(folder)) {
@@ -120,7 +122,7 @@ impl Local {
                 return false;
             }
             let may = into && (walk.enters)(&path) && (!walk.one_file_system || on == device);
-            if may && !self.walk_in(&path, level + 1, device, walk, each, problems) {
+            if may && !self.walk_in(&path, left - 1, device, walk, each, problems) {
                 return false;
             }
         }
@@ -189,7 +191,7 @@ impl Host for Local {
 
     fn find(&mut self, walk: &Walk<'_>, each: Each<'_>) -> Vec<String> {
         let mut problems = Vec::new();
-        for asked in walk.bases {
+        for (asked, depth) in walk.bases {
             let Some(base) = self.resolve(asked) else { continue };
             let Ok((found, device)) = self.stat(&base) else { continue };
             if found.kind != Kind::Folder {
@@ -208,7 +210,8 @@ impl Host for Local {
                 _ => (walk.enters)(path),
             };
             let inner = Walk { enters: &enters, ..*walk };
-            if !self.walk_in(&base, 0, device, &inner, &mut rename, &mut problems) {
+            let left = depth.unwrap_or(DEEPEST);
+            if !self.walk_in(&base, left, device, &inner, &mut rename, &mut problems) {
                 break;
             }
         }
@@ -219,10 +222,16 @@ impl Host for Local {
         self.stat(path).ok().map(|(found, _)| found)
     }
 
-    fn hash(&mut self, found: &Found, most: u64) -> Option<String> {
-        let (file, _) = self.open(&found.path, OFlags::NOFOLLOW).ok()?;
-        let meta = file.metadata().ok().filter(|m| m.is_file() && m.len() <= most)?;
-        crate::work::digest(&mut file.take(meta.len())).ok().map(|(hash, _)| hash)
+    fn hashes(&mut self, files: &[Found], most: u64, ends: Instant) -> Vec<Option<String>> {
+        let one = |found: &Found| {
+            if Instant::now() >= ends {
+                return None;
+            }
+            let (file, _) = self.open(&found.path, OFlags::NOFOLLOW).ok()?;
+            let meta = file.metadata().ok().filter(|m| m.is_file() && m.len() <= most)?;
+            crate::work::digest(&mut file.take(meta.len())).ok().map(|(hash, _)| hash)
+        };
+        files.iter().map(one).collect()
     }
 
     fn resolve(&mut self, path: &[u8]) -> Option<Vec<u8>> {
@@ -387,9 +396,15 @@ pub(crate) fn socket_inode(target: &[u8]) -> Option<u64> {
 }
 
 /// Runs a command within bounds of time and output, in a process group of its own, which is ended with it.
-pub(crate) fn bounded(mut command: Command, seconds: u64, most: u64, to: &mut dyn Write) -> Ran {
+pub(crate) fn bounded(command: Command, seconds: u64, most: u64, to: &mut dyn Write) -> Ran {
+    fed(command, b"", seconds, most, to)
+}
+
+/// The same, with a line or two on its standard input: no more than a pipe takes at once.
+pub(crate) fn fed(mut command: Command, input: &[u8], seconds: u64, most: u64, to: &mut dyn Write) -> Ran {
     let mut ran = Ran::default();
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => {
@@ -398,6 +413,10 @@ pub(crate) fn bounded(mut command: Command, seconds: u64, most: u64, to: &mut dy
             return ran;
         }
     };
+    if let Some(mut stdin) = child.stdin.take() {
+        // Who has ended already is asked for its status below.
+        drop(stdin.write_all(input));
+    }
     let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else { return ran };
     let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
     let end = || group.map(|g| rustix::process::kill_process_group(g, rustix::process::Signal::KILL));
@@ -534,8 +553,7 @@ mod tests {
         let mut seen = Vec::new();
         let mut see = |base: &[u8]| {
             seen.clear();
-            let walk =
-                Walk { bases: &[base.to_vec()], depth: None, one_file_system: true, enters: &|_| true };
+            let walk = Walk { bases: &[(base.to_vec(), None)], one_file_system: true, enters: &|_| true };
             host.find(&walk, &mut |f| {
                 seen.push(String::from_utf8(f.path).expect("text"));
                 true

@@ -34,6 +34,11 @@ impl ShellCommand {
         Ok(ShellCommand(text))
     }
 
+    /// Bytes that a word takes in quotes.
+    pub(crate) fn length(word: &[u8]) -> usize {
+        3 + word.iter().map(|b| if *b == b'\'' { 4 } else { 1 }).sum::<usize>()
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -87,6 +92,14 @@ mod tests {
         .map(|w| w.to_vec())
         .collect();
         assert_eq!(through_sh(&words), words);
+    }
+
+    #[test]
+    fn the_length_of_a_word_is_told_before() {
+        for word in [&b"a b"[..], b"", b"it's", b"''"] {
+            let two = ShellCommand::new(&[word, word]).expect("no NUL");
+            assert_eq!(two.as_bytes().len() + 1, 2 * ShellCommand::length(word));
+        }
     }
 
     #[test]

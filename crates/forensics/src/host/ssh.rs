@@ -1,17 +1,17 @@
 //! Another host over the system's OpenSSH client. Nothing is installed there: commands of the catalogue run, files come
 //! by head and tail, lists by find with NUL between fields, which no name can forge. One connection carries all.
 
-use super::local::{bounded, socket_inode};
+use super::local::{bounded, fed, socket_inode};
 use super::shell::ShellCommand;
-use super::{Each, Facts, Fetched, Found, Host, Kind, ProcTree, Ran, Walk};
+use super::{Each, EachFile, Facts, Fetched, Followed, Found, Host, ProcTree, Ran, Walk};
 use super::{PROCESS_FILES, SOCKET_LISTS};
 use crate::catalog::Keep;
 use crate::error::{Error, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use portreeve_model::EventTime;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -19,6 +19,12 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+mod batch;
+mod rows;
+
+use batch::{Item, Task};
+use rows::{FIELDS, Fields, found, seconds};
 
 /// How the host is reached. Kept in the journal, so that a collection can be resumed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +78,17 @@ impl SshTarget {
     }
 }
 
+/// The largest file that is read together with others. An answer is held in memory.
+const TOGETHER: u64 = 1 << 20;
+/// The kernel counts the load anew every five seconds.
+const LOAD_KEEPS: Duration = Duration::from_secs(2);
+
+/// Walks: what is printed, whether other file systems are entered, then depth and base of each. Who is ended by a signal
+/// has nobody who listens any more. What is not there is passed over before the room for complaints is full of it.
+const WALK: &str = "f=$1 x=$2; shift 2; exec 3>&1; { while [ $# -gt 1 ]; do \
+    find -H \"$2\" $x -mindepth 1 ${1:+-maxdepth $1} -printf \"$f\" || [ $? -lt 128 ] || exit 1; shift 2; \
+    done; } 2>&1 >&3 3>&- | grep -v ': No such file or directory$' >&2";
+
 /// The name under which the key is pinned, whatever the host is called.
 const ALIAS: &str = "portreeve-pinned";
 
@@ -99,6 +116,7 @@ pub(crate) struct Remote {
     master: Child,
     timeout: bool,
     cores: f32,
+    load: Option<(f32, Instant)>,
 }
 
 impl Remote {
@@ -120,7 +138,8 @@ impl Remote {
         command.args(["-o", "ControlMaster=yes", "-N", "--"]).arg(&target.host);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints).process_group(0);
         let master = command.spawn().map_err(|e| Error::Host(format!("ssh: {e}")))?;
-        let mut remote = Remote { target: target.clone(), pinned, dir, master, timeout: false, cores: 1.0 };
+        let mut remote =
+            Remote { target: target.clone(), pinned, dir, master, timeout: false, cores: 1.0, load: None };
         let begun = Instant::now();
         while !remote.dir.path().join("s").exists() {
             let ended = remote.master.try_wait().ok().flatten().is_some();
@@ -174,6 +193,10 @@ impl Remote {
     }
 
     fn bounded(&mut self, words: &[&[u8]], seconds: u64, most: u64, to: &mut dyn Write) -> Ran {
+        self.fed(words, b"", seconds, most, to)
+    }
+
+    fn fed(&mut self, words: &[&[u8]], input: &[u8], seconds: u64, most: u64, to: &mut dyn Write) -> Ran {
         let text = match ShellCommand::new(&self.words(words, seconds)) {
             Ok(text) => text,
             Err(error) => return Ran { reason: Some(error.to_string()), ..Ran::default() },
@@ -181,7 +204,7 @@ impl Remote {
         let mut command = client(&self.target, self.dir.path());
         command.args(["-o", "ControlMaster=no", "--"]).arg(&self.target.host);
         command.arg(OsStr::from_bytes(text.as_bytes()));
-        let mut ran = bounded(command, seconds, most, to);
+        let mut ran = fed(command, input, seconds, most, to);
         match ran.exit {
             Some(127) => {
                 ran = Ran { missing: true, reason: Some("not on this host".to_owned()), ..Ran::default() };
@@ -211,12 +234,32 @@ impl Remote {
         width: usize,
         each: &mut dyn FnMut(&[Vec<u8>]) -> bool,
     ) -> Ran {
-        let mut fields = Fields { width, row: Vec::new(), open: Vec::new(), each, full: false };
+        let mut fields = Fields::new(width, each);
         let mut ran = self.bounded(words, seconds, 8 << 30, &mut fields);
         if fields.full {
             ran.reason = None;
         }
         ran
+    }
+}
+
+impl Remote {
+    /// What lies under paths, links not followed.
+    fn look_at(&mut self, paths: &[Vec<u8>]) -> BTreeMap<Vec<u8>, Found> {
+        let mut lies = BTreeMap::new();
+        let mut rest = paths;
+        while !rest.is_empty() {
+            let (paths, later) = rest.split_at(batch::fitting(rest.iter().map(Vec::as_slice)));
+            rest = later;
+            let mut words: Vec<&[u8]> = vec![b"find", b"-P"];
+            words.extend(paths.iter().map(Vec::as_slice));
+            words.extend([&b"-maxdepth"[..], b"0", b"-printf", FIELDS.as_bytes()]);
+            self.rows(&words, 20, 12, &mut |row| {
+                lies.extend(found(row).map(|f| (f.path.clone(), f)));
+                true
+            });
+        }
+        lies
     }
 }
 
@@ -295,86 +338,6 @@ fn client(target: &SshTarget, dir: &Path) -> Command {
     command
 }
 
-/// Takes a stream of NUL-terminated fields apart.
-struct Fields<'f> {
-    width: usize,
-    row: Vec<Vec<u8>>,
-    open: Vec<u8>,
-    each: &'f mut dyn FnMut(&[Vec<u8>]) -> bool,
-    /// Nobody wants more.
-    full: bool,
-}
-
-impl Write for Fields<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for part in bytes.split_inclusive(|b| *b == 0) {
-            match part.strip_suffix(b"\0") {
-                None => self.open.extend_from_slice(part),
-                Some(part) => {
-                    self.open.extend_from_slice(part);
-                    self.row.push(std::mem::take(&mut self.open));
-                }
-            }
-            if self.open.len() > 1 << 20 {
-                return Err(io::Error::other("a field is longer than any name"));
-            }
-            if self.row.len() == self.width {
-                self.full = !(self.each)(&self.row);
-                self.row.clear();
-                if self.full {
-                    return Err(io::Error::other("enough"));
-                }
-            }
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-const FIELDS: &str = "%y\\0%m\\0%i\\0%U\\0%G\\0%s\\0%A@\\0%T@\\0%C@\\0%B@\\0%p\\0%l\\0";
-
-fn found(row: &[Vec<u8>]) -> Option<Found> {
-    let [kind, mode, inode, uid, gid, size, accessed, modified, changed, born, path, link] = row else {
-        return None;
-    };
-    let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
-    let kind = match kind.as_slice() {
-        b"f" => Kind::File,
-        b"d" => Kind::Folder,
-        b"l" => Kind::Link,
-        b"p" => Kind::Fifo,
-        b"s" => Kind::Socket,
-        b"c" => Kind::Character,
-        b"b" => Kind::Block,
-        _ => Kind::Other,
-    };
-    Some(Found {
-        path: path.clone(),
-        kind,
-        mode: u32::from_str_radix(&text(mode), 8).ok()?,
-        inode: text(inode).parse().ok()?,
-        uid: text(uid).parse().ok()?,
-        gid: text(gid).parse().ok()?,
-        size: text(size).parse().ok()?,
-        accessed: seconds(accessed)?,
-        modified: seconds(modified)?,
-        changed: seconds(changed)?,
-        born: seconds(born).filter(|t| t.0 > 0),
-        link: (kind == Kind::Link).then(|| link.clone()),
-    })
-}
-
-/// `1700000000.1234567890`.
-fn seconds(text: &[u8]) -> Option<EventTime> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let micros = fraction.get(..6).map_or(Ok(0), str::parse::<i64>).ok()?;
-    Some(EventTime(whole.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(micros)?))
-}
-
 impl Host for Remote {
     fn facts(&mut self) -> Facts {
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
@@ -399,50 +362,59 @@ impl Host for Remote {
     }
 
     fn find(&mut self, walk: &Walk<'_>, each: Each<'_>) -> Vec<String> {
-        let depth = walk.depth.map(|d| d.to_string());
+        let beyond: &[u8] = if walk.one_file_system { b"-xdev" } else { b"" };
+        let depths: Vec<String> =
+            walk.bases.iter().map(|(_, d)| d.map_or(String::new(), |d| d.to_string())).collect();
+        let mut rest: Vec<[&[u8]; 2]> =
+            walk.bases.iter().zip(&depths).map(|((base, _), depth)| [depth.as_bytes(), base]).collect();
         let (mut problems, mut on) = (Vec::new(), true);
-        // The words of one command have to fit into 128 KiB.
-        for bases in walk.bases.chunks(20) {
-            let mut words: Vec<&[u8]> = vec![b"find", b"-H"];
-            words.extend(bases.iter().map(Vec::as_slice));
-            if walk.one_file_system {
-                words.push(b"-xdev");
-            }
-            words.extend([&b"-mindepth"[..], b"1"]);
-            if let Some(depth) = &depth {
-                words.extend([b"-maxdepth", depth.as_bytes()]);
-            }
-            words.extend([&b"-printf"[..], FIELDS.as_bytes()]);
+        while on && !rest.is_empty() {
+            let later = rest.split_off(batch::fitting(rest.iter().map(|[_, base]| *base)));
+            let mut words: Vec<&[u8]> = vec![b"sh", b"-c", WALK.as_bytes(), b"sh", FIELDS.as_bytes(), beyond];
+            words.extend(rest.into_iter().flatten());
             let ran = self.rows(&words, 900, 12, &mut |row| {
                 on = found(row).is_none_or(&mut *each);
                 on
             });
             problems.extend(ran.reason);
-            let complaints = ran.stderr.lines().filter(|l| !l.contains("No such file or directory"));
-            problems.extend(complaints.take(20).map(str::to_owned));
-            if !on {
-                break;
-            }
+            problems.extend(ran.stderr.lines().take(20).map(str::to_owned));
+            rest = later;
         }
         problems
     }
 
     fn look(&mut self, path: &[u8]) -> Option<Found> {
-        let mut one = None;
-        let words: [&[u8]; 7] = [b"find", b"-P", path, b"-maxdepth", b"0", b"-printf", FIELDS.as_bytes()];
-        self.rows(&words, 20, 12, &mut |row| {
-            one = found(row);
-            false
-        });
-        one
+        self.look_at(&[path.to_vec()]).remove(path)
     }
 
-    fn hash(&mut self, found: &Found, _most: u64) -> Option<String> {
-        let mut to = Vec::new();
-        // --zero keeps sha256sum from escaping the name; the sum stands before the first blank.
-        let ran = self.bounded(&[b"sha256sum", b"--zero", b"--", &found.path], 60, 8_192, &mut to);
-        let sum = to.get(..64).filter(|s| s.iter().all(u8::is_ascii_hexdigit))?;
-        (ran.exit == Some(0)).then(|| String::from_utf8_lossy(sum).into_owned())
+    fn hashes(&mut self, files: &[Found], _most: u64, ends: Instant) -> Vec<Option<String>> {
+        // The sum stands before the first blank.
+        let items: Vec<Item<'_>> = files.iter().map(|f| Item { path: &f.path, most: 256 }).collect();
+        let mut sums = vec![None; files.len()];
+        self.batch(Task::Hash, &items, ends, &mut |n, answer| {
+            let sum = answer.bytes.get(..64).filter(|s| s.iter().all(u8::is_ascii_hexdigit));
+            if let (Some(0), Some(sum), Some(place)) = (answer.exit, sum, sums.get_mut(n)) {
+                *place = Some(String::from_utf8_lossy(sum).into_owned());
+            }
+            true
+        });
+        sums
+    }
+
+    fn follow(&mut self, links: &[&Found], ends: Instant) -> Vec<Followed> {
+        let items: Vec<Item<'_>> = links.iter().map(|l| Item { path: &l.path, most: 8_192 }).collect();
+        let mut targets = vec![None; links.len()];
+        self.batch(Task::Resolve, &items, ends, &mut |n, answer| {
+            let target = answer.bytes.strip_suffix(b"\0").unwrap_or(answer.bytes);
+            if let (Some(0), true, Some(place)) = (answer.exit, target.starts_with(b"/"), targets.get_mut(n))
+            {
+                *place = Some(target.to_vec());
+            }
+            true
+        });
+        let known: Vec<Vec<u8>> = targets.iter().flatten().cloned().collect();
+        let mut lies = self.look_at(&known);
+        targets.into_iter().map(|t| t.map(|t| (t.clone(), lies.remove(&t)))).collect()
     }
 
     fn resolve(&mut self, path: &[u8]) -> Option<Vec<u8>> {
@@ -473,6 +445,26 @@ impl Host for Remote {
             Some(_) => Err(ran.stderr.trim().to_owned()),
             None => Err(ran.reason.unwrap_or_else(|| "it could not be read".to_owned())),
         }
+    }
+
+    fn together(&self) -> u64 {
+        TOGETHER
+    }
+
+    fn fetch_all(&mut self, files: &[Found], most: u64, ends: Instant, each: EachFile<'_>) -> bool {
+        // A log grows while it is read: what was there when it was listed is what is taken. Files of the kernel say
+        // that they are empty.
+        let size = |f: &Found| if f.size == 0 { most } else { f.size.min(most) };
+        let items: Vec<Item<'_>> = files.iter().map(|f| Item { path: &f.path, most: size(f) }).collect();
+        self.batch(Task::Read, &items, ends, &mut |n, answer| {
+            let taken = answer.bytes.len() as u64;
+            let there = files.get(n).map_or(taken, |f| f.size.max(taken));
+            let fetched = match answer.exit {
+                Some(0) => Ok(Fetched { there, taken, access_time_touched: true }),
+                _ => Err(answer.why.trim().to_owned()),
+            };
+            each(n, fetched, answer.bytes)
+        })
     }
 
     fn run(&mut self, words: &[String], seconds: u64, most: u64, to: &mut dyn Write) -> Ran {
@@ -579,8 +571,15 @@ impl Host for Remote {
     }
 
     fn load(&mut self) -> Option<f32> {
+        if let Some((load, at)) = self.load
+            && at.elapsed() < LOAD_KEEPS
+        {
+            return Some(load);
+        }
         let text = self.text(&["cat", "/proc/loadavg"])?;
-        Some(text.split(' ').next()?.parse::<f32>().ok()? / self.cores)
+        let load = text.split(' ').next()?.parse::<f32>().ok()? / self.cores;
+        self.load = Some((load, Instant::now()));
+        Some(load)
     }
 
     fn running_program(
@@ -647,31 +646,5 @@ mod tests {
             public_key(&format!("ssh-ed25519 {text}\nx ssh-rsa AAAA"))
                 .is_some_and(|(k, _)| !k.contains('\n'))
         );
-    }
-
-    #[test]
-    fn fields_come_in_any_pieces() {
-        for step in 1..7 {
-            let (mut rows, mut bytes) = (Vec::new(), &b"a\0b\0\0c\nd\0"[..]);
-            let mut each = |row: &[Vec<u8>]| {
-                rows.push(row.to_vec());
-                true
-            };
-            let mut fields =
-                Fields { width: 2, row: Vec::new(), open: Vec::new(), each: &mut each, full: false };
-            while !bytes.is_empty() {
-                let (now, rest) = bytes.split_at(step.min(bytes.len()));
-                fields.write_all(now).expect("taken");
-                bytes = rest;
-            }
-            assert_eq!(rows, [[b"a".to_vec(), b"b".to_vec()], [b"".to_vec(), b"c\nd".to_vec()]]);
-        }
-    }
-
-    #[test]
-    fn times_of_find() {
-        assert_eq!(seconds(b"1700000000.1234567890"), Some(EventTime(1_700_000_000_123_456)));
-        assert_eq!(seconds(b"0"), Some(EventTime(0)));
-        assert_eq!(seconds(b"-"), None);
     }
 }

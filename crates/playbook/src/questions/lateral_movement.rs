@@ -49,7 +49,12 @@ fn answer(case: &CaseView<'_>) -> Answer {
         names.dedup();
         names
     };
+    let deeds: usize = case.suspects().map(|s| s.deeds.len()).sum();
     let because = match hosts.len() {
+        0 if deeds > 0 => format!(
+            "inner logs cover the time and show no other host reached; {deeds} changes or commands of the \
+             session are on record"
+        ),
         0 => "inner logs cover the time and show no activity of the session".to_owned(),
         n => format!(
             "{n} hosts reached ({}): none new to the account over an administrative protocol, no fan-out",

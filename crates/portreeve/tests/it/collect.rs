@@ -1,6 +1,7 @@
 //! Packages of `portreeve collect`, as a responder makes and checks them, and as an intruder would like them.
 
 mod far;
+mod hunted;
 mod windows;
 
 use crate::company::portreeve;

@@ -576,71 +576,22 @@ mod tests {
         assert_eq!(shown, [(2, "2026-01-01,anna,192.0.2.1".to_owned())]);
     }
 
-    /// A file of the event log with one event of one element a field.
-    fn event_log(fields: &[(&str, &str)]) -> Vec<u8> {
-        fn wide(text: &str) -> Vec<u8> {
-            text.encode_utf16().flat_map(u16::to_le_bytes).collect()
-        }
-        fn length(bytes: &[u8]) -> [u8; 2] {
-            u16::try_from(bytes.len() / 2).expect("short").to_le_bytes()
-        }
-        fn open(chunk: &mut Vec<u8>, name: &str) {
-            chunk.extend_from_slice(&[1, 0, 0, 0, 0]);
-            let at = u32::try_from(chunk.len() + 4).expect("small");
-            chunk.extend_from_slice(&at.to_le_bytes());
-            let name = wide(name);
-            chunk.extend_from_slice(&[0; 6]);
-            chunk.extend_from_slice(&length(&name));
-            chunk.extend_from_slice(&name);
-            chunk.extend_from_slice(&[0, 0, 2]);
-        }
-        let mut chunk = vec![0u8; 512 + 24];
-        chunk.extend_from_slice(&[0x0f, 1, 1, 0]);
-        open(&mut chunk, "Event");
-        open(&mut chunk, "System");
-        for (name, value) in fields {
-            open(&mut chunk, name);
-            let value = wide(value);
-            chunk.extend_from_slice(&[5, 1]);
-            chunk.extend_from_slice(&length(&value));
-            chunk.extend_from_slice(&value);
-            chunk.push(4);
-        }
-        chunk.extend_from_slice(&[4, 4, 0]);
-        let size = u32::try_from(chunk.len() + 4 - 512).expect("small").to_le_bytes();
-        chunk.extend_from_slice(&size);
-        let free = u32::try_from(chunk.len()).expect("small").to_le_bytes();
-        let mut put = |at: usize, bytes: &[u8]| chunk[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, b"ElfChnk\0");
-        for at in [8, 16, 24, 32] {
-            put(at, &1u64.to_le_bytes());
-        }
-        put(40, &128u32.to_le_bytes());
-        put(44, &512u32.to_le_bytes());
-        put(48, &free);
-        put(120, &4u32.to_le_bytes());
-        put(512, b"**\0\0");
-        put(516, &size);
-        put(520, &1u64.to_le_bytes());
-        put(528, &134_000_000_000_000_000u64.to_le_bytes());
-        chunk.resize(65_536, 0);
-        let mut file = vec![0u8; 4_096];
-        let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, b"ElfFile\0");
-        put(24, &2u64.to_le_bytes());
-        put(32, &128u32.to_le_bytes());
-        put(36, &[1, 0, 3, 0]);
-        put(40, &4_096u16.to_le_bytes());
-        put(42, &1u16.to_le_bytes());
-        put(120, &4u32.to_le_bytes());
-        file.extend_from_slice(&chunk);
-        file
-    }
-
     #[test]
     fn event_logs_within_archives() {
-        let log = event_log(&[("EventID", "4624"), ("Channel", "Security"), ("Computer", "srv-1")]);
-        let want = r#"{"Event":{"System":{"Channel":"Security","Computer":"srv-1","EventID":"4624"}}}"#;
+        let log = portreeve_sim::event_log(&[portreeve_sim::LoggedEvent {
+            provider: "Microsoft-Windows-Security-Auditing",
+            channel: "Security",
+            computer: "srv-1",
+            id: 4624,
+            time: "2026-11-27T10:00:00.000Z",
+            user_data: None,
+            data: vec![("TargetUserName", "anna"), ("LogonType", "10")],
+        }]);
+        let want = r#"{"Event_attributes":{"xmlns":"http://schemas.microsoft.com/win/2004/08/events/event"},"Event":{
+            "EventData":{"LogonType":"10","TargetUserName":"anna"},
+            "System":{"Channel":"Security","Computer":"srv-1","EventID":"4624",
+                "Provider_attributes":{"Name":"Microsoft-Windows-Security-Auditing"},
+                "TimeCreated_attributes":{"SystemTime":"2026-11-27T10:00:00.000Z"}}}}"#;
         let mut tarball = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_ustar();
         header.set_size(log.len() as u64);

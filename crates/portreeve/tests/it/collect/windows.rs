@@ -10,7 +10,7 @@ use zip::write::SimpleFileOptions;
 
 const EVTX: &[u8] = b"ElfFile\0not really, but it begins like one";
 
-fn archive(dir: &Path, files: &[(&str, &[u8])]) -> PathBuf {
+pub(super) fn archive(dir: &Path, files: &[(&str, &[u8])]) -> PathBuf {
     let path = dir.join("collection.zip");
     let mut zip = zip::ZipWriter::new(fs::File::create(&path).expect("made"));
     for (name, bytes) in files {
@@ -21,7 +21,7 @@ fn archive(dir: &Path, files: &[(&str, &[u8])]) -> PathBuf {
     path
 }
 
-fn import(from: &Path, out: &Path, more: &[&str]) -> PathBuf {
+pub(super) fn import(from: &Path, out: &Path, more: &[&str]) -> PathBuf {
     portreeve()
         .args(["collect", "--name", "ws1", "--case", "2026-114", "--import"])
         .arg(from)
