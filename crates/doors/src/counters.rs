@@ -41,17 +41,10 @@ impl DoorCounts {
 /// The counts of all doors.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
-<<<<<<< HEAD
     all: Arc<Mutex<ByDoor>>,
 }
 
 type ByDoor = BTreeMap<(&'static str, Origin), Arc<DoorCounts>>;
-=======
-    all: Arc<Mutex<ByOrigin>>,
-}
-
-type ByOrigin = BTreeMap<(&'static str, Origin), Arc<DoorCounts>>;
->>>>>>> w/doors-http
 
 impl Counters {
     pub fn of(&self, door: &'static str, origin: &Origin) -> Arc<DoorCounts> {

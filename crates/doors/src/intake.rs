@@ -55,6 +55,11 @@ impl Records {
         self.ends.is_empty()
     }
 
+    /// Bytes of all records, where each ends, and where each stands, if that is known.
+    pub fn into_parts(self) -> (Vec<u8>, Vec<u32>, Vec<Place>) {
+        (self.bytes, self.ends, self.places)
+    }
+
     /// Bytes of all records.
     pub fn bytes(&self) -> usize {
         self.bytes.len()

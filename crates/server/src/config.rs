@@ -256,7 +256,10 @@ impl Config {
                 }
             }
         }
-        if !self.web.listen.ip().is_loopback() && self.web.tls.is_none() && self.web.trusted_proxies.is_empty() {
+        if !self.web.listen.ip().is_loopback()
+            && self.web.tls.is_none()
+            && self.web.trusted_proxies.is_empty()
+        {
             return wrong(format!(
                 "web: {} can be reached from elsewhere and has no TLS; give web.tls, or web.trusted_proxies where a proxy brings it",
                 self.web.listen
@@ -296,9 +299,14 @@ mod tests {
     fn mistakes_are_said_with_their_place() {
         assert_eq!(told(""), "");
         let unknown = told("[web]\nlisten = \"127.0.0.1:1\"\nlissten = 1\n");
-        assert!(unknown.starts_with("/portreeve.toml: ") && unknown.contains("lissten") && unknown.contains('3'), "{unknown}");
+        assert!(
+            unknown.starts_with("/portreeve.toml: ") && unknown.contains("lissten") && unknown.contains('3'),
+            "{unknown}"
+        );
         assert!(told("[engine]\nzone = \"Mars/Olympus\"\n").contains("`Mars/Olympus` is no zone"));
-        assert!(told("[sources.edge]\ntoken_sha256 = [\"abc\"]\n").contains("sources.edge: `abc` is no SHA-256"));
+        assert!(
+            told("[sources.edge]\ntoken_sha256 = [\"abc\"]\n").contains("sources.edge: `abc` is no SHA-256")
+        );
         assert!(told("[web]\nlisten = \"0.0.0.0:8433\"\n").contains("has no TLS"));
         assert!(told("[web]\nlisten = \"[::1]:8433\"\n").is_empty());
     }

@@ -129,8 +129,7 @@ impl Inner {
 
     fn make_room(&mut self) -> io::Result<()> {
         let all = files(&self.dir)?;
-        let sizes: Vec<u64> =
-            all.iter().map(|(_, p)| fs::metadata(p).map_or(0, |m| m.len())).collect();
+        let sizes: Vec<u64> = all.iter().map(|(_, p)| fs::metadata(p).map_or(0, |m| m.len())).collect();
         let mut total: u64 = sizes.iter().sum();
         for ((_, path), size) in all.iter().zip(sizes) {
             if total <= self.most {
@@ -203,7 +202,11 @@ mod tests {
         let left = dead.list(1_000).expect("files").len() as u64;
         assert_eq!(kept, 66);
         assert_eq!(left + dropped + 1, 66);
-        let size: u64 = files(dir.path()).expect("files").iter().map(|(_, p)| fs::metadata(p).expect("a file").len()).sum();
+        let size: u64 = files(dir.path())
+            .expect("files")
+            .iter()
+            .map(|(_, p)| fs::metadata(p).expect("a file").len())
+            .sum();
         assert!(size <= 8_000 + 2_500 && dropped > 0, "{size}");
         // After a restart ids go on.
         let again = DeadLetters::open(dir.path(), 8_000).expect("a folder");

@@ -2,7 +2,7 @@
 //! runs it on a thread of its own.
 
 use crate::door::DoorError;
-use crate::follow::known::{Book, Head, Known, Name, Reached, head_of, sum, tail_of, SAMPLE};
+use crate::follow::known::{Book, Head, Known, Name, Reached, SAMPLE, head_of, sum, tail_of};
 use crate::follow::lines::{Cut, cut};
 use crate::follow::packed::{self, Packed};
 use crate::follow::{Begin, Options};
@@ -210,7 +210,9 @@ impl Follower {
                         Ok(meta) if meta.is_file() => found.push((path, meta)),
                         _ => {}
                     },
-                    Err(error) => self.troubles.push(format!("{}: {}", error.path().display(), error.error())),
+                    Err(error) => {
+                        self.troubles.push(format!("{}: {}", error.path().display(), error.error()))
+                    }
                 }
             }
         }
@@ -276,7 +278,9 @@ impl Follower {
         let way = self.way_of(path);
         let quiet = self.once || is_quiet(meta);
         let opened = match way {
-            Way::Whole => Ok(Some(Tracked::new(Known::of(path, meta, Head::default()), path.to_owned(), way))),
+            Way::Whole => {
+                Ok(Some(Tracked::new(Known::of(path, meta, Head::default()), path.to_owned(), way)))
+            }
             Way::Packed if !quiet => Ok(None),
             Way::Packed => self.meet_packed(path, meta),
             Way::Lines => self.meet_plain(path, meta, quiet),
@@ -515,7 +519,13 @@ impl Follower {
             tracked.file = None;
             self.open = self.open.saturating_sub(1);
         }
-        Ok(Some(Piece { id, origin: tracked.origin.clone(), content: Content::Lines(lines), reached, finished }))
+        Ok(Some(Piece {
+            id,
+            origin: tracked.origin.clone(),
+            content: Content::Lines(lines),
+            reached,
+            finished,
+        }))
     }
 
     /// A file that is shorter than before, or another behind the same name. What was not read of the old one may lie in
@@ -541,8 +551,12 @@ impl Follower {
 
     /// Closes what nobody writes to.
     fn close_idle(&mut self) {
-        let mut open: Vec<(Instant, u64)> =
-            self.tracked.iter().filter(|(_, t)| t.file.is_some() && t.state == State::Live).map(|(id, t)| (t.grown, *id)).collect();
+        let mut open: Vec<(Instant, u64)> = self
+            .tracked
+            .iter()
+            .filter(|(_, t)| t.file.is_some() && t.state == State::Live)
+            .map(|(id, t)| (t.grown, *id))
+            .collect();
         open.sort_unstable();
         let surplus = open.len().saturating_sub(OPEN);
         for (n, (grown, id)) in open.into_iter().enumerate() {
@@ -556,7 +570,8 @@ impl Follower {
         }
         self.open = self.tracked.values().filter(|t| t.file.is_some()).count();
         // Those of which nothing is left to remember: never read, and gone.
-        self.tracked.retain(|_, t| t.state != State::Gone || t.known.is_distinct() || t.known.seen > now() - 600);
+        self.tracked
+            .retain(|_, t| t.state != State::Gone || t.known.is_distinct() || t.known.seen > now() - 600);
     }
 }
 
@@ -633,7 +648,9 @@ impl Tracked {
         }
         if let Some(error) = broken {
             tracing::warn!(path = %self.path.display(), %error, "damaged; read up to there");
-            lines.too_long.push(format!("{} cannot be unpacked beyond this: {error}", self.path.display()).into_bytes());
+            lines.too_long.push(
+                format!("{} cannot be unpacked beyond this: {error}", self.path.display()).into_bytes(),
+            );
         }
         Ok(Some(Piece { id, origin: self.origin.clone(), content: Content::Lines(lines), reached, finished }))
     }

@@ -259,7 +259,8 @@ impl Door {
     }
 
     fn save(&mut self, now: bool) -> Result<(), DoorError> {
-        if self.changed && (now || self.saved.elapsed() >= SAVE)
+        if self.changed
+            && (now || self.saved.elapsed() >= SAVE)
             && let Some(follower) = &self.follower
         {
             state::save(&self.path, &follower.book())?;

@@ -120,7 +120,9 @@ impl Lab {
                         }
                         Some(Received::File(file)) => {
                             if full.load(Ordering::Relaxed) {
-                                file.ack.answer(Receipt::Refused(Refusal::Disk("no space left on device".into())));
+                                file.ack.answer(Receipt::Refused(Refusal::Disk(
+                                    "no space left on device".into(),
+                                )));
                                 continue;
                             }
                             arrived.lock().unwrap().whole.push(file.path);

@@ -25,6 +25,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use verdicts::Verdicts;
 
+/// Gives the records of a file of any form to `sink`, with line and offset, until it returns false; says what of it could
+/// not be read.
+pub fn split(
+    path: &std::path::Path,
+    sink: &mut dyn FnMut(&[u8], u32, u64) -> bool,
+) -> std::io::Result<Vec<String>> {
+    use portreeve_sources::decode::reader::{Limits, read};
+    let mut file = std::fs::File::open(path)?;
+    let size = file.metadata()?.len();
+    let outcome = read(&mut file, Some(size), 0, &Limits::default(), &mut |record| {
+        sink(record.bytes, record.at.line, record.at.offset)
+    });
+    Ok(outcome.problems)
+}
+
 /// How much is kept at hand, and how often all is judged.
 #[derive(Clone, Debug)]
 pub struct Settings {

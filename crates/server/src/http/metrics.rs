@@ -44,10 +44,20 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     ] {
         page.one(name, "counter", help, Progress::get(counter));
     }
-    page.one("backlog_bytes", "gauge", "Bytes of records that wait to be read", Progress::get(&p.backlog_bytes));
+    page.one(
+        "backlog_bytes",
+        "gauge",
+        "Bytes of records that wait to be read",
+        Progress::get(&p.backlog_bytes),
+    );
     page.one("held_back", "gauge", "Doors are held back", u8::from(p.held_back.load(Ordering::Relaxed)));
     let latency = Progress::get(&p.latency_us) as f64 / 1e6;
-    page.one("verdict_latency_seconds", "gauge", "From arrival to the verdict that knows it, last round", latency);
+    page.one(
+        "verdict_latency_seconds",
+        "gauge",
+        "From arrival to the verdict that knows it, last round",
+        latency,
+    );
     let pulse = app.pulse.read().unwrap_or_else(PoisonError::into_inner).clone();
     for (name, help, value) in [
         ("events_total", "Events folded, each once", pulse.counts.events),
@@ -68,7 +78,14 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     let mut doors = Vec::new();
     app.counters.each(|door, origin, counts| {
         let get = |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed);
-        let all = [&counts.received, &counts.stored, &counts.refused, &counts.dead, &counts.bytes, &counts.turned_away];
+        let all = [
+            &counts.received,
+            &counts.stored,
+            &counts.refused,
+            &counts.dead,
+            &counts.bytes,
+            &counts.turned_away,
+        ];
         doors.push((door, origin.name().to_owned(), all.map(get)));
     });
     let families = [

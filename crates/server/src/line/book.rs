@@ -10,9 +10,9 @@ use portreeve_pipeline::evidence;
 use portreeve_pipeline::history::Origins;
 use portreeve_pipeline::live::Change;
 use portreeve_report::wire;
+use portreeve_store::case::Risk;
 use portreeve_store::case::engine::{self, EngineCase, Taken};
 use portreeve_store::case::entity::{Entity, Kind};
-use portreeve_store::case::{self, Risk};
 use portreeve_store::{Error, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,7 +41,15 @@ pub(crate) struct Book {
 impl Book {
     pub(crate) fn new(store: Store, lake: Arc<Lake>, hub: Hub, origins: Arc<Mutex<Origins>>) -> Book {
         Book {
-            origins, store, lake, hub, told: None, late: false, round: 0, products: evidence::Products::default() }
+            origins,
+            store,
+            lake,
+            hub,
+            told: None,
+            late: false,
+            round: 0,
+            products: evidence::Products::default(),
+        }
     }
 
     /// Everything is told anew; `late` where it is not for new records.
@@ -101,7 +109,8 @@ impl Book {
         });
         for (taken, said) in taken.into_iter().flatten().zip(&said) {
             if !matches!(taken, Taken::Unchanged(_) | Taken::Stale(_)) {
-                self.hub.tell(News::Case { number: taken.case().0, is_new: matches!(taken, Taken::Created(_)) });
+                self.hub
+                    .tell(News::Case { number: taken.case().0, is_new: matches!(taken, Taken::Created(_)) });
                 tracing::debug!(case = taken.case().0, id = said.wire.case_id, "case written");
             }
         }
@@ -246,4 +255,3 @@ impl Said {
         }
     }
 }
-

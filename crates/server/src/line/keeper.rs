@@ -1,8 +1,10 @@
 //! Batches from the doors to the journal: many at once, one sync for all, then their acknowledgements.
 
 use super::{Progress, now};
-use portreeve_doors::{Batch, DeadLetter, Receipt, Received, Refusal};
+use portreeve_doors::{Batch, DeadLetter, Origin, Receipt, Received, Records, Refusal, WholeFile};
 use portreeve_lake::journal::{Entry, Journal, JournalBatch, Place};
+use portreeve_model::EventTime;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,6 +42,7 @@ impl Keeper {
                         bytes += batch.records.bytes();
                         round.push(batch);
                     }
+                    Received::File(file) => self.file(file),
                     Received::Dead(letter) => (self.dead)(letter),
                 }
                 next = if bytes < ROUND_BYTES { self.from.try_recv().ok() } else { None };
@@ -66,17 +69,13 @@ impl Keeper {
         let (mut acks, mut entries) = (Vec::new(), Vec::new());
         for Batch { origin, door, records, ack } in round {
             acks.push(ack);
-            let (bytes, ends, places) = records.into_parts();
-            let places = places.into_iter().map(|p| Place { line: p.line, offset: p.offset }).collect();
-            let (origin, door) = (Arc::from(origin.name()), Arc::from(door));
-            entries.push(Entry { seq: 0, origin, door, arrival, bytes, ends, places });
+            entries.push(entry(origin.name(), door, arrival, Arc::unwrap_or_clone(records)));
         }
-        match self.write(&mut entries) {
+        match write(&self.journal, &self.progress, &mut entries) {
             Ok(()) => acks.into_iter().for_each(|ack| ack.answer(Receipt::Stored)),
             Err(why) => {
                 tracing::error!(%why, "records cannot be stored");
-                acks.into_iter()
-                    .for_each(|ack| ack.answer(Receipt::Refused(Refusal::Disk(why.clone()))));
+                acks.into_iter().for_each(|ack| ack.answer(Receipt::Refused(Refusal::Disk(why.clone()))));
                 return;
             }
         }
@@ -90,26 +89,87 @@ impl Keeper {
         }
     }
 
-    fn write(&self, entries: &mut [Entry]) -> Result<(), String> {
-        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        let batches: Vec<JournalBatch<'_>> = entries
-            .iter()
-            .map(|e| JournalBatch {
-                origin: &e.origin,
-                door: &e.door,
-                arrival: e.arrival,
-                bytes: &e.bytes,
-                ends: &e.ends,
-                places: &e.places,
-            })
-            .collect();
-        let mut seq = journal.append(&batches).map_err(|e| e.to_string())?;
-        journal.sync().map_err(|e| e.to_string())?;
-        for entry in entries {
-            entry.seq = seq;
-            seq += entry.len() as u64;
+    /// Reads a file that is no sequence of lines, beside everything else: a large one must not hold others up.
+    fn file(&self, file: WholeFile) {
+        let (journal, progress) = (self.journal.clone(), self.progress.clone());
+        let WholeFile { origin, door, path, ack } = file;
+        let name = path.display().to_string();
+        let work = move || {
+            let receipt = match whole_file(&journal, &progress, &origin, door, &path) {
+                Ok(()) => Receipt::Stored,
+                Err(why) => {
+                    tracing::error!(%why, "a file cannot be stored");
+                    Receipt::Refused(Refusal::Disk(why))
+                }
+            };
+            ack.answer(receipt);
+        };
+        if let Err(error) = std::thread::Builder::new().name("file".to_owned()).spawn(work) {
+            tracing::error!(%error, file = name, "no thread for a file; it is offered again");
         }
-        Progress::set(&self.progress.kept, seq.saturating_sub(1));
-        Ok(())
     }
+}
+
+fn entry(origin: &str, door: &str, arrival: EventTime, records: Records) -> Entry {
+    let (bytes, ends, places) = records.into_parts();
+    let places = places.into_iter().map(|p| Place { line: p.line, offset: p.offset }).collect();
+    Entry { seq: 0, origin: Arc::from(origin), door: Arc::from(door), arrival, bytes, ends, places }
+}
+
+fn whole_file(
+    journal: &Mutex<Journal>,
+    progress: &Progress,
+    origin: &Origin,
+    door: &'static str,
+    path: &Path,
+) -> Result<(), String> {
+    let mut open = Records::default();
+    let mut failed = None;
+    let mut keep = |records: Records| {
+        let bytes = records.bytes() as u64;
+        let mut entries = [entry(origin.name(), door, now(), records)];
+        write(journal, progress, &mut entries)?;
+        // The reader finds them in the journal.
+        progress.backlog_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok::<(), String>(())
+    };
+    let problems = portreeve_pipeline::live::split(path, &mut |record, line, offset| {
+        open.push_at(record, portreeve_doors::Place { line, offset });
+        if open.bytes() >= ROUND_BYTES / 2 {
+            failed = keep(std::mem::take(&mut open)).err();
+        }
+        failed.is_none()
+    });
+    let problems = problems.map_err(|e| format!("{}: {e}", path.display()))?;
+    for problem in problems {
+        tracing::warn!(file = %path.display(), problem, "a file could not be read whole");
+    }
+    match failed {
+        Some(why) => Err(why),
+        None if open.is_empty() => Ok(()),
+        None => keep(open),
+    }
+}
+
+fn write(journal: &Mutex<Journal>, progress: &Progress, entries: &mut [Entry]) -> Result<(), String> {
+    let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+    let batches: Vec<JournalBatch<'_>> = entries
+        .iter()
+        .map(|e| JournalBatch {
+            origin: &e.origin,
+            door: &e.door,
+            arrival: e.arrival,
+            bytes: &e.bytes,
+            ends: &e.ends,
+            places: &e.places,
+        })
+        .collect();
+    let mut seq = journal.append(&batches).map_err(|e| e.to_string())?;
+    journal.sync().map_err(|e| e.to_string())?;
+    for entry in entries {
+        entry.seq = seq;
+        seq += entry.len() as u64;
+    }
+    Progress::set(&progress.kept, seq.saturating_sub(1));
+    Ok(())
 }

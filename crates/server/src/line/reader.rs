@@ -134,14 +134,18 @@ impl Reader {
         let replay = self.journal.lock().unwrap_or_else(PoisonError::into_inner).read_from(self.next);
         for replayed in replay {
             match replayed {
-                Replayed::Batch(entry) if entry.seq >= before => return,
-                Replayed::Batch(entry) => {
+                Ok(Replayed::Batch(entry)) if entry.seq >= before => return,
+                Ok(Replayed::Batch(entry)) => {
                     self.entry(&entry, origins, open);
                     if open.block.len() >= BLOCK_ROWS {
                         self.hand_over(origins, open);
                     }
                 }
-                Replayed::Damage(damage) => {
+                Err(error) => {
+                    tracing::error!(%error, "the journal cannot be read; it is tried again");
+                    return;
+                }
+                Ok(Replayed::Damage(damage)) => {
                     tracing::error!(%damage, "the journal is damaged; what follows is read");
                     self.progress.damaged.fetch_add(1, Ordering::Relaxed);
                 }
@@ -171,8 +175,7 @@ impl Reader {
                 continue;
             }
             let from = open.events.len();
-            let heard =
-                origin.reading.record(raw, seq, place.map(|p| (p.line, p.offset)), &mut open.events);
+            let heard = origin.reading.record(raw, seq, place.map(|p| (p.line, p.offset)), &mut open.events);
             self.next = seq + 1;
             if seq < self.stored {
                 continue;
