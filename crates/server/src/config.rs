@@ -3,7 +3,7 @@
 use portreeve_doors::http::HttpOptions;
 use portreeve_doors::lumberjack::LumberjackOptions;
 use portreeve_doors::tls::TlsOptions;
-use portreeve_doors::{Limits, syslog};
+use portreeve_doors::{Limits, follow, journald, nats, s3_sqs, syslog};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -155,11 +155,24 @@ pub struct Doors {
     pub http: HttpOptions,
     pub http_listen: Vec<HttpListener>,
     pub syslog: Vec<syslog::Options>,
-    pub lumberjack: Vec<LumberjackOptions>,
+    pub follow: Vec<follow::Options>,
+    pub journald: Vec<journald::Options>,
+    pub nats: Vec<nats::Options>,
+    pub s3_sqs: Vec<s3_sqs::Options>,
+    pub lumberjack: Vec<LumberjackAt>,
     /// Batches on their way at one time.
     pub batches: Option<usize>,
     /// Bytes of dead letters that are kept; the oldest go first.
     pub dead_bytes: Option<u64>,
+}
+
+/// A listener for Beats and Logstash.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LumberjackAt {
+    #[serde(default)]
+    pub tls: Option<TlsOptions>,
+    pub door: LumberjackOptions,
 }
 
 /// A listener for HTTP doors alone.

@@ -11,8 +11,12 @@ use crate::line::{self, Book, Grounds, Health, Judge, Keeper, Progress, Pulse, R
 use portreeve_content::Content;
 use portreeve_context::Tables;
 use portreeve_doors::http::{Http, Memory, serve};
+use portreeve_doors::lumberjack::Lumberjack;
 use portreeve_doors::rate::Rates;
-use portreeve_doors::{Counters, DoorContext, Gate, Intake, syslog};
+use portreeve_doors::tls::{Tls, TlsOptions};
+use portreeve_doors::{
+    Counters, DoorContext, DoorError, Gate, Intake, follow, journald, nats, s3_sqs, syslog,
+};
 use portreeve_lake::object::{Bucket, BucketConfig};
 use portreeve_lake::{Journal, JournalOptions, Lake, LakeOptions};
 use portreeve_model::SymbolTable;
@@ -133,7 +137,8 @@ impl Service {
     /// Starts everything; doors are open when it returns. Must be called within a runtime of several threads.
     pub async fn start(start: Start) -> Result<Service, StartError> {
         let Start { config, data, catalog } = start;
-        std::fs::create_dir_all(&data).map_err(io(data.display().to_string()))?;
+        let doors = data.join("doors");
+        std::fs::create_dir_all(&doors).map_err(io(doors.display().to_string()))?;
         let config = Arc::new(config);
         let (opened, names) = {
             let (config, data) = (config.clone(), data.clone());
@@ -276,33 +281,47 @@ impl Service {
             shutdown: self.closing.clone(),
         };
         for options in &config.doors.syslog {
-            let door = syslog::Syslog::bind(options.clone(), context.clone()).await?;
-            self.doors.push(tokio::spawn(async move {
-                if let Err(error) = door.run().await {
-                    tracing::error!(%error, "a door had to close");
-                }
-            }));
+            self.open_door(syslog::Syslog::bind(options.clone(), context.clone()).await?.run());
+        }
+        for at in &config.doors.lumberjack {
+            let tls = tls_now(at.tls.as_ref(), &[])?;
+            let door = Lumberjack::bind(at.door.clone(), tls, context.clone()).await?;
+            self.doors.push(tokio::spawn(door.run()));
+        }
+        for options in &config.doors.follow {
+            self.open_door(follow::run(options.clone(), context.clone()));
+        }
+        for options in &config.doors.journald {
+            self.open_door(journald::run(options.clone(), context.clone()));
+        }
+        for options in &config.doors.nats {
+            self.open_door(nats::run(options.clone(), context.clone()));
+        }
+        for options in &config.doors.s3_sqs {
+            self.open_door(s3_sqs::run(options.clone(), context.clone()));
         }
         Ok(())
+    }
+
+    fn open_door(&mut self, door: impl Future<Output = Result<(), DoorError>> + Send + 'static) {
+        self.doors.push(tokio::spawn(async move {
+            if let Err(error) = door.await {
+                tracing::error!(%error, "a door had to close");
+            }
+        }));
     }
 
     async fn listen(
         &mut self,
         at: std::net::SocketAddr,
-        tls: Option<&portreeve_doors::tls::TlsOptions>,
+        tls: Option<&TlsOptions>,
         routes: axum::Router,
     ) -> Result<std::net::SocketAddr, StartError> {
         let listener = tokio::net::TcpListener::bind(at)
             .await
             .map_err(io(format!("cannot listen on {at} (does another program use the port?)")))?;
         let address = listener.local_addr().map_err(io(at.to_string()))?;
-        let tls = match tls {
-            Some(options) => {
-                let tls = portreeve_doors::tls::Tls::open(options.clone(), &["h2", "http/1.1"])?;
-                Some(Arc::new(move || tls.config()) as serve::TlsNow)
-            }
-            None => None,
-        };
+        let tls = tls_now(tls, &["h2", "http/1.1"])?;
         let closing = self.closing.clone();
         let limits = serve::ServeLimits::default();
         self.doors.push(tokio::spawn(serve::serve(listener, tls, routes, limits, closing)));
@@ -454,6 +473,13 @@ fn flusher(
         }
     })?;
     Ok((over, handle))
+}
+
+/// TLS as its files say at each connection.
+fn tls_now(options: Option<&TlsOptions>, protocols: &[&str]) -> Result<Option<serve::TlsNow>, DoorError> {
+    let Some(options) = options else { return Ok(None) };
+    let tls = Tls::open(options.clone(), protocols)?;
+    Ok(Some(Arc::new(move || tls.config())))
 }
 
 fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {

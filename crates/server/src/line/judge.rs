@@ -102,6 +102,8 @@ impl Judge {
         let (mut judged_at, mut took) = (Instant::now(), Duration::ZERO);
         self.judge(live, rounds, true)?;
         self.book.complete(live.history().bounds().map(|b| b.0));
+        self.tell(live, grounds);
+        self.progress.ready.store(true, Ordering::Release);
         let mut events: Vec<Event> = Vec::new();
         loop {
             match self.from.recv_timeout(PACE) {

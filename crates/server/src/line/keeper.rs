@@ -125,7 +125,7 @@ fn whole_file(
 ) -> Result<(), String> {
     let mut open = Records::default();
     let mut failed = None;
-    let mut keep = |records: Records| {
+    let keep = |records: Records| {
         let bytes = records.bytes() as u64;
         let mut entries = [entry(origin.name(), door, now(), records)];
         write(journal, progress, &mut entries)?;

@@ -210,6 +210,11 @@ pub fn standing(tx: &mut Tx<'_>, since: Micros) -> Result<Vec<String>> {
     )
 }
 
+/// The case that one of the engine's cases is part of now.
+pub fn case_of(tx: &mut Tx<'_>, engine_id: &str) -> Result<Option<CaseId>> {
+    Ok(part(tx, engine_id)?.map(|p| p.case))
+}
+
 fn set_withdrawn(tx: &mut WriteTx<'_>, part: PartId, now: Micros) -> Result<()> {
     tx.execute("update case_parts set withdrawn_at = $2, updated_at = $2 where id = $1", values![part, now])?;
     Ok(())

@@ -1,0 +1,4 @@
+//! The service as its peers see it.
+
+mod line;
+mod site;
