@@ -51,7 +51,7 @@ pub enum NotAlone {
     #[error("automation {name}: until: `{until}` is no day like 2027-01-31")]
     NoDay { name: String, until: String },
     #[error(
-        "automation {name}: {have} people of {need} signed it as it stands, with {tier} or above, which this plan takes; the plan waits for approval"
+        "automation {name}: {have} people of {need} signed it as it stands, with {tier} or above, which this plan takes; people plan and approve it instead"
     )]
     TooFew { name: String, have: usize, need: usize, tier: crate::operator::Tier },
 }

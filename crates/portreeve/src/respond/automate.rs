@@ -73,8 +73,12 @@ impl AutomateArgs {
                     show::plan(&made, &made.digest(), &mut std::io::stdout().lock())?;
                     continue;
                 }
-                let digest = desk.ledger.store(&made).map_err(crate::internal)?;
-                match desk.with(|e| e.apply_automated(&digest, &automation)) {
+                let digest = made.digest();
+                let done = desk.with(|e| {
+                    let digest = e.propose_automated(&made, &automation)?;
+                    e.apply_automated(&digest, &automation)
+                });
+                match done {
                     Ok(report) => {
                         troubled |= !report.is_contained();
                         show::report(&made, &report)?;
