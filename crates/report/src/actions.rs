@@ -105,7 +105,7 @@ pub struct Sighting {
 }
 
 /// A step that did not hold: whom it should have kept out got in.
-#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Reentry {
     /// The case that was contained.
     pub case_id: String,

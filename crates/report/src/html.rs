@@ -100,12 +100,20 @@ struct Bar {
 }
 
 fn write(hunted: &Hunted<'_>, to: &mut dyn Write) -> io::Result<()> {
-    let run = wire::Run::from(hunted.report);
+    let cases = hunted.cases.iter().map(|c| hunted.wire(c));
+    page(&wire::Run::from(hunted.report), cases, hunted.ineffective(), to)
+}
+
+pub(crate) fn page(
+    run: &wire::Run,
+    cases: impl Iterator<Item = wire::Case>,
+    ineffective: &[Reentry],
+    to: &mut dyn Write,
+) -> io::Result<()> {
     // A closed case about which something was done, or by which a re-entry shows, is no line in a list.
-    let (open, closed): (Vec<wire::Case>, Vec<wire::Case>) =
-        hunted.cases.iter().map(|c| hunted.wire(c)).partition(|c| {
-            c.decision != "close" || c.aftermath.is_some() || !c.containment_ineffective.is_empty()
-        });
+    let (open, closed): (Vec<wire::Case>, Vec<wire::Case>) = cases.partition(|c| {
+        c.decision != "close" || c.aftermath.is_some() || !c.containment_ineffective.is_empty()
+    });
     let views: Vec<View> = open.into_iter().map(view).collect();
     let t = &run.totals;
     let known = t.understood + t.fragments + t.irrelevant;
@@ -114,14 +122,7 @@ fn write(hunted: &Hunted<'_>, to: &mut dyn Write) -> io::Result<()> {
     } else {
         format!("{:.2}", known as f64 * 100.0 / t.records as f64)
     };
-    let page = Page {
-        run: &run,
-        cases: &views,
-        closed: &closed,
-        world: WORLD,
-        understood,
-        ineffective: hunted.ineffective(),
-    };
+    let page = Page { run, cases: &views, closed: &closed, world: WORLD, understood, ineffective };
     page.write_into(&mut crate::guard::page(to))
 }
 

@@ -104,6 +104,28 @@ impl Watch {
         self.watched.iter().map(|w| w.from).min()
     }
 
+    /// Is somebody watched who is called so? This and what follows let a reader of many events pass over most of them:
+    /// where none of the four is watched, [`Watch::see`] finds nothing.
+    pub fn knows_user(&self, name: &str) -> bool {
+        let seen = Sighting { user: name.to_owned(), ..Sighting::default() };
+        !name.is_empty() && self.watched.iter().any(|w| concerns(&w.target, &seen))
+    }
+
+    pub fn knows_device(&self, name: &str) -> bool {
+        let seen = Sighting { device: name.to_owned(), ..Sighting::default() };
+        !name.is_empty() && self.watched.iter().any(|w| concerns(&w.target, &seen))
+    }
+
+    pub fn knows_session(&self, id: &str) -> bool {
+        let seen = Sighting { session: id.to_owned(), ..Sighting::default() };
+        !id.is_empty() && self.watched.iter().any(|w| concerns(&w.target, &seen))
+    }
+
+    pub fn knows_address(&self, address: IpAddr) -> bool {
+        let seen = Sighting { address: Some(address), ..Sighting::default() };
+        self.watched.iter().any(|w| concerns(&w.target, &seen))
+    }
+
     /// What this sighting means, for each step that it concerns.
     pub fn see(&self, sighting: &Sighting) -> Vec<Alarm> {
         self.watched

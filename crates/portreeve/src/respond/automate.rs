@@ -73,7 +73,6 @@ impl AutomateArgs {
                     show::plan(&made, &made.digest(), &mut std::io::stdout().lock())?;
                     continue;
                 }
-                let digest = made.digest();
                 let done = desk.with(|e| {
                     let digest = e.propose_automated(&made, &automation)?;
                     e.apply_automated(&digest, &automation)
@@ -86,12 +85,7 @@ impl AutomateArgs {
                     Err(error) => {
                         troubled = true;
                         let why = refused(error).text;
-                        say(&format!(
-                            "plan {} case {}: {}",
-                            show::short(&digest),
-                            safe(&case.case_id),
-                            safe(&why)
-                        ))?;
+                        say(&format!("case {}: {}", safe(&case.case_id), safe(&why)))?;
                     }
                 }
             }
