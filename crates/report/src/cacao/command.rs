@@ -125,10 +125,7 @@ fn http(
     }
     let (host, port) = host_port(authority)?;
     let port = port.unwrap_or(if scheme == "https" { "443" } else { "80" });
-    let mut target = json!({"type": "http-api", "port": port, "address": address(host)});
-    if host.parse::<IpAddr>().is_err() && host.contains('.') {
-        target["address"] = json!({"url": [format!("{scheme}://{authority}")]});
-    }
+    let target = json!({"type": "http-api", "port": port, "address": address(host)});
     Some((Value::Object(command), Some(target)))
 }
 
@@ -314,7 +311,7 @@ mod tests {
         );
         assert_eq!(
             found.target,
-            Some(json!({"type": "http-api", "port": "443", "address": {"url": ["https://acme.okta.com"]}}))
+            Some(json!({"type": "http-api", "port": "443", "address": {"dname": ["acme.okta.com"]}}))
         );
         let body = r#"PATCH https://graph.example/v1.0/users/1 {"accountEnabled":false,"note":"a __x b"}"#;
         let found = one("entra", body).expect("exact");
