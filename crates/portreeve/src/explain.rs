@@ -1,6 +1,6 @@
 //! `portreeve explain`: the full reasoning of one case.
 
-use crate::respond::{Read, desk, read_ledger, record};
+use crate::respond::{Found, desk, read_ledger, record};
 use crate::{Failure, say, usage};
 use clap::Args;
 use portreeve_report::actions::Aftermath;
@@ -63,14 +63,14 @@ impl Explain {
     /// What the ledger holds about the case. A ledger that was asked for and is not there is said.
     fn done(&self, case: &str) -> Result<(Option<Aftermath>, Option<String>), Failure> {
         Ok(match read_ledger(self.config.as_deref(), self.context.as_deref())? {
-            Read::Ledger(ledger) => {
+            Found::Ledger(ledger) => {
                 let after = record::aftermath(&ledger, case, desk::now()).map_err(crate::internal)?;
                 (Some(after), None)
             }
-            Read::NoLedger(path) if self.config.is_some() => {
+            Found::NoLedger(path) if self.config.is_some() => {
                 (None, Some(format!("What was done is not known: there is no ledger {}.", path.display())))
             }
-            Read::NoLedger(_) | Read::NoConfiguration => (None, None),
+            Found::NoLedger(_) | Found::NoConfiguration => (None, None),
         })
     }
 }

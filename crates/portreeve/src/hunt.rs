@@ -2,7 +2,7 @@
 
 use crate::reading::Reading;
 use crate::respond::watch::Lookout;
-use crate::respond::{Read, desk, read_ledger, record};
+use crate::respond::{Found, desk, read_ledger, record};
 use crate::{ContextArgs, Failure, NOT_UNDERSTOOD, internal, stamp, usage};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -154,8 +154,8 @@ impl Hunt {
     /// The ledger of containment. What was asked for must be readable; what only lies there is no reason not to hunt.
     fn ledger(&self) -> Result<(Option<Ledger>, Option<String>), Failure> {
         match read_ledger(self.config.as_deref(), self.context.context.as_deref()) {
-            Ok(Read::Ledger(ledger)) => Ok((Some(ledger), None)),
-            Ok(Read::NoLedger(_) | Read::NoConfiguration) => Ok((None, None)),
+            Ok(Found::Ledger(ledger)) => Ok((Some(ledger), None)),
+            Ok(Found::NoLedger(_) | Found::NoConfiguration) => Ok((None, None)),
             Err(failure) if self.config.is_some() => Err(failure),
             Err(failure) => {
                 Ok((None, Some(format!("what was done about cases is not shown: {}", failure.text))))

@@ -1,7 +1,7 @@
 //! `respond export`: one case with what was done about it, as other tools read it.
 
 use super::desk::now;
-use super::{Read, SiteArgs, plan, record};
+use super::{Found, SiteArgs, plan, record};
 use crate::{Failure, usage};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -35,11 +35,11 @@ impl ExportArgs {
         let file = plan::cases(&self.dir)?;
         let case = plan::the_case(&file, &self.case, &self.dir)?;
         let after = match super::read_ledger(site.config.as_deref(), site.context.context.as_deref())? {
-            Read::Ledger(ledger) => {
+            Found::Ledger(ledger) => {
                 record::aftermath(&ledger, &case.case_id, now()).map_err(crate::internal)?
             }
-            Read::NoLedger(path) => none(&case.case_id, &format!("{} is not there", path.display())),
-            Read::NoConfiguration => {
+            Found::NoLedger(path) => none(&case.case_id, &format!("{} is not there", path.display())),
+            Found::NoConfiguration => {
                 none(&case.case_id, "no configuration of containment: give --config FILE")
             }
         };

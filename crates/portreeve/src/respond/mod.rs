@@ -64,20 +64,20 @@ fn config_path(given: Option<&Path>, context: Option<&Path>) -> Option<PathBuf> 
 }
 
 /// What was found of a ledger. To look for one makes none.
-pub(crate) enum Read {
+pub(crate) enum Found {
     NoConfiguration,
     /// Where it would lie.
     NoLedger(PathBuf),
     Ledger(Ledger),
 }
 
-pub(crate) fn read_ledger(given: Option<&Path>, context: Option<&Path>) -> Result<Read, Failure> {
-    let Some(path) = config_path(given, context) else { return Ok(Read::NoConfiguration) };
+pub(crate) fn read_ledger(given: Option<&Path>, context: Option<&Path>) -> Result<Found, Failure> {
+    let Some(path) = config_path(given, context) else { return Ok(Found::NoConfiguration) };
     let config = Config::read(&path).map_err(usage)?;
     if !config.ledger.is_file() {
-        return Ok(Read::NoLedger(config.ledger));
+        return Ok(Found::NoLedger(config.ledger));
     }
-    Ledger::open(&config.ledger).map(Read::Ledger).map_err(usage)
+    Ledger::open(&config.ledger).map(Found::Ledger).map_err(usage)
 }
 
 #[derive(Subcommand)]

@@ -394,7 +394,7 @@ fn without_a_ledger_a_hunt_says_nothing_of_containment_and_a_broken_configuratio
     std::fs::write(context.join("respond.yml"), "ledger: [\n").expect("written");
     let hunt = |more: &[&str]| {
         let out = portreeve()
-            .args(["hunt", &format!("{acme}/logs/vpn"), "--context"])
+            .args(["hunt", &format!("{acme}/logs"), "--context"])
             .arg(&context)
             .args(more)
             .output()

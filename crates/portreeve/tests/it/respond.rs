@@ -385,8 +385,10 @@ fn an_automation_acts_for_its_signers_and_leaves_heavier_plans_to_people() {
     let one = site.run("tom", &["automate", "--in", from]);
     assert_eq!(one.status.code(), Some(1), "one signature is an author without anybody beside him");
     assert!(!netns.nft().contains("elements"));
-    // Signed by both: acts, but once per case, and what was planned before waits for people.
-    std::fs::remove_file(dir.path().join("ledger.db")).unwrap();
+    // Refused once, and no plan is left of it.
+    assert!(site.ok("tom", &["status"]).contains("no plan yet"));
+    assert!(site.ok("tom", &["automate", "--in", from]).contains("0 fired"));
+    // Signed by both it is tried anew: acts, but once per case; heavier plans are refused and left to people.
     config(&(tom + &tim));
     let two = site.run("tom", &["automate", "--in", from]);
     let text = String::from_utf8_lossy(&two.stdout).into_owned();

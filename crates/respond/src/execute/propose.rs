@@ -18,7 +18,7 @@ impl Executor<'_> {
             false => Err(NotApproved::NotProposed(plan.made_by.clone())),
         });
         if let Err(no) = right {
-            self.refuse(plan, &digest, &word.by, &no.to_string(), false)?;
+            self.refuse(plan, &digest, &word.by, &no.to_string(), None)?;
             return Err(no.into());
         }
         let draft = Draft {
@@ -47,7 +47,7 @@ impl Executor<'_> {
             Err(NotApproved::NotProposed(plan.made_by.clone()).into())
         };
         if let Err(no) = right {
-            self.refuse(plan, &digest, &automation.actor(), &no.to_string(), true)?;
+            self.refuse(plan, &digest, &automation.actor(), &no.to_string(), Some(automation))?;
             return Err(no);
         }
         let (digest, written) = self.ledger.store_with(plan, None)?;
@@ -55,31 +55,25 @@ impl Executor<'_> {
         Ok(digest)
     }
 
-    /// Writes down that a proposal was refused. Who it names is what it says of itself. `once`: what an automation tries
-    /// again and again for the same case is written once.
+    /// Writes down that a proposal was refused. Who it names is what it says of itself. What an automation tries again
+    /// for the same case, signed as it was, is written once.
     fn refuse(
         &mut self,
         plan: &Plan,
         digest: &str,
         by: &str,
         why: &str,
-        once: bool,
+        automation: Option<&Automation>,
     ) -> Result<(), ExecuteError> {
-        let said = |e: &crate::ledger::Entry, key: &str| {
-            e.json().get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned()
-        };
-        let same = |e: &crate::ledger::Entry| {
-            e.kind == Kind::Refused
-                && said(e, "case") == plan.case
-                && said(e, "by") == by
-                && said(e, "why") == why
-        };
-        if once && self.ledger.since(i64::MIN)?.iter().any(same) {
-            return Ok(());
-        }
-        let body = serde_json::json!({
+        let mut body = serde_json::json!({
             "case": plan.case, "digest": digest, "by": by, "why": why, "steps": plan.steps.len(),
         });
+        if let Some(automation) = automation {
+            if automation.was_refused(self.ledger, &plan.case)? {
+                return Ok(());
+            }
+            body["automation"] = automation.as_signed().into();
+        }
         self.write("portreeve", "", None, Kind::Refused, body)
     }
 }

@@ -208,6 +208,9 @@ fn an_automation_that_may_not_leaves_no_plan_and_is_refused_once() {
     assert!(site.ledger().plans().unwrap().is_empty());
     let signed = ["tom", "theo"].map(|who| site.word(who, Purpose::Automate, &automation.digest()));
     automation.signed = signed.to_vec();
+    assert!(!automation.fired(&site.ledger(), "case-1").unwrap(), "signed anew it is another");
     let digest = site.with(|e| e.propose_automated(&plan, &automation)).unwrap();
+    assert!(automation.fired(&site.ledger(), "case-1").unwrap());
+    assert!(!automation.fired(&site.ledger(), "case-2").unwrap());
     assert!(site.with(|e| e.apply_automated(&digest, &automation)).unwrap().is_contained());
 }
