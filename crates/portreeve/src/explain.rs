@@ -4,6 +4,7 @@ use crate::respond::{Found, desk, read_ledger, record};
 use crate::{Failure, say, usage};
 use clap::Args;
 use portreeve_report::actions::Aftermath;
+use portreeve_report::json::WireCase;
 use std::path::PathBuf;
 
 /// Print the full reasoning of one case: evidence, points, answers, decision, and what was done about it
@@ -32,14 +33,14 @@ impl Explain {
                 self.dir.display()
             ))
         })?;
-        let file = portreeve_report::json::read_cases(&text)
+        let mut file = portreeve_report::json::read_cases(&text)
             .map_err(|e| usage(format!("{}: {e}", path.display())))?;
-        let found: Vec<_> = file.cases.iter().filter(|c| c.case_id.starts_with(&self.case)).collect();
-        match found.as_slice() {
+        let mut found: Vec<_> = file.cases.iter_mut().filter(|c| c.case_id.starts_with(&self.case)).collect();
+        match found.as_mut_slice() {
             [case] => {
                 let colour = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
                 let style = portreeve_report::terminal::Style { colour, width: crate::hunt::width() };
-                let (after, why) = self.done(&case.case_id)?;
+                let (after, why) = self.done(case)?;
                 // Without a ledger, what the hunt read of one, as of then.
                 let after = after.as_ref().or(case.aftermath.as_ref());
                 let text = portreeve_report::terminal::explain(case, after, style);
@@ -61,10 +62,15 @@ impl Explain {
     }
 
     /// What the ledger holds about the case. A ledger that was asked for and is not there is said.
-    fn done(&self, case: &str) -> Result<(Option<Aftermath>, Option<String>), Failure> {
+    fn done(&self, case: &mut WireCase) -> Result<(Option<Aftermath>, Option<String>), Failure> {
         Ok(match read_ledger(self.config.as_deref(), self.context.as_deref())? {
             Found::Ledger(ledger) => {
-                let after = record::aftermath(&ledger, case, desk::now()).map_err(crate::internal)?;
+                let id = &case.case_id;
+                let after = record::aftermath(&ledger, id, desk::now()).map_err(crate::internal)?;
+                // The ledger knows more of the case's own steps than the hunt did.
+                let own = record::reentries(&ledger, id).map_err(crate::internal)?;
+                case.containment_ineffective.retain(|r| r.case_id != *id);
+                case.containment_ineffective.extend(own);
                 (Some(after), None)
             }
             Found::NoLedger(path) if self.config.is_some() => {

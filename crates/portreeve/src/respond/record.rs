@@ -25,7 +25,14 @@ pub(crate) fn aftermaths(ledger: &Ledger, now: i64) -> Result<BTreeMap<String, A
     Ok(all.into_iter().map(|(case, of)| (case.clone(), of.finish(&case, now))).collect())
 }
 
-/// What a hunt shows: what was done about its cases, and which steps did not hold.
+/// The steps of one case that did not hold, as the ledger has them.
+pub(crate) fn reentries(ledger: &Ledger, case: &str) -> Result<Vec<Reentry>, LedgerError> {
+    let known = inside(ledger)?;
+    Ok(by_step(known.get(case).into_iter().flatten()))
+}
+
+/// What a hunt shows: what was done about its cases, and which steps did not hold. `tally` is what it saw itself; of the
+/// contained cases it shows what the ledger knew before, too.
 pub(crate) fn done(
     ledger: &Ledger,
     tally: Option<&Tally>,
@@ -33,7 +40,9 @@ pub(crate) fn done(
     now: i64,
 ) -> Result<Done, LedgerError> {
     let mut done = Done { after: aftermaths(ledger, now)?, as_of: time(now), ..Done::default() };
-    let Some(tally) = tally else { return Ok(done) };
+    let known = inside(ledger)?;
+    let none = Tally::default();
+    let tally = tally.unwrap_or(&none);
     done.ineffective = by_step(tally.inside());
     let found = Reentries::of(tally);
     for case in cases {
@@ -48,7 +57,8 @@ pub(crate) fn done(
             first: case.first_seen.0,
             last: case.last_seen.0,
         };
-        let concerning = by_step(found.concerning(&about));
+        let own = known.get(&case.id).into_iter().flatten();
+        let concerning = by_step(own.chain(found.concerning(&about)));
         if !concerning.is_empty() {
             done.reentry.insert(case.id.clone(), concerning);
         }
@@ -56,21 +66,33 @@ pub(crate) fn done(
     Ok(done)
 }
 
-/// One line a step, whatever the number of sightings.
-fn by_step<'a>(alarms: impl IntoIterator<Item = &'a Alarm>) -> Vec<Reentry> {
-    let mut steps: BTreeMap<(&str, u16), (i64, i64, Reentry)> = BTreeMap::new();
-    for a in alarms {
-        let (first, last, shown) = steps
-            .entry((&a.plan, a.step))
-            .or_insert_with(|| (a.at, a.at, Reentry { times: 0, ..reentry(a) }));
-        if a.at < *first {
-            *shown = Reentry { times: shown.times, ..reentry(a) };
+/// What the ledger knows to have got in, by the contained case.
+fn inside(ledger: &Ledger) -> Result<BTreeMap<String, Vec<Alarm>>, LedgerError> {
+    let mut all: BTreeMap<String, Vec<Alarm>> = BTreeMap::new();
+    for entry in ledger.since(i64::MIN)?.into_iter().filter(|e| e.kind == Kind::Reentry) {
+        match serde_json::from_str::<Alarm>(&entry.body) {
+            Ok(alarm) if alarm.ineffective => all.entry(alarm.case.clone()).or_default().push(alarm),
+            _ => {}
         }
-        (*first, *last) = (a.at.min(*first), a.at.max(*last));
-        shown.times += 1;
     }
-    let finish = |(_, last, shown)| Reentry { last: time(last), ..shown };
-    steps.into_values().map(finish).collect()
+    Ok(all)
+}
+
+/// One line a step, whatever the number of sightings; each sighting once.
+fn by_step<'a>(alarms: impl IntoIterator<Item = &'a Alarm>) -> Vec<Reentry> {
+    fn key(a: &Alarm) -> (&str, u16, i64, &str) {
+        (&a.plan, a.step, a.at, &a.what)
+    }
+    let mut all: Vec<&Alarm> = alarms.into_iter().collect();
+    all.sort_by(|a, b| key(a).cmp(&key(b)));
+    all.dedup_by(|a, b| key(a) == key(b));
+    let mut steps: Vec<Reentry> = Vec::new();
+    for group in all.chunk_by(|a, b| (&a.plan, a.step) == (&b.plan, b.step)) {
+        let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
+        let times = u64::try_from(group.len()).unwrap_or(u64::MAX);
+        steps.push(Reentry { times, last: time(last.at), ..reentry(first) });
+    }
+    steps
 }
 
 fn reentry(a: &Alarm) -> Reentry {

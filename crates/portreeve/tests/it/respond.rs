@@ -231,10 +231,29 @@ fn from_case_to_proof_to_undo() {
     let explained = portreeve()
         .args(["explain", id, "--in", from, "--config"])
         .arg(dir.path().join("respond.yml"))
+        .env("COLUMNS", "160")
         .output()
         .unwrap();
+    // What the ledger knows of the contained case is shown whatever logs are read.
+    let once_more = dir.path().join("once more");
+    let hunt = portreeve()
+        .args(["hunt", &format!("{acme}/logs"), "--context", &context, "--format", "json", "--out"])
+        .arg(&once_more)
+        .arg("--config")
+        .arg(dir.path().join("respond.yml"))
+        .output()
+        .unwrap();
+    assert!(hunt.status.success());
+    let known: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(once_more.join("cases.json")).unwrap()).unwrap();
+    let known = known["cases"].as_array().unwrap().iter().find(|c| c["case_id"] == id).unwrap();
+    assert_eq!(known["containment_ineffective"][0]["plan"], digest[..12]);
+    assert_eq!(known["containment_ineffective"][0]["times"], 1);
+    assert_eq!(known["aftermath"]["actions"][0]["state"], "verified");
+    assert_eq!(known["aftermath"]["actions"][0]["approved_by"][0], "tess");
     let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
-    for said in ["CONTAINMENT INEFFECTIVE", "in force Block the address", "approved by tess", "GOT IN"] {
+    let named = format!("CONTAINMENT INEFFECTIVE: step 1 of plan {} (Block the address", &digest[..12]);
+    for said in [named.as_str(), "in force Block the address", "approved by tess", "GOT IN"] {
         assert!(explained.contains(said), "{said} is missing in {explained}");
     }
     // Read again, nothing is new.
