@@ -47,7 +47,9 @@ impl Executor<'_> {
             Err(NotApproved::NotProposed(plan.made_by.clone()).into())
         };
         if let Err(no) = right {
-            self.refuse(plan, &digest, &automation.actor(), &no.to_string(), Some(automation))?;
+            // A plan that is not its own says nothing about what it may do.
+            let own = (plan.made_by == automation.actor()).then_some(automation);
+            self.refuse(plan, &digest, &automation.actor(), &no.to_string(), own)?;
             return Err(no);
         }
         let (digest, written) = self.ledger.store_with(plan, None)?;
