@@ -78,6 +78,7 @@ pub(crate) fn run(count: u32) -> anyhow::Result<()> {
             title: "",
             by: "proposer",
             now: now(),
+            ledger: &ledger,
             guard: &guard,
             policy: &policy,
             hours: 1,
@@ -88,7 +89,7 @@ pub(crate) fn run(count: u32) -> anyhow::Result<()> {
         if plan.steps.is_empty() {
             bail!("no step: {:?}", plan.left_out);
         }
-        let digest = ledger.store(&plan)?;
+        let digest = plan.digest();
         let word = |purpose| Word::sign("bench", &key, purpose, &digest, "benchmark", now());
         let mut executor = Executor {
             ledger: &mut ledger,
@@ -100,7 +101,7 @@ pub(crate) fn run(count: u32) -> anyhow::Result<()> {
             progress: &mut |_| {},
         };
         let proposal = Word::sign("proposer", &proposing, Purpose::Propose, &digest, "benchmark", now());
-        executor.say(&digest, &proposal)?;
+        executor.propose(&plan, &proposal)?;
         executor.say(&digest, &word(Purpose::Approve))?;
         let approved = Instant::now();
         let report = executor.apply(&digest, &word(Purpose::Apply))?;

@@ -36,7 +36,7 @@ pub fn audit_mfa(
         state: None,
         ..*options
     };
-    let mut folded = read_and_fold(&whole, tables, names)?;
+    let mut folded = read_and_fold(&whole, tables, names, &mut |_, _| {})?;
     let mut found = audit(&folded.engine, &content.rules(), period);
     for row in &mut found.logging {
         if let Some(source) = options.catalog.by_name(&row.source) {

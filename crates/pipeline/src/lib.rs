@@ -24,4 +24,4 @@ mod state_dir;
 pub use audit::{AuditOutcome, audit_mfa};
 pub use parse::{ParseOptions, parse};
 pub use portreeve_sources::Catalog;
-pub use run::{Options, Outcome, Progress, RunError, events, run};
+pub use run::{Options, Outcome, Progress, RunError, See, events, run, run_seen};

@@ -74,6 +74,9 @@ pub(crate) struct Folded<'c> {
     _kept: Option<tempfile::NamedTempFile>,
 }
 
+/// Hears every event with the name of its input: in total order, each once.
+pub type See<'a> = dyn FnMut(&portreeve_model::Event, &str) + 'a;
+
 /// Runs the whole line over the paths.
 pub fn run(
     options: &Options<'_>,
@@ -81,7 +84,19 @@ pub fn run(
     names: &Arc<SymbolTable>,
     content: &Content,
 ) -> Result<Outcome, RunError> {
-    let Folded { engine, mut report, inputs, shown, state, _kept } = read_and_fold(options, tables, names)?;
+    run_seen(options, tables, names, content, &mut |_, _| {})
+}
+
+/// The same, while `see` hears every event that is judged.
+pub fn run_seen(
+    options: &Options<'_>,
+    tables: &Tables,
+    names: &Arc<SymbolTable>,
+    content: &Content,
+    see: &mut See<'_>,
+) -> Result<Outcome, RunError> {
+    let Folded { engine, mut report, inputs, shown, state, _kept } =
+        read_and_fold(options, tables, names, see)?;
     let rules = content.rules();
     let drafts = engine.judge(&rules, options.threads);
     let mut cases = triage(&engine, &rules, &content.playbook, &drafts);
@@ -103,12 +118,13 @@ pub fn events(
     mut see: impl FnMut(&portreeve_model::Event, &str),
 ) -> Result<RunReport, RunError> {
     let Read { readings, mut report, shown, .. } = read_all(options, tables, names)?;
-    let mut sink = |event: &portreeve_model::Event| {
-        let input = usize::try_from(event.raw.input).ok().and_then(|n| shown.get(n));
-        see(event, input.map_or("", String::as_str));
-    };
-    fold(options, readings, None, &mut sink, &mut report)?;
+    fold(options, readings, None, &mut |event| see(event, input_of(event, &shown)), &mut report)?;
     Ok(report)
+}
+
+fn input_of<'s>(event: &portreeve_model::Event, shown: &'s [String]) -> &'s str {
+    let input = usize::try_from(event.raw.input).ok().and_then(|n| shown.get(n));
+    input.map_or("", String::as_str)
 }
 
 /// What was read, before it is put in order.
@@ -126,11 +142,16 @@ pub(crate) fn read_and_fold<'c>(
     options: &Options<'_>,
     tables: &'c Tables,
     names: &Arc<SymbolTable>,
+    see: &mut See<'_>,
 ) -> Result<Folded<'c>, RunError> {
     let Read { readings, mut report, inputs, shown, mut state, kept } = read_all(options, tables, names)?;
     stage(options, "judging");
     let mut engine = Engine::new(tables, names.clone());
-    fold(options, readings, state.as_mut(), &mut |event| engine.push(event), &mut report)?;
+    let mut sink = |event: &portreeve_model::Event| {
+        see(event, input_of(event, &shown));
+        engine.push(event);
+    };
+    fold(options, readings, state.as_mut(), &mut sink, &mut report)?;
     Ok(Folded { engine, report, inputs, shown, state, _kept: kept })
 }
 

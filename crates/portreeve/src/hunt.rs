@@ -1,14 +1,17 @@
 //! `portreeve hunt`: logs in, decided cases out.
 
 use crate::reading::Reading;
+use crate::respond::watch::Lookout;
+use crate::respond::{Found, desk, read_ledger, record};
 use crate::{ContextArgs, Failure, NOT_UNDERSTOOD, internal, stamp, usage};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use portreeve_content::Content;
 use portreeve_model::EventTime;
 use portreeve_model::answer::Decision;
-use portreeve_pipeline::{Options, Progress, run};
-use portreeve_report::{FORMATS, Format};
+use portreeve_pipeline::{Options, Outcome, Progress, run_seen};
+use portreeve_report::{Done, FORMATS, Format, Hunted};
+use portreeve_respond::ledger::Ledger;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -26,6 +29,10 @@ pub(crate) struct Hunt {
     reading: Reading,
     #[command(flatten)]
     context: ContextArgs,
+    /// Configuration of containment: what its ledger holds is shown, and who gets in after containment is raised
+    /// (default: respond.yml in the context folder)
+    #[arg(long, value_name = "FILE", env = "PORTREEVE_RESPOND")]
+    config: Option<PathBuf>,
     /// Keep what was seen here, so that the next hunt knows it
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -102,9 +109,24 @@ impl Hunt {
             progress: Some(&bar),
             ..options
         };
-        let outcome = run(&options, &tables, &names, &content).map_err(usage)?;
+        let (mut ledger, trouble) = self.ledger()?;
+        let mut lookout = match &ledger {
+            Some(ledger) => Lookout::new(ledger, &names).map_err(usage)?,
+            None => None,
+        };
+        let mut outcome = run_seen(&options, &tables, &names, &content, &mut |event, input| {
+            if let Some(lookout) = &mut lookout {
+                lookout.hear(event, input);
+            }
+        })
+        .map_err(usage)?;
         bar.finish();
-        self.write(&outcome)?;
+        outcome.report.warnings.extend(trouble);
+        let done = match &mut ledger {
+            Some(ledger) => Some(contained(ledger, lookout.as_ref(), &mut outcome)?),
+            None => None,
+        };
+        self.write(Hunted { cases: &outcome.cases, report: &outcome.report, done: done.as_ref() })?;
         let worst = outcome.cases.iter().map(|c| c.decision).max().unwrap_or_default();
         let failed = match self.fail_on {
             Some(FailOn::Escalate) => worst == Decision::Escalate,
@@ -129,9 +151,20 @@ impl Hunt {
         Ok(u8::from(failed))
     }
 
-    fn write(&self, outcome: &portreeve_pipeline::Outcome) -> Result<(), Failure> {
+    /// The ledger of containment. What was asked for must be readable; what only lies there is no reason not to hunt.
+    fn ledger(&self) -> Result<(Option<Ledger>, Option<String>), Failure> {
+        match read_ledger(self.config.as_deref(), self.context.context.as_deref()) {
+            Ok(Found::Ledger(ledger)) => Ok((Some(ledger), None)),
+            Ok(Found::NoLedger(_) | Found::NoConfiguration) => Ok((None, None)),
+            Err(failure) if self.config.is_some() => Err(failure),
+            Err(failure) => {
+                Ok((None, Some(format!("what was done about cases is not shown: {}", failure.text))))
+            }
+        }
+    }
+
+    fn write(&self, hunted: Hunted<'_>) -> Result<(), Failure> {
         let chosen = |o: Output| self.format.contains(&o);
-        let (cases, report) = (&outcome.cases, &outcome.report);
         if let Some(dir) = &self.out {
             std::fs::create_dir_all(dir).map_err(|e| usage(format!("{}: {e}", dir.display())))?;
             for format in FORMATS {
@@ -142,41 +175,37 @@ impl Hunt {
                     let path = dir.join(format.file);
                     let file = File::create(&path).map_err(|e| usage(format!("{}: {e}", path.display())))?;
                     let mut to = BufWriter::new(file);
-                    (format.write)(cases, report, &mut to)?;
+                    (format.write)(&hunted, &mut to)?;
                     to.flush()?;
                 }
             }
             if self.format.is_empty() || chosen(Output::Table) {
-                self.table(cases, report)?;
+                self.table(&hunted)?;
             }
             return Ok(());
         }
         if self.format.is_empty() {
-            return self.table(cases, report);
+            return self.table(&hunted);
         }
         for output in &self.format {
             if *output == Output::Table {
-                self.table(cases, report)?;
+                self.table(&hunted)?;
                 continue;
             }
             let format: Option<&&Format> = FORMATS.iter().find(|f| f.name == output.name());
             let format = format.ok_or_else(|| internal("a format is missing from the registry"))?;
             let mut to = BufWriter::new(io::stdout().lock());
-            (format.write)(cases, report, &mut to)?;
+            (format.write)(&hunted, &mut to)?;
             to.flush()?;
         }
         Ok(())
     }
 
-    fn table(
-        &self,
-        cases: &[portreeve_model::case::Case],
-        report: &portreeve_model::case::RunReport,
-    ) -> Result<(), Failure> {
+    fn table(&self, hunted: &Hunted<'_>) -> Result<(), Failure> {
         let colour = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
         let style = portreeve_report::terminal::Style { colour, width: width() };
         let mut to = BufWriter::new(io::stdout().lock());
-        portreeve_report::terminal::table(cases, report, style, &mut to)?;
+        portreeve_report::terminal::table(hunted, style, &mut to)?;
         if let Some(dir) = &self.out {
             writeln!(
                 to,
@@ -187,6 +216,18 @@ impl Hunt {
         to.flush()?;
         Ok(())
     }
+}
+
+/// What was done about the cases, and who got in after it; that is written down as `respond watch` does.
+fn contained(ledger: &mut Ledger, lookout: Option<&Lookout>, outcome: &mut Outcome) -> Result<Done, Failure> {
+    let now = desk::now();
+    if let Some(lookout) = lookout
+        && let Err(error) = lookout.tally.record(ledger, now)
+    {
+        let warning = format!("who got in after containment is shown here and not written down: {error}");
+        outcome.report.warnings.push(warning);
+    }
+    record::done(ledger, lookout.map(|l| &l.tally), &outcome.cases, now).map_err(internal)
 }
 
 /// Columns of the terminal; 80 where it does not say.

@@ -5,7 +5,7 @@ use crate::{ids, wire};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-#[derive(Serialize, Deserialize, JsonSchema, Default)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Aftermath {
     pub case_id: String,
     /// Was a ledger read? Else nothing below means that nothing was done.
@@ -22,7 +22,7 @@ pub struct Aftermath {
 }
 
 /// One step of a plan.
-#[derive(Serialize, Deserialize, JsonSchema, Default)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Taken {
     /// Beginning of the plan's digest.
     pub plan: String,
@@ -65,7 +65,7 @@ pub struct Taken {
     pub history: Vec<Moment>,
 }
 
-#[derive(Serialize, Deserialize, JsonSchema, Default)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Target {
     /// `address`, `account`, `session`, `device`, `key`, `role` or `service`.
     pub kind: String,
@@ -74,7 +74,7 @@ pub struct Target {
 }
 
 /// An entry of the ledger.
-#[derive(Serialize, Deserialize, JsonSchema, Default)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Moment {
     pub at: String,
     pub state: String,
@@ -82,7 +82,7 @@ pub struct Moment {
     pub why: String,
 }
 
-#[derive(Serialize, Deserialize, JsonSchema, Default)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema, Default)]
 pub struct LeftOut {
     pub act: String,
     pub proposal: String,
@@ -91,7 +91,7 @@ pub struct LeftOut {
     pub why: String,
 }
 
-#[derive(Serialize, Deserialize, JsonSchema, Default)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema, Default)]
 pub struct Sighting {
     pub at: String,
     pub plan: String,
@@ -104,7 +104,28 @@ pub struct Sighting {
     pub evidence: String,
 }
 
-#[derive(Serialize, Deserialize, JsonSchema)]
+/// A step that did not hold: whom it should have kept out got in.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema, Default)]
+pub struct Reentry {
+    /// The case that was contained.
+    pub case_id: String,
+    /// Beginning of the plan's digest.
+    pub plan: String,
+    pub step: u16,
+    pub act: String,
+    pub title: String,
+    pub target: String,
+    pub device: String,
+    /// How often, and when first and last.
+    pub times: u64,
+    pub first: String,
+    pub last: String,
+    /// The first, in the words of its log; file and line.
+    pub what: String,
+    pub evidence: String,
+}
+
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Deadline {
     pub at: String,
     pub what: String,
@@ -135,6 +156,16 @@ impl Standing {
             Standing::NotDone => "not done",
         }
     }
+
+    /// How the page colours it: the words that decisions have.
+    pub(crate) fn class(self) -> &'static str {
+        match self {
+            Standing::InForce | Standing::Done => "close",
+            Standing::Unproven => "escalate",
+            Standing::NotDone => "investigate",
+            Standing::Ended => "ended",
+        }
+    }
 }
 
 impl Taken {
@@ -151,6 +182,40 @@ impl Taken {
     /// What was done to whom, and where.
     pub(crate) fn says(&self) -> String {
         format!("{}: {} at {}", self.title, self.target.value, self.device)
+    }
+
+    /// When it ends by itself, while there is something to end.
+    pub(crate) fn ends(&self) -> Option<&str> {
+        let holds = matches!(self.standing(), Standing::InForce | Standing::Unproven);
+        self.until.as_deref().filter(|_| holds)
+    }
+
+    /// Who allowed it, and how.
+    pub(crate) fn allowed(&self) -> String {
+        match (self.approved_by.is_empty(), self.emergency) {
+            (true, _) => "approved by nobody".to_owned(),
+            (false, true) => format!("EMERGENCY, allowed alone by {}", self.approved_by.join(", ")),
+            (false, false) => format!("approved by {}", self.approved_by.join(", ")),
+        }
+    }
+}
+
+impl Reentry {
+    /// The step that did not hold.
+    pub(crate) fn step(&self) -> String {
+        let at = if self.device.is_empty() { String::new() } else { format!(" at {}", self.device) };
+        format!("step {} of plan {} ({}: {}{at})", self.step, self.plan, self.title, self.target)
+    }
+
+    /// Is it another case whose containment did not hold?
+    pub(crate) fn of_other(&self, case: &str) -> bool {
+        self.case_id != case
+    }
+
+    /// What was seen.
+    pub(crate) fn seen(&self) -> String {
+        let times = if self.times == 1 { "once".to_owned() } else { format!("{} times", self.times) };
+        format!("got in {times}, first {}: {} ({})", self.first, self.what, self.evidence)
     }
 }
 
@@ -191,6 +256,22 @@ impl Aftermath {
 
     pub(crate) fn count(&self, standing: Standing) -> usize {
         self.actions.iter().filter(|a| a.standing() == standing).count()
+    }
+
+    /// How many actions stand where, in a few words.
+    pub(crate) fn counts(&self) -> String {
+        let all = [Standing::InForce, Standing::Done, Standing::Unproven, Standing::Ended, Standing::NotDone];
+        let counts: Vec<String> = all
+            .into_iter()
+            .filter(|s| self.count(*s) > 0)
+            .map(|s| format!("{} {}", self.count(s), s.name()))
+            .collect();
+        if counts.is_empty() { "no action taken".to_owned() } else { counts.join(", ") }
+    }
+
+    /// How often somebody got in after containment.
+    pub(crate) fn inside(&self) -> usize {
+        self.sightings.iter().filter(|s| s.got_in).count()
     }
 
     /// When the first effect was proven.

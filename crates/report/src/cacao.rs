@@ -1,5 +1,8 @@
-//! A CACAO 2.0 playbook of what was done, in its order. Every command is `manual`: what was sent is told, and what
-//! an intruder named stands in no command that a machine would run again.
+//! A CACAO 2.0 playbook of what was done, in its order. A step whose requests are known exactly carries them as
+//! commands of the type that fits (`command`); every other is `manual`, and tells what was sent. What is only proposed
+//! is `manual`.
+
+mod command;
 
 use crate::actions::{Aftermath, Standing};
 use crate::{Export, guard, ids, wire};
@@ -20,36 +23,29 @@ struct Step {
     value: String,
     device: String,
     connector: String,
-    command: String,
+    requests: Vec<String>,
 }
 
 fn done(after: &Aftermath) -> Vec<Step> {
     after
         .carried_out()
-        .map(|a| {
-            let sent = if a.requests.is_empty() {
-                String::new()
-            } else {
-                format!(" Sent: {}", a.requests.join("; "))
-            };
-            Step {
-                key: format!("{} {}", a.plan, a.step),
-                name: a.title.clone(),
-                description: format!(
-                    "{} since {}. {}. Leaves open: {}. Undo: {}.",
-                    a.standing().name(),
-                    a.since,
-                    a.proof,
-                    a.leaves_open,
-                    if a.is_final { "none" } else { &a.undo }
-                ),
-                act: a.act.clone(),
-                d3fend: a.d3fend.clone(),
-                value: a.target.value.clone(),
-                device: a.device.clone(),
-                connector: a.connector.clone(),
-                command: sent,
-            }
+        .map(|a| Step {
+            key: format!("{} {}", a.plan, a.step),
+            name: a.title.clone(),
+            description: format!(
+                "{} since {}. {}. Leaves open: {}. Undo: {}.",
+                a.standing().name(),
+                a.since,
+                a.proof,
+                a.leaves_open,
+                if a.is_final { "none" } else { &a.undo }
+            ),
+            act: a.act.clone(),
+            d3fend: a.d3fend.clone(),
+            value: a.target.value.clone(),
+            device: a.device.clone(),
+            connector: a.connector.clone(),
+            requests: a.requests.clone(),
         })
         .collect()
 }
@@ -70,7 +66,7 @@ fn proposed(case: &wire::Case) -> Vec<Step> {
                 a.subject.gateway.clone()
             },
             connector: String::new(),
-            command: String::new(),
+            requests: Vec::new(),
         })
         .collect()
 }
@@ -130,23 +126,55 @@ fn write(case: &wire::Case, after: &Aftermath, to: &mut dyn Write) -> io::Result
             json!({"type": kind, "value": step.value, "constant": true, "description": step.name}),
         );
         let device = if step.device.is_empty() { "the product concerned" } else { &step.device };
-        let target = id("security-category", &format!("device {device}"));
-        targets.insert(
-            target.clone(),
-            json!({"type": "security-category", "name": device, "category": [category(&step.connector)]}),
-        );
+        let exact = command::exact(&step.connector, n + 1, &step.requests);
+        let place = exact.as_ref().and_then(|e| e.target.clone());
+        let kind = place.as_ref().and_then(|p| p["type"].as_str()).unwrap_or("security-category").to_owned();
+        let target = id(&kind, &format!("device {device}"));
+        let mut definition = place.unwrap_or_else(|| json!({"type": kind}));
+        definition["name"] = json!(device);
+        definition["category"] = json!([category(&step.connector)]);
+        targets.insert(target.clone(), definition);
         let activity = activity(&step.act);
         if !activities.contains(&activity) {
             activities.push(activity);
         }
+        let mut in_args = vec![variable.clone()];
+        let commands = match exact {
+            Some(exact) => {
+                for secret in &exact.secrets {
+                    variables.insert(
+                        secret.clone(),
+                        json!({"type": "string", "external": true, "constant": false,
+                            "description": format!("A secret of step {}, which Portreeve does not hand on.", n + 1)}),
+                    );
+                }
+                in_args.extend(exact.secrets);
+                let mut commands = exact.commands;
+                for command in &mut commands {
+                    command["playbook_activity"] = json!(activity);
+                    command["description"] = json!(format!(
+                        "{} at {device}; the device's credential is not part of it.",
+                        step.name
+                    ));
+                }
+                Value::Array(commands)
+            }
+            None => {
+                let sent = match step.requests.is_empty() {
+                    true => String::new(),
+                    false => format!(" Sent: {}", step.requests.join("; ")),
+                };
+                json!([{
+                    "type": "manual", "playbook_activity": activity,
+                    "command": format!("{} at {device}, target {variable}:value.{sent}", step.name),
+                }])
+            }
+        };
         let mut own = json!({
             "type": "action", "name": step.name, "description": step.description,
-            "agent": agent, "targets": [target], "in_args": [variable],
+            "agent": agent, "targets": [target], "in_args": in_args,
             "on_completion": keys.get(n + 1).unwrap_or(&end),
-            "commands": [{
-                "type": "manual", "playbook_activity": activity,
-                "command": format!("{} at {device}, target {variable}:value.{}", step.name, step.command),
-            }],
+            "commands": commands,
         });
         if !step.d3fend.is_empty() {
             let d3fend = reference("MITRE D3FEND", &step.d3fend);

@@ -1,7 +1,7 @@
 //! A note for whoever takes the case over: what is decided, in force, due, open and learnt. Text from logs goes
 //! through [`safe`].
 
-use crate::actions::{Aftermath, Standing};
+use crate::actions::Aftermath;
 use crate::markdown::safe;
 use crate::{Export, lessons, wire};
 use std::io::{self, Write};
@@ -29,15 +29,8 @@ fn state(case: &wire::Case, after: &Aftermath, to: &mut dyn Write) -> io::Result
     writeln!(to, "| from | {} |", safe(&case.source_ips.join(", ")))?;
     writeln!(to, "| time | {} to {} |", safe(&case.first_seen), safe(&case.last_seen))?;
     if after.ledger_read {
-        let counts: Vec<String> =
-            [Standing::InForce, Standing::Done, Standing::Unproven, Standing::Ended, Standing::NotDone]
-                .into_iter()
-                .filter(|s| after.count(*s) > 0)
-                .map(|s| format!("{} {}", after.count(s), s.name()))
-                .collect();
-        let counts = if counts.is_empty() { "no action taken".to_owned() } else { counts.join(", ") };
-        writeln!(to, "| containment | {counts} |")?;
-        let inside = after.sightings.iter().filter(|s| s.got_in).count();
+        writeln!(to, "| containment | {} |", after.counts())?;
+        let inside = after.inside();
         if inside > 0 {
             writeln!(to, "| **CONTAINMENT INEFFECTIVE** | got in after it: {inside} |")?;
         }
@@ -95,12 +88,14 @@ fn actions(after: &Aftermath, to: &mut dyn Write) -> io::Result<()> {
     if !after.ledger_read {
         return writeln!(to, "Not known: no ledger was given.");
     }
+    taken(after, to)
+}
+
+/// Every action with where it stands.
+pub(crate) fn taken(after: &Aftermath, to: &mut dyn Write) -> io::Result<()> {
     nothing(after.actions.is_empty(), to)?;
     for a in &after.actions {
-        let until = match (&a.until, a.standing()) {
-            (Some(until), Standing::InForce | Standing::Unproven) => format!(", until {}", safe(until)),
-            _ => String::new(),
-        };
+        let until = a.ends().map(|until| format!(", until {}", safe(until))).unwrap_or_default();
         writeln!(
             to,
             "- **{}** {} ({}), since {}{until}",
@@ -145,6 +140,10 @@ fn sightings(after: &Aftermath, to: &mut dyn Write) -> io::Result<()> {
     if !after.ledger_read {
         return writeln!(to, "Not known: no ledger was given.");
     }
+    seen(after, to)
+}
+
+pub(crate) fn seen(after: &Aftermath, to: &mut dyn Write) -> io::Result<()> {
     for s in &after.sightings {
         writeln!(
             to,

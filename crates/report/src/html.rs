@@ -1,8 +1,8 @@
 //! One HTML file: opens offline, prints, no script, nothing from elsewhere. Every number opens its evidence.
 
-use crate::{Format, wire};
+use crate::actions::{Aftermath, Reentry, Sighting};
+use crate::{Format, Hunted, wire};
 use askama::Template;
-use portreeve_model::case::{Case, RunReport};
 use std::io::{self, Write};
 
 pub(crate) static FORMAT: Format = Format { name: "html", file: "report.html", write };
@@ -29,15 +29,41 @@ struct Page<'a> {
     closed: &'a [wire::Case],
     world: &'a str,
     understood: String,
+    /// Every step that did not hold.
+    ineffective: &'a [Reentry],
 }
 
 struct View {
     case: wire::Case,
+    /// `None`: no ledger was read.
+    done: Option<DoneView>,
     strip: Strip,
     marks: Vec<Mark>,
     groups: Vec<Bar>,
     /// Sessions that are not suspect.
     others: usize,
+}
+
+/// What was done about a case.
+struct DoneView {
+    after: Aftermath,
+    open: Vec<String>,
+    /// Those that got in first, then by time; the rest is counted.
+    sightings: Vec<Sighting>,
+    more: usize,
+}
+
+/// Sightings shown of a case.
+const SIGHTINGS: usize = 50;
+
+impl DoneView {
+    fn of(case: &wire::Case, after: Aftermath) -> DoneView {
+        let mut sightings = after.sightings.clone();
+        sightings.sort_by_key(|s| !s.got_in);
+        let more = sightings.len().saturating_sub(SIGHTINGS);
+        sightings.truncate(SIGHTINGS);
+        DoneView { open: after.open(case), sightings, more, after }
+    }
 }
 
 /// Sessions along time, in units of a thousandth of the width.
@@ -73,10 +99,21 @@ struct Bar {
     class: &'static str,
 }
 
-fn write(cases: &[Case], report: &RunReport, to: &mut dyn Write) -> io::Result<()> {
-    let run = wire::Run::from(report);
-    let (open, closed): (Vec<wire::Case>, Vec<wire::Case>) =
-        cases.iter().map(wire::Case::from).partition(|c| c.decision != "close");
+fn write(hunted: &Hunted<'_>, to: &mut dyn Write) -> io::Result<()> {
+    let cases = hunted.cases.iter().map(|c| hunted.wire(c));
+    page(&wire::Run::from(hunted.report), cases, hunted.ineffective(), to)
+}
+
+pub(crate) fn page(
+    run: &wire::Run,
+    cases: impl Iterator<Item = wire::Case>,
+    ineffective: &[Reentry],
+    to: &mut dyn Write,
+) -> io::Result<()> {
+    // A closed case about which something was done, or by which a re-entry shows, is no line in a list.
+    let (open, closed): (Vec<wire::Case>, Vec<wire::Case>) = cases.partition(|c| {
+        c.decision != "close" || c.aftermath.is_some() || !c.containment_ineffective.is_empty()
+    });
     let views: Vec<View> = open.into_iter().map(view).collect();
     let t = &run.totals;
     let known = t.understood + t.fragments + t.irrelevant;
@@ -85,11 +122,12 @@ fn write(cases: &[Case], report: &RunReport, to: &mut dyn Write) -> io::Result<(
     } else {
         format!("{:.2}", known as f64 * 100.0 / t.records as f64)
     };
-    let page = Page { run: &run, cases: &views, closed: &closed, world: WORLD, understood };
+    let page = Page { run, cases: &views, closed: &closed, world: WORLD, understood, ineffective };
     page.write_into(&mut crate::guard::page(to))
 }
 
-fn view(case: wire::Case) -> View {
+fn view(mut case: wire::Case) -> View {
+    let done = case.aftermath.take().map(|after| DoneView::of(&case, after));
     let strip = strip(&case);
     let marks = marks(&case);
     let groups = case
@@ -104,7 +142,7 @@ fn view(case: wire::Case) -> View {
         })
         .collect();
     let others = case.sessions.iter().filter(|s| !s.suspect).count();
-    View { case, strip, marks, groups, others }
+    View { case, done, strip, marks, groups, others }
 }
 
 /// Seconds since the epoch of an RFC 3339 UTC stamp as this program writes it.

@@ -2,32 +2,32 @@
 
 pub use crate::wire::{Case as WireCase, CasesFile};
 use crate::wire::{Run, SCHEMA};
-use crate::{Format, guard, wire};
-use portreeve_model::case::{Case, RunReport};
+use crate::{Format, Hunted, guard};
 use std::io::{self, Write};
 
 pub static CASES: Format = Format { name: "json", file: "cases.json", write: cases };
 pub static NDJSON: Format = Format { name: "ndjson", file: "cases.ndjson", write: ndjson };
 pub static RUN: Format = Format { name: "run", file: "run.json", write: run };
 
-fn cases(all: &[Case], report: &RunReport, to: &mut dyn Write) -> io::Result<()> {
+fn cases(hunted: &Hunted<'_>, to: &mut dyn Write) -> io::Result<()> {
     let file = CasesFile {
         schema: SCHEMA.to_owned(),
-        run: Run::from(report),
-        cases: all.iter().map(wire::Case::from).collect(),
+        run: Run::from(hunted.report),
+        cases: hunted.cases.iter().map(|c| hunted.wire(c)).collect(),
+        containment_ineffective: hunted.ineffective().to_vec(),
     };
     guard::json(&file, true, to)
 }
 
-fn ndjson(all: &[Case], _: &RunReport, to: &mut dyn Write) -> io::Result<()> {
-    for case in all {
-        guard::json(&wire::Case::from(case), false, to)?;
+fn ndjson(hunted: &Hunted<'_>, to: &mut dyn Write) -> io::Result<()> {
+    for case in hunted.cases {
+        guard::json(&hunted.wire(case), false, to)?;
     }
     Ok(())
 }
 
-fn run(_: &[Case], report: &RunReport, to: &mut dyn Write) -> io::Result<()> {
-    guard::json(&Run::from(report), true, to)
+fn run(hunted: &Hunted<'_>, to: &mut dyn Write) -> io::Result<()> {
+    guard::json(&Run::from(hunted.report), true, to)
 }
 
 /// JSON Schema (2020-12) of `cases.json`.

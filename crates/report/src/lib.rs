@@ -6,6 +6,7 @@ pub mod events;
 mod guard;
 mod handover;
 mod html;
+mod hunted;
 mod ids;
 pub mod json;
 mod lessons;
@@ -19,8 +20,9 @@ pub mod terminal;
 mod timesketch;
 pub mod wire;
 
+pub use hunted::{Done, Hunted};
+
 use actions::Aftermath;
-use portreeve_model::case::{Case, RunReport};
 use std::io::{self, Write};
 
 /// A way to write a hunt's result.
@@ -29,7 +31,7 @@ pub struct Format {
     pub name: &'static str,
     /// File in `--out`.
     pub file: &'static str,
-    pub write: fn(&[Case], &RunReport, &mut dyn Write) -> io::Result<()>,
+    pub write: fn(&Hunted<'_>, &mut dyn Write) -> io::Result<()>,
 }
 
 pub static FORMATS: &[&Format] = &[&json::CASES, &json::NDJSON, &json::RUN, &html::FORMAT, &markdown::FORMAT];

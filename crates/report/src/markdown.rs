@@ -1,7 +1,7 @@
-//! A hand-over note per case. Everything from logs goes through [`safe`]: no HTML, no links, no broken tables.
+//! The report as Markdown, case by case. Everything from logs goes through [`safe`]: no HTML, no links, no broken tables.
 
-use crate::{Format, wire};
-use portreeve_model::case::{Case, RunReport};
+use crate::actions::Aftermath;
+use crate::{Format, Hunted, handover, wire};
 use std::io::{self, Write};
 
 pub(crate) static FORMAT: Format = Format { name: "md", file: "report.md", write };
@@ -26,7 +26,8 @@ pub(crate) fn safe(text: &str) -> String {
     out
 }
 
-fn write(cases: &[Case], report: &RunReport, to: &mut dyn Write) -> io::Result<()> {
+fn write(hunted: &Hunted<'_>, to: &mut dyn Write) -> io::Result<()> {
+    let report = hunted.report;
     let t = &report.totals;
     writeln!(to, "# Portreeve report\n")?;
     writeln!(
@@ -45,8 +46,17 @@ fn write(cases: &[Case], report: &RunReport, to: &mut dyn Write) -> io::Result<(
     for missing in &report.missing {
         writeln!(to, "- not judged: {}", safe(missing))?;
     }
-    for case in cases {
-        one(&wire::Case::from(case), to)?;
+    for r in hunted.ineffective() {
+        writeln!(
+            to,
+            "- **CONTAINMENT INEFFECTIVE** {}, case {}: {}",
+            safe(&r.step()),
+            safe(&r.case_id),
+            safe(&r.seen())
+        )?;
+    }
+    for case in hunted.cases {
+        one(&hunted.wire(case), to)?;
     }
     Ok(())
 }
@@ -129,6 +139,31 @@ fn one(c: &wire::Case, to: &mut dyn Write) -> io::Result<()> {
     }
     for m in &c.coverage.missing {
         writeln!(to, "\n- not judged: {}", safe(m))?;
+    }
+    match &c.aftermath {
+        Some(after) => done(c, after, to),
+        None => Ok(()),
+    }
+}
+
+fn done(c: &wire::Case, after: &Aftermath, to: &mut dyn Write) -> io::Result<()> {
+    writeln!(to, "\n**What was done**: {}, as of {}\n", after.counts(), safe(&after.as_of))?;
+    for r in &c.containment_ineffective {
+        writeln!(to, "- **CONTAINMENT INEFFECTIVE** {}: {}", safe(&r.step()), safe(&r.seen()))?;
+    }
+    if let Some(d) = &after.next_deadline {
+        let overdue = if d.overdue { ", **overdue**" } else { "" };
+        writeln!(to, "- next deadline {}{overdue}: {}", safe(&d.at), safe(&d.what))?;
+    }
+    if !after.actions.is_empty() {
+        handover::taken(after, to)?;
+    }
+    for gap in after.open(c) {
+        writeln!(to, "- open: {}", safe(&gap))?;
+    }
+    if !after.sightings.is_empty() {
+        writeln!(to, "\nSeen after containment:\n")?;
+        handover::seen(after, to)?;
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! A small case whose names are markup, escapes and queries somewhere, and what was done about it, through every
 //! export.
 
-use crate::actions::{Aftermath, LeftOut, Moment, Sighting, Taken, Target};
-use crate::{EXPORTS, Export, wire};
+use crate::actions::{Aftermath, LeftOut, Moment, Reentry, Sighting, Taken, Target};
+use crate::{Done, EXPORTS, Export, wire};
 use portreeve_model::untrusted::is_obeyed;
 use serde_json::{Value, json};
 
@@ -145,6 +145,129 @@ fn export(export: &Export, after: &Aftermath) -> String {
     let mut out = Vec::new();
     (export.write)(&case(), after, &mut out).expect("written");
     String::from_utf8(out).expect("UTF-8")
+}
+
+/// The case as `hunt` writes it where a ledger was read.
+fn joined(as_of: &str) -> (wire::Case, Vec<Reentry>) {
+    let reentry = |case: &str, step: u16| Reentry {
+        case_id: case.into(),
+        plan: "0a1b2c3d4e5f".into(),
+        step,
+        act: "disable_account".into(),
+        title: "Disable the account".into(),
+        target: format!("account {NAME}"),
+        device: "edge|1".into(),
+        times: 3,
+        first: "2026-03-04T12:00:00Z".into(),
+        last: "2026-03-04T13:00:00Z".into(),
+        what: format!("auth at {NAME}"),
+        evidence: "later.log:3".into(),
+    };
+    let mut case = case();
+    let mut done = Done { as_of: as_of.to_owned(), ..Done::default() };
+    done.after.insert(case.case_id.clone(), aftermath(as_of));
+    done.ineffective = vec![reentry(&case.case_id, 2), reentry("20260101-000000", 9)];
+    done.reentry.insert(case.case_id.clone(), done.ineffective.clone());
+    done.join(&mut case);
+    (case, done.ineffective)
+}
+
+fn page(case: wire::Case, ineffective: &[Reentry]) -> String {
+    let run = wire::Run::from(&portreeve_model::case::RunReport::default());
+    let mut out = Vec::new();
+    crate::html::page(&run, std::iter::once(case), ineffective, &mut out).expect("written");
+    String::from_utf8(out).expect("UTF-8")
+}
+
+fn explained(case: &wire::Case, after: Option<&Aftermath>) -> String {
+    crate::terminal::explain(case, after, crate::terminal::Style { colour: false, width: 160 })
+}
+
+/// The text of a section, from its heading to the next article's end.
+fn section<'t>(page: &'t str, from: &str) -> &'t str {
+    let at = page.find(from).unwrap_or_else(|| panic!("no {from}"));
+    page[at..].split("</article>").next().expect("a part")
+}
+
+#[test]
+fn the_page_shows_what_was_done_and_what_did_not_hold() {
+    let (case, ineffective) = joined(AS_OF);
+    let page = page(case, &ineffective);
+    let done = section(&page, "<h3>What was done</h3>");
+    for text in [
+        "1 in force, 1 not proven",
+        "as of 2026-03-04 20:00:00 UTC",
+        "next deadline 2026-03-05 10:00:00 UTC: expires: block address: 203.0.113.9 at edge|1",
+        "nftables, proven",
+        "approved by tess",
+        "undo: the rule is deleted",
+        "the set holds eve",
+        "reset password",
+        "left out: no connector",
+        "Enforce multi-factor authentication",
+        "2 seen after containment, 1 got in",
+        "later.log:3",
+    ] {
+        assert!(done.contains(text), "{text} is missing in\n{done}");
+    }
+    // Once above the queue, once in the case; of another case, it says which.
+    assert_eq!(page.matches("<b>Containment ineffective</b>").count(), 4);
+    assert_eq!(page.matches(", of case 20260101-000000").count(), 2);
+    assert_eq!(page.matches(", of case 20260304-aa11bb").count(), 1, "named where no case stands around it");
+    assert!(page.contains("step 2 of plan 0a1b2c3d4e5f (Disable the account: account eve"));
+    assert!(page.contains("<b class=\"escalate\">containment ineffective</b>"), "in the queue");
+    for active in ["<script", "<img", "onerror=", "javascript:z\"", "\u{202e}", "\u{1b}"] {
+        assert!(!page.contains(active), "{active:?}");
+    }
+    assert!(page.contains("eve&#60;script&#62;alert"), "the name is shown as it is");
+}
+
+#[test]
+fn without_a_ledger_the_page_and_the_explanation_say_nothing_of_it() {
+    let page = page(case(), &[]);
+    let text = explained(&case(), None);
+    for said in ["What was done", "ontainment ineffective", "CONTAINMENT", "ledger"] {
+        assert!(!page.replace(".alarm", "").contains(said) && !text.contains(said), "{said}");
+    }
+    let json = serde_json::to_value(case()).expect("JSON");
+    assert!(json.get("aftermath").is_none() && json.get("containment_ineffective").is_none());
+    // A ledger in which nobody took the case up says so.
+    let mut case = case();
+    Done { as_of: AS_OF.into(), ..Done::default() }.join(&mut case);
+    let text = explained(&case, case.aftermath.as_ref());
+    assert!(text.contains("no action taken, by the ledger as of 2026-03-04T20:00:00Z"), "{text}");
+    assert!(text.contains("Block the address: 203.0.113.9: proposed, in no plan"), "{text}");
+}
+
+#[test]
+fn the_explanation_shows_what_was_done_and_what_did_not_hold() {
+    let (case, _) = joined("2026-03-05T11:00:00Z");
+    let text = explained(&case, case.aftermath.as_ref());
+    for said in [
+        "CONTAINMENT INEFFECTIVE: step 2 of plan 0a1b2c3d4e5f (Disable the account",
+        "of case 20260101-000000: got in 3 times, first 2026-03-04T12:00:00Z",
+        "in force block address: 203.0.113.9 at edge|1 (verified), since 2026-03-04T10:01:00Z, until 2026-03-05T10",
+        "not proven disable account",
+        "next deadline 2026-03-05T10:00:00Z (overdue)",
+        "connector: nftables (proven)",
+        "allowed: approved by tess",
+        "- 2026-03-04T12:00:00Z GOT IN: 203.0.113.9 auth at eve",
+        "kept out",
+        "left out: no connector",
+    ] {
+        assert!(text.contains(said), "{said} is missing in\n{text}");
+    }
+    assert!(!text.chars().any(|c| is_obeyed(c) && c != '\n'));
+}
+
+#[test]
+fn a_case_with_what_was_done_comes_back_from_json() {
+    let (case, ineffective) = joined(AS_OF);
+    let text = serde_json::to_string(&case).expect("JSON");
+    let back: wire::Case = serde_json::from_str(&text).expect("the same version");
+    let after = back.aftermath.expect("an aftermath");
+    assert_eq!((after.actions.len(), after.gaps.len(), after.sightings.len()), (2, 1, 2));
+    assert_eq!(back.containment_ineffective, ineffective);
 }
 
 fn find<'v>(objects: &'v [Value], kind: &str) -> Vec<&'v Value> {
@@ -333,10 +456,66 @@ fn cacao_goes_from_start_to_end_through_every_action() {
     while workflow[at]["type"] != "end" {
         if workflow[at]["type"] == "action" {
             acts.push(workflow[at]["name"].as_str().expect("a name"));
-            assert_eq!(workflow[at]["commands"][0]["type"], "manual");
+            assert_eq!(workflow[at]["commands"][0]["type"], "manual", "what is only described");
         }
         at = workflow[at]["on_completion"].as_str().expect("a next step");
         assert!(acts.len() <= 2);
     }
     assert_eq!(acts, ["block address", "disable account"]);
+}
+
+#[test]
+fn cacao_hands_on_what_is_known_exactly_as_its_own_type() {
+    let mut after = aftermath(AS_OF);
+    let sent = [
+        ("conntrack", "conntrack -D --orig-src 203.0.113.9 (on this machine)"),
+        ("entra", r#"PATCH https://graph.example/v1.0/users/7 {"passwordProfile":{"password":"***"}}"#),
+        ("openc2", r#"POST https://c.example/.well-known/openc2 {"body":{}} (X-Request-ID: portreeve-0a)"#),
+        ("conntrack", "conntrack -D --orig-src 203.0.113.9 (on root@gw.example:22, by sudo)"),
+        ("nftables", "nft -f - (on this machine): table inet portreeve with its sets and rules"),
+    ];
+    after.actions = (1..)
+        .zip(sent)
+        .map(|(step, (connector, request))| Taken {
+            connector: connector.into(),
+            device: format!("device {step}"),
+            requests: vec![request.into()],
+            ..taken(step, "block_address", "block_ip", ("address", "203.0.113.9"), "verified")
+        })
+        .collect();
+    let playbook: Value = serde_json::from_str(&export(&crate::cacao::EXPORT, &after)).expect("JSON");
+    let workflow = playbook["workflow"].as_object().expect("steps");
+    let mut at = playbook["workflow_start"].as_str().expect("a start");
+    let mut types = Vec::new();
+    while workflow[at]["type"] != "end" {
+        for command in workflow[at]["commands"].as_array().into_iter().flatten() {
+            let target = workflow[at]["targets"][0].as_str().expect("a target");
+            let definition = &playbook["target_definitions"][target];
+            let kind = definition["type"].as_str().expect("a type");
+            assert!(target.starts_with(kind), "{target} is of {kind}");
+            assert!(definition["name"].is_string() && definition["category"].is_array());
+            types.push(format!("{} at {kind}", command["type"].as_str().expect("a type")));
+            assert!(command["playbook_activity"].is_string());
+            for variable in workflow[at]["in_args"].as_array().expect("arguments") {
+                let name = variable.as_str().expect("a name");
+                assert!(playbook["playbook_variables"][name].is_object(), "{name}");
+            }
+        }
+        at = workflow[at]["on_completion"].as_str().expect("a next step");
+    }
+    assert_eq!(
+        types,
+        [
+            "bash at security-category",
+            "http-api at http-api",
+            "openc2-http at http-api",
+            "ssh at ssh",
+            "manual at security-category"
+        ]
+    );
+    assert_eq!(playbook["playbook_variables"]["__secret_2_1__"]["external"], true);
+    assert!(!playbook.to_string().contains("\"***\""));
+    if let Some(path) = std::env::var_os("PORTREEVE_CACAO_SAMPLE") {
+        std::fs::write(path, playbook.to_string()).expect("written");
+    }
 }

@@ -1,6 +1,9 @@
 //! The table on a terminal, and the full reasoning of one case as text. Readable at 80 columns, without colour.
 
-use crate::wire;
+mod actions;
+
+use crate::actions::Aftermath;
+use crate::{Done, Hunted, wire};
 use anstyle::{AnsiColor, Color};
 use portreeve_model::answer::Decision;
 use portreeve_model::case::{Case, RunReport};
@@ -38,19 +41,21 @@ impl Style {
 const SHOWN: usize = 40;
 
 /// Writes the summary, one block per case, and what could not be judged.
-pub fn table(cases: &[Case], report: &RunReport, style: Style, to: &mut dyn Write) -> io::Result<()> {
+pub fn table(hunted: &Hunted<'_>, style: Style, to: &mut dyn Write) -> io::Result<()> {
+    let Hunted { cases, report, done } = *hunted;
     let width = usize::from(style.width.clamp(40, 160));
     summary(report, style, width, to)?;
+    actions::ineffective(hunted.ineffective(), style, width, to)?;
     let open: Vec<&Case> = cases.iter().filter(|c| c.decision != Decision::Close).collect();
     let (full, brief): (Vec<&Case>, Vec<&Case>) =
         open.iter().copied().partition(|c| c.decision == Decision::Escalate);
     for case in full.iter().take(SHOWN) {
-        block(case, style, width, to)?;
+        block(case, done, style, width, to)?;
     }
     if !brief.is_empty() {
         writeln!(to, "\n{}", "─".repeat(width))?;
         for case in brief.iter().take(SHOWN) {
-            row(case, style, width, to)?;
+            row(case, done, style, width, to)?;
         }
     }
     let left = full.len().saturating_sub(SHOWN) + brief.len().saturating_sub(SHOWN);
@@ -173,7 +178,7 @@ fn summary(report: &RunReport, style: Style, width: usize, to: &mut dyn Write) -
 }
 
 /// A case that waits: what it is and the first of why.
-fn row(case: &Case, style: Style, width: usize, to: &mut dyn Write) -> io::Result<()> {
+fn row(case: &Case, done: Option<&Done>, style: Style, width: usize, to: &mut dyn Write) -> io::Result<()> {
     let head = format!(
         "{}  {}  risk {:.0}  {}",
         style.decision(case.decision.name()),
@@ -182,10 +187,11 @@ fn row(case: &Case, style: Style, width: usize, to: &mut dyn Write) -> io::Resul
         clean(case.title.raw())
     );
     wrapped(&head, "", width, to)?;
-    wrapped(&clean(case.reason.raw()), "  ", width, to)
+    wrapped(&clean(case.reason.raw()), "  ", width, to)?;
+    actions::brief(&case.id, done, style, width, to)
 }
 
-fn block(case: &Case, style: Style, width: usize, to: &mut dyn Write) -> io::Result<()> {
+fn block(case: &Case, done: Option<&Done>, style: Style, width: usize, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to, "\n{}", "─".repeat(width))?;
     let head = format!(
         "{}  {}  {}  risk {:.0}",
@@ -229,7 +235,7 @@ fn block(case: &Case, style: Style, width: usize, to: &mut dyn Write) -> io::Res
             to,
         )?;
     }
-    Ok(())
+    actions::brief(&case.id, done, style, width, to)
 }
 
 /// To the second; the case itself keeps the rest.
@@ -310,17 +316,24 @@ fn visible(word: &str) -> usize {
     n
 }
 
-/// The full reasoning of one case.
-pub fn explain(case: &wire::Case, style: Style) -> String {
+/// The full reasoning of one case, and what was done about it where that is known.
+pub fn explain(case: &wire::Case, after: Option<&Aftermath>, style: Style) -> String {
     let width = usize::from(style.width.clamp(40, 160));
     let mut text = Vec::new();
     // Writing into memory does not fail.
-    drop(explained(case, style, width, &mut text));
+    drop(explained(case, after, style, width, &mut text));
     String::from_utf8_lossy(&text).into_owned()
 }
 
-fn explained(c: &wire::Case, style: Style, width: usize, to: &mut dyn Write) -> io::Result<()> {
+fn explained(
+    c: &wire::Case,
+    after: Option<&Aftermath>,
+    style: Style,
+    width: usize,
+    to: &mut dyn Write,
+) -> io::Result<()> {
     writeln!(to, "{}  {}  risk {:.1}", style.decision(&c.decision), c.case_id, c.risk_score)?;
+    actions::head(c, after, style, width, to)?;
     wrapped(&clean(&c.title), "", width, to)?;
     wrapped(&clean(&c.reason), "", width, to)?;
     let p = &c.principal;
@@ -459,6 +472,9 @@ fn explained(c: &wire::Case, style: Style, width: usize, to: &mut dyn Write) -> 
         if !a.caution.is_empty() {
             wrapped(&format!("caution: {}", clean(&a.caution)), "     ", width, to)?;
         }
+    }
+    if let Some(after) = after {
+        actions::done(c, after, style, width, to)?;
     }
     if !c.coverage.missing.is_empty() {
         heading("Could not be judged", style, to)?;

@@ -2,6 +2,7 @@
 
 mod fill;
 
+use crate::actions::{Aftermath, Reentry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,9 @@ pub struct CasesFile {
     pub schema: String,
     pub run: Run,
     pub cases: Vec<Case>,
+    /// Every step that did not hold, as `hunt` found it, also where no case of this hunt is concerned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containment_ineffective: Vec<Reentry>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -52,6 +56,12 @@ pub struct Case {
     pub related: Vec<Related>,
     pub campaign: Option<String>,
     pub revised: Option<String>,
+    /// What was done about it and what came after, where `hunt` read a ledger of containment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aftermath: Option<Aftermath>,
+    /// Steps that did not hold: whom they should have kept out got in, by this case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containment_ineffective: Vec<Reentry>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]

@@ -3,6 +3,7 @@
 
 use crate::act::Act;
 use crate::approve::Need;
+use crate::ledger::{Kind, Ledger, LedgerError};
 use crate::operator::{Operator, Purpose, Word};
 use crate::plan::{Plan, digest};
 use serde::{Deserialize, Serialize};
@@ -51,7 +52,7 @@ pub enum NotAlone {
     #[error("automation {name}: until: `{until}` is no day like 2027-01-31")]
     NoDay { name: String, until: String },
     #[error(
-        "automation {name}: {have} people of {need} signed it as it stands, with {tier} or above, which this plan takes; the plan waits for approval"
+        "automation {name}: {have} people of {need} signed it as it stands, with {tier} or above, which this plan takes; people plan and approve it instead"
     )]
     TooFew { name: String, have: usize, need: usize, tier: crate::operator::Tier },
 }
@@ -66,6 +67,33 @@ impl Automation {
         facts.escalated
             && facts.risk >= f64::from(self.when.risk)
             && self.when.criteria.iter().all(|c| facts.criteria.contains(c))
+    }
+
+    /// Names it with its signatures: signed by more people, it is another.
+    pub fn as_signed(&self) -> String {
+        let signatures: Vec<&str> = self.signed.iter().map(|w| w.signature.as_str()).collect();
+        digest(&serde_json::json!([self.digest(), signatures]).to_string())
+    }
+
+    /// Has it fired for this case? Once per case: what a person took back is not done again behind his back, and what
+    /// it may not do is refused once for as long as nobody signs it anew.
+    pub fn fired(&self, ledger: &Ledger, case: &str) -> Result<bool, LedgerError> {
+        for (digest, _) in ledger.plans()? {
+            let plan = ledger.plan(&digest)?;
+            if plan.case == case && plan.made_by == self.actor() {
+                return Ok(true);
+            }
+        }
+        self.was_refused(ledger, case)
+    }
+
+    pub(crate) fn was_refused(&self, ledger: &Ledger, case: &str) -> Result<bool, LedgerError> {
+        let signed = self.as_signed();
+        let mut refused = ledger.since(i64::MIN)?.into_iter().filter(|e| e.kind == Kind::Refused);
+        Ok(refused.any(|e| {
+            let body = e.json();
+            body["case"] == case && body["automation"] == signed.as_str()
+        }))
     }
 
     /// In the ledger, its plans are proposed by this name. It is no operator's, so it approves nothing.

@@ -123,7 +123,8 @@ impl Order {
 pub struct Seen {
     /// What the name was resolved to at the device: ids, distinguished names.
     pub ids: Vec<String>,
-    /// The effect is there already, by another hand. Then nothing is sent and nothing will be undone.
+    /// The effect is there already, and not by this step: another hand's, or an earlier step of ours, which the
+    /// ledger tells apart. Then nothing is sent and nothing will be undone.
     pub in_force: bool,
     /// What undo puts back.
     pub before: serde_json::Value,

@@ -16,6 +16,7 @@ pub mod execute;
 pub mod fault;
 pub mod feed;
 pub mod guard;
+pub mod held;
 pub mod ledger;
 pub mod openc2;
 pub mod operator;

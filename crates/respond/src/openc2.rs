@@ -2,8 +2,9 @@
 //! what to block. What a command asks for is read here and handed to one function; [`Blocker`] is such a function over
 //! any connector that blocks addresses.
 //!
-//! Denials, deletions and queries of the profile are carried out. `allow` is read and handed on, and [`Blocker`]
-//! refuses it: a far command shall not undo what a person approved. `update file` is refused.
+//! Denials, deletions and queries of the profile are carried out. `allow` (clauses 15 and 16) is read and handed on;
+//! [`Blocker`] takes back the denial of exactly these addresses that came by command, and refuses every other: a far
+//! command shall not undo what people approved, nor open what nobody closed by command. `update file` is refused.
 //!
 //! SLPF has no reading of rules. The profile `x-portreeve` adds it: `query` of `x-portreeve:rules` lists the rules, and
 //! with a `rule_number` tells whether that one is in effect at the device.
@@ -11,7 +12,7 @@
 mod blocker;
 mod command;
 
-pub use blocker::{Blocker, Guard, rule_number};
+pub use blocker::{Blocker, Guard, Owner, rule_number};
 pub use command::{Ask, Direction, DropProcess, No, RuleState, Told, Wanted};
 
 use crate::fault::Fault;
@@ -107,6 +108,15 @@ struct Inner {
 impl Inner {
     /// Keeps the answer to a command that was carried out. What failed may be tried again with the same id.
     fn remember(&mut self, ask: &Ask, id: String, what: Value, answer: &Response) {
+        // A denial that is taken back, even in part, may be made once more, and the other way round.
+        let over = match ask {
+            Ask::Allow(wanted) => Some(("deny", wanted.net)),
+            Ask::Deny(wanted) => Some(("allow", wanted.net)),
+            _ => None,
+        };
+        if let Some((action, net)) = over {
+            self.answered.retain(|(_, what, _)| !(what[0] == action && net_of(what) == Some(net)));
+        }
         if answer.status != 200 {
             return;
         }
@@ -126,6 +136,12 @@ impl Inner {
         }
         self.answered.push_back((id, what, answer.clone()));
     }
+}
+
+/// The addresses of a command, as it was written.
+fn net_of(what: &Value) -> Option<Net> {
+    let target = what.get(1)?;
+    target.get("ipv4_net").or_else(|| target.get("ipv6_net"))?.as_str()?.parse().ok()
 }
 
 /// Answers that are remembered.
@@ -290,6 +306,7 @@ impl Consumer {
                     "pairs" => json!({
                         "query": ["features", "x-portreeve:rules"],
                         "deny": ["ipv4_net", "ipv6_net"],
+                        "allow": ["ipv4_net", "ipv6_net"],
                         "delete": ["slpf:rule_number"],
                     }),
                     _ => json!(self.options.rate_limit),

@@ -7,6 +7,8 @@ use crate::config::Devices;
 use crate::connector::{Can, Order, Seen};
 use crate::fault::Fault;
 use crate::guard::{Guard, Weight};
+use crate::held::Held;
+use crate::ledger::Ledger;
 use crate::target::{Target, TargetKind};
 use crate::value::UserName;
 use portreeve_model::action::ActionKind;
@@ -84,6 +86,8 @@ pub struct Making<'a> {
     pub title: &'a str,
     pub by: &'a str,
     pub now: i64,
+    /// Tells our own earlier steps from another hand's work.
+    pub ledger: &'a Ledger,
     pub guard: &'a Guard,
     pub policy: &'a Policy,
     /// How long blocks and other acts that can end by themselves last.
@@ -212,7 +216,11 @@ impl Plan {
         let seen = found.ok_or_else(|| format!("not there: {absent}"))?;
         making.guard.check_resolved(&order, &seen).map_err(refused)?;
         if seen.in_force {
-            return Err(format!("in force already by another hand, and left so: {}", seen.says));
+            let held = Held::of(making.ledger).map_err(|e| format!("in force already, and left so: {e}"))?;
+            return Err(match held.holder(name, &order, &seen, control) {
+                Some(ours) => format!("in force already by {ours}, and left so: {}", seen.says),
+                None => format!("in force already by another hand, and left so: {}", seen.says),
+            });
         }
         let requests = control.preview(&order, &seen).map_err(|f| f.to_string())?;
         if !seen.also_hits.is_empty() {

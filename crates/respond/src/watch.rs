@@ -31,10 +31,20 @@ pub struct Alarm {
     pub case: String,
     pub plan: String,
     pub step: u16,
+    /// What the step did, and the device at which it did so, as the configuration names it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub act: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub device: String,
     pub target: String,
     pub at: i64,
     /// `true`: containment ineffective. `false`: tried, and was kept out.
     pub ineffective: bool,
+    /// Who was seen, and from where.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
     pub what: String,
     pub evidence: String,
 }
@@ -43,6 +53,8 @@ struct Watched {
     case: String,
     plan: String,
     step: u16,
+    act: &'static str,
+    device: String,
     target: Target,
     name: String,
     from: i64,
@@ -71,6 +83,8 @@ impl Watch {
                     case: plan.case.clone(),
                     plan: digest.clone(),
                     step: step.number,
+                    act: step.order.act.id(),
+                    device: step.device.clone(),
                     target: step.order.target.clone(),
                     name: step.order.target.to_string(),
                     from,
@@ -90,6 +104,28 @@ impl Watch {
         self.watched.iter().map(|w| w.from).min()
     }
 
+    /// Is somebody watched who is called so? This and what follows let a reader of many events pass over most of them:
+    /// where none of the four is watched, [`Watch::see`] finds nothing.
+    pub fn knows_user(&self, name: &str) -> bool {
+        let seen = Sighting { user: name.to_owned(), ..Sighting::default() };
+        !name.is_empty() && self.watched.iter().any(|w| concerns(&w.target, &seen))
+    }
+
+    pub fn knows_device(&self, name: &str) -> bool {
+        let seen = Sighting { device: name.to_owned(), ..Sighting::default() };
+        !name.is_empty() && self.watched.iter().any(|w| concerns(&w.target, &seen))
+    }
+
+    pub fn knows_session(&self, id: &str) -> bool {
+        let seen = Sighting { session: id.to_owned(), ..Sighting::default() };
+        !id.is_empty() && self.watched.iter().any(|w| concerns(&w.target, &seen))
+    }
+
+    pub fn knows_address(&self, address: IpAddr) -> bool {
+        let seen = Sighting { address: Some(address), ..Sighting::default() };
+        self.watched.iter().any(|w| concerns(&w.target, &seen))
+    }
+
     /// What this sighting means, for each step that it concerns.
     pub fn see(&self, sighting: &Sighting) -> Vec<Alarm> {
         self.watched
@@ -99,9 +135,13 @@ impl Watch {
                 case: w.case.clone(),
                 plan: w.plan.clone(),
                 step: w.step,
+                act: w.act.to_owned(),
+                device: w.device.clone(),
                 target: w.name.clone(),
                 at: sighting.at,
                 ineffective: sighting.succeeded,
+                user: sighting.user.clone(),
+                address: sighting.address,
                 what: sighting.what.clone(),
                 evidence: sighting.evidence.clone(),
             })
@@ -165,6 +205,11 @@ impl Tally {
         self.tried.values().map(|(count, first)| (*count, first))
     }
 
+    /// What got in, by step and in the order in which it was seen; of each step the first thousand.
+    pub fn inside(&self) -> impl Iterator<Item = &Alarm> {
+        self.inside.values().flatten()
+    }
+
     /// Writes down what got in, each once however often its log is read, and that there were attempts, once a step.
     /// Gives back what is new.
     pub fn record(&self, ledger: &mut Ledger, now: i64) -> Result<Vec<Alarm>, LedgerError> {
@@ -194,5 +239,53 @@ impl Tally {
             new.push(alarm.clone());
         }
         Ok(new)
+    }
+}
+
+/// What got in after containment, found by the case that it concerns.
+pub struct Reentries<'t> {
+    by_case: BTreeMap<&'t str, Vec<&'t Alarm>>,
+    by_user: BTreeMap<String, Vec<&'t Alarm>>,
+    /// Of sightings that name nobody.
+    by_address: BTreeMap<IpAddr, Vec<&'t Alarm>>,
+}
+
+/// Whom a case is about, and when.
+pub struct About<'c> {
+    pub case: &'c str,
+    pub users: &'c [&'c str],
+    pub addresses: &'c [IpAddr],
+    /// Microseconds since 1970, UTC; both included.
+    pub first: i64,
+    pub last: i64,
+}
+
+impl<'t> Reentries<'t> {
+    pub fn of(tally: &'t Tally) -> Reentries<'t> {
+        let mut found =
+            Reentries { by_case: BTreeMap::new(), by_user: BTreeMap::new(), by_address: BTreeMap::new() };
+        for alarm in tally.inside() {
+            found.by_case.entry(&alarm.case).or_default().push(alarm);
+            if !alarm.user.is_empty() {
+                found.by_user.entry(crate::guard::fold(&alarm.user)).or_default().push(alarm);
+            } else if let Some(address) = alarm.address {
+                found.by_address.entry(address).or_default().push(alarm);
+            }
+        }
+        found
+    }
+
+    /// What shows that a containment did not hold and belongs to this case: the containment was the case's own, or
+    /// who got in is whom the case is about, within its time. In the order of time, each once.
+    pub fn concerning(&self, about: &About<'_>) -> Vec<&'t Alarm> {
+        let own = self.by_case.get(about.case).into_iter().flatten();
+        let within = |a: &&&Alarm| (about.first..=about.last).contains(&a.at);
+        let users: BTreeSet<String> = about.users.iter().map(|u| crate::guard::fold(u)).collect();
+        let people = users.iter().filter_map(|u| self.by_user.get(u)).flatten().filter(within);
+        let from = about.addresses.iter().filter_map(|a| self.by_address.get(a)).flatten().filter(within);
+        let mut found: Vec<&Alarm> = own.chain(people).chain(from).copied().collect();
+        found.sort_by(|a, b| (a.at, &a.plan, a.step, &a.what).cmp(&(b.at, &b.plan, b.step, &b.what)));
+        found.dedup_by(|a, b| std::ptr::eq(*a, *b));
+        found
     }
 }

@@ -56,8 +56,7 @@ impl AutomateArgs {
             let firing: Vec<Automation> =
                 desk.config.automations.iter().filter(|a| a.fires(facts)).cloned().collect();
             for automation in firing {
-                // Once per case: what was taken back by a person is not done again behind his back.
-                if already(&desk, &automation, &case.case_id)? {
+                if automation.fired(&desk.ledger, &case.case_id).map_err(crate::internal)? {
                     continue;
                 }
                 fired += 1;
@@ -73,8 +72,11 @@ impl AutomateArgs {
                     show::plan(&made, &made.digest(), &mut std::io::stdout().lock())?;
                     continue;
                 }
-                let digest = desk.ledger.store(&made).map_err(crate::internal)?;
-                match desk.with(|e| e.apply_automated(&digest, &automation)) {
+                let done = desk.with(|e| {
+                    let digest = e.propose_automated(&made, &automation)?;
+                    e.apply_automated(&digest, &automation)
+                });
+                match done {
                     Ok(report) => {
                         troubled |= !report.is_contained();
                         show::report(&made, &report)?;
@@ -82,12 +84,7 @@ impl AutomateArgs {
                     Err(error) => {
                         troubled = true;
                         let why = refused(error).text;
-                        say(&format!(
-                            "plan {} case {}: {}",
-                            show::short(&digest),
-                            safe(&case.case_id),
-                            safe(&why)
-                        ))?;
+                        say(&format!("case {}: {}", safe(&case.case_id), safe(&why)))?;
                     }
                 }
             }
@@ -95,14 +92,4 @@ impl AutomateArgs {
         say(&format!("{fired} fired for {} cases at {}", file.cases.len(), show::time(now())))?;
         Ok(u8::from(troubled))
     }
-}
-
-fn already(desk: &Desk, automation: &Automation, case: &str) -> Result<bool, Failure> {
-    for (digest, _) in desk.ledger.plans().map_err(crate::internal)? {
-        let plan = desk.ledger.plan(&digest).map_err(crate::internal)?;
-        if plan.case == case && plan.made_by == automation.actor() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -2,22 +2,24 @@
 
 mod automate;
 mod connectors;
-mod desk;
+pub(crate) mod desk;
 mod export;
 mod plan;
+pub(crate) mod record;
 mod serve;
 mod show;
-mod watch;
+pub(crate) mod watch;
 
 use crate::{ContextArgs, Failure, say, usage};
 use clap::{Args, Subcommand};
 use desk::Desk;
+use portreeve_respond::config::Config;
 use portreeve_respond::execute::ExecuteError;
-use portreeve_respond::ledger::{StepState, audit};
+use portreeve_respond::ledger::{Ledger, StepState, audit};
 use portreeve_respond::operator::Purpose;
 use portreeve_respond::secret::{Secret, Vault};
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Contain: plan, approve, apply, prove, take back
@@ -51,9 +53,31 @@ pub(crate) struct SiteArgs {
 impl SiteArgs {
     /// The configuration of containment, where there is one.
     pub(crate) fn config_path(&self) -> Option<PathBuf> {
-        let beside = || self.context.context.as_ref().map(|c| c.join("respond.yml")).filter(|p| p.is_file());
-        self.config.clone().or_else(beside)
+        config_path(self.config.as_deref(), self.context.context.as_deref())
     }
+}
+
+/// The configuration that is given, else the one of the context folder.
+fn config_path(given: Option<&Path>, context: Option<&Path>) -> Option<PathBuf> {
+    let beside = || context.map(|c| c.join("respond.yml")).filter(|p| p.is_file());
+    given.map(Path::to_owned).or_else(beside)
+}
+
+/// What was found of a ledger. To look for one makes none.
+pub(crate) enum Found {
+    NoConfiguration,
+    /// Where it would lie.
+    NoLedger(PathBuf),
+    Ledger(Ledger),
+}
+
+pub(crate) fn read_ledger(given: Option<&Path>, context: Option<&Path>) -> Result<Found, Failure> {
+    let Some(path) = config_path(given, context) else { return Ok(Found::NoConfiguration) };
+    let config = Config::read(&path).map_err(usage)?;
+    if !config.ledger.is_file() {
+        return Ok(Found::NoLedger(config.ledger));
+    }
+    Ledger::open(&config.ledger).map(Found::Ledger).map_err(usage)
 }
 
 #[derive(Subcommand)]

@@ -99,9 +99,7 @@ pub(crate) fn the_case<'f>(
 /// Stores the plan with its proposer's signed word: who proposes cannot be another than who approves in name alone.
 fn propose(desk: &mut Desk, plan: &Plan) -> Result<String, Failure> {
     let word = desk.word(Purpose::Propose, &plan.digest(), &format!("proposed for case {}", plan.case))?;
-    let digest = desk.ledger.store(plan).map_err(usage)?;
-    desk.with(|e| e.say(&digest, &word)).map_err(super::refused)?;
-    Ok(digest)
+    desk.with(|e| e.propose(plan, &word)).map_err(super::refused)
 }
 
 /// Reads every device and writes the plan of a case; nothing is stored or sent.
@@ -146,6 +144,7 @@ pub(crate) fn make(
         title: &case.title,
         by,
         now: now(),
+        ledger: &desk.ledger,
         guard: &desk.guard,
         policy: &desk.config.policy,
         hours,

@@ -6,6 +6,8 @@ use crate::{Failure, usage};
 use clap::Args;
 use portreeve_respond::act::Act;
 use portreeve_respond::connector::Order;
+use portreeve_respond::held::Held;
+use portreeve_respond::ledger::Ledger;
 use portreeve_respond::openc2::{Blocker, serve_openc2};
 use portreeve_respond::secret::{SecretRef, Vault};
 use portreeve_respond::target::Target;
@@ -119,7 +121,13 @@ impl OpenC2Args {
                 .map(|_| ())
                 .map_err(|refusals| refusals.into_iter().map(|r| r.why).collect::<Vec<_>>().join("; "))
         };
-        let mut blocker = Blocker::new(open, Box::new(check));
+        // Opened anew for each command, because plans are carried out meanwhile.
+        let (ledger, device) = (desk.config.ledger.clone(), self.device.clone());
+        let owner = move |mark: &str| {
+            let held = Ledger::open(&ledger).and_then(|l| Held::of(&l)).map_err(|e| e.to_string())?;
+            Ok(held.by_mark(&device, mark).map(ToString::to_string))
+        };
+        let mut blocker = Blocker::new(open, Box::new(check)).beside(Box::new(owner));
         let options = openc2::Options {
             tls: self.listen.tls(),
             bearer: self.listen.token()?,

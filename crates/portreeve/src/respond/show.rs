@@ -238,6 +238,9 @@ pub(crate) fn audit(audit: &Audit, signed: bool) -> Result<(), Failure> {
     for fault in &audit.faults {
         writeln!(out, "  {}", safe(fault))?;
     }
+    for refused in &audit.refused {
+        writeln!(out, "  refused: {}", safe(refused))?;
+    }
     if !signed {
         writeln!(out, "without checkpoint_key a ledger that was written anew as a whole cannot be told")?;
     }

@@ -127,26 +127,21 @@ fn other_tools_take_what_is_exported() {
     }
 }
 
-#[test]
-fn a_ledger_says_what_was_done_and_what_was_not() {
+/// A ledger with one proven block of `address`, made for `case` and verified a minute after `at`, which leaves the
+/// account out. Gives its plan's digest; a configuration lies beside it.
+fn ledger(dir: &Path, case: &str, address: &str, at: i64) -> String {
     use portreeve_respond::act::Act;
     use portreeve_respond::connector::{Order, Seen};
     use portreeve_respond::ledger::{Draft, Kind, Ledger};
     use portreeve_respond::plan::{LeftOut, Plan, Step};
     use portreeve_respond::target::Target;
-    use portreeve_respond::watch::{Alarm, Tally};
 
-    let dir = TempDir::new().expect("a directory");
-    let (report, case) = hunted(dir.path());
-    let id = case["case_id"].as_str().expect("an id");
-    let address = case["source_ips"][0].as_str().expect("an address");
-    let at = 1_773_200_000_000_000; // 2026-03-11T03:33:20Z
     let order = Order {
         act: Act::BlockAddress,
         target: Target::address(address.parse().expect("a network")),
         until: Some(at + 3_600_000_000),
         mark: "portreeve-0".into(),
-        case: id.into(),
+        case: case.into(),
     };
     let step = Step {
         number: 1,
@@ -168,7 +163,7 @@ fn a_ledger_says_what_was_done_and_what_was_not() {
     };
     let plan = Plan {
         schema: "portreeve/plan/v1".into(),
-        case: id.into(),
+        case: case.into(),
         title: "a title".into(),
         made_by: "lena".into(),
         made_at: at,
@@ -182,7 +177,7 @@ fn a_ledger_says_what_was_done_and_what_was_not() {
         watch_hours: 72,
         need: Default::default(),
     };
-    let mut ledger = Ledger::open(&dir.path().join("ledger.db")).expect("a ledger");
+    let mut ledger = Ledger::open(&dir.join("ledger.db")).expect("a ledger");
     let digest = ledger.store(&plan).expect("stored");
     let mut append = |kind: Kind, step: Option<u16>, body: Value| {
         let draft = Draft { at: at + 60_000_000, actor: "tom", plan: &digest, step, kind, body };
@@ -191,22 +186,42 @@ fn a_ledger_says_what_was_done_and_what_was_not() {
     append(Kind::Begun, None, serde_json::json!({"approved_by": ["tess"]}));
     append(Kind::Sent, Some(1), serde_json::json!({}));
     append(Kind::Verified, Some(1), serde_json::json!({"why": "the set holds it"}));
+    std::fs::write(dir.join("respond.yml"), "ledger: ledger.db\noperators: []\nconnectors: []\n")
+        .expect("written");
+    digest
+}
+
+#[test]
+fn a_ledger_says_what_was_done_and_what_was_not() {
+    use portreeve_respond::ledger::Ledger;
+    use portreeve_respond::watch::{Alarm, Tally};
+
+    let dir = TempDir::new().expect("a directory");
+    let (report, case) = hunted(dir.path());
+    let id = case["case_id"].as_str().expect("an id");
+    let address = case["source_ips"][0].as_str().expect("an address");
+    let at = 1_773_200_000_000_000; // 2026-03-11T03:33:20Z
+    let digest = ledger(dir.path(), id, address, at);
     let alarm = Alarm {
         case: id.into(),
-        plan: digest.clone(),
+        plan: digest,
         step: 1,
+        act: "block_address".into(),
+        device: "edge".into(),
         target: address.into(),
         at: at + 120_000_000,
         ineffective: true,
+        user: String::new(),
+        address: address.parse().ok(),
         what: "auth at gw1".into(),
         evidence: "later.log:1".into(),
     };
     let mut tally = Tally::default();
     tally.add(alarm);
-    tally.record(&mut ledger, at + 180_000_000).expect("recorded");
-    drop(ledger);
+    let mut book = Ledger::open(&dir.path().join("ledger.db")).expect("a ledger");
+    tally.record(&mut book, at + 180_000_000).expect("recorded");
+    drop(book);
     let config = dir.path().join("respond.yml");
-    std::fs::write(&config, "ledger: ledger.db\noperators: []\nconnectors: []\n").expect("written");
     let config = config.to_str().expect("a path");
 
     for (format, name) in FORMATS {
@@ -245,6 +260,153 @@ fn a_ledger_says_what_was_done_and_what_was_not() {
     assert_eq!(playbook["labels"][1], "done");
     let lines = std::fs::read_to_string(dir.path().join("case.jsonl")).expect("written");
     assert!(lines.contains("CONTAINMENT INEFFECTIVE") && lines.contains("\"verified\""));
+}
+
+fn explain(report: &Path, id: &str, more: &[&str]) -> (Option<i32>, String) {
+    let out =
+        portreeve().args(["explain", id, "--in"]).arg(report).args(more).output().expect("the binary runs");
+    let text = [out.stdout, out.stderr].concat();
+    (out.status.code(), String::from_utf8(text).expect("UTF-8"))
+}
+
+#[test]
+fn explain_tells_what_was_done_where_a_ledger_is_found() {
+    let dir = TempDir::new().expect("a directory");
+    let (report, case) = hunted(dir.path());
+    let id = case["case_id"].as_str().expect("an id");
+    let address = case["source_ips"][0].as_str().expect("an address");
+    let (_, nothing) = explain(&report, id, &[]);
+    assert!(!nothing.contains("What was done") && !nothing.contains("ledger"), "{nothing}");
+    ledger(dir.path(), id, address, 1_773_200_000_000_000);
+    let given = dir.path().join("respond.yml");
+    for more in
+        [["--config", given.to_str().expect("a path")], ["--context", dir.path().to_str().expect("a path")]]
+    {
+        let (code, text) = explain(&report, id, &more);
+        assert_eq!(code, Some(0), "{text}");
+        for said in [
+            "What was done",
+            "in force Block the address",
+            "proof: the set holds it",
+            "connector: nftables (proven)",
+            "allowed: approved by tess",
+            "(overdue)",
+            "left out: no connector can",
+        ] {
+            assert!(text.contains(said), "{more:?}: {said} is missing in {text}");
+        }
+    }
+    // Asked for and not there: said in a line. Found and not there: nothing is said.
+    std::fs::remove_file(dir.path().join("ledger.db")).expect("removed");
+    let (code, text) = explain(&report, id, &["--config", given.to_str().expect("a path")]);
+    assert!(code == Some(0) && text.contains("What was done is not known: there is no ledger"), "{text}");
+    let (_, text) = explain(&report, id, &["--context", dir.path().to_str().expect("a path")]);
+    assert!(!text.contains("What was done"), "{text}");
+    assert!(!dir.path().join("ledger.db").exists(), "to look for a ledger makes none");
+    let (code, _) = explain(&report, id, &["--config", "nowhere.yml"]);
+    assert_eq!(code, Some(64));
+}
+
+#[test]
+fn a_hunt_with_a_ledger_marks_who_got_in_after_containment() {
+    let dir = TempDir::new().expect("a directory");
+    let (_, case) = hunted(dir.path());
+    let id = case["case_id"].as_str().expect("an id");
+    let address = case["source_ips"][0].as_str().expect("an address");
+    let first: jiff::Timestamp = case["first_seen"].as_str().expect("a time").parse().expect("a time");
+    // Another case blocked the address ten minutes before this case begins.
+    let digest = ledger(dir.path(), "20260101-000000", address, first.as_microsecond() - 600_000_000);
+    let acme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/acme");
+    let context = format!("{acme}/context");
+    let config = dir.path().join("respond.yml");
+    let out = dir.path().join("again");
+    let hunt = || {
+        let ran = portreeve()
+            .args(["hunt", &format!("{acme}/logs"), "--context", &context, "--out"])
+            .arg(&out)
+            .arg("--config")
+            .arg(&config)
+            .env("COLUMNS", "160")
+            .output()
+            .expect("the binary runs");
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).expect("UTF-8")
+    };
+    let table = hunt();
+    let step = format!("step 1 of plan {} (Block the address: {address} at edge)", &digest[..12]);
+    // Once above the cases, once in the case.
+    assert!(table.matches("CONTAINMENT INEFFECTIVE").count() >= 2, "{table}");
+    assert!(table.matches(&step).count() >= 2, "{step} is missing in {table}");
+    let cases = json(&out.join("cases.json"));
+    let all = &cases["containment_ineffective"];
+    assert_eq!((&all[0]["step"], &all[0]["case_id"]), (&Value::from(1), &Value::from("20260101-000000")));
+    let marked = cases["cases"].as_array().expect("cases").iter().find(|c| c["case_id"] == id).expect("it");
+    let mark = &marked["containment_ineffective"][0];
+    assert_eq!((&mark["plan"], &mark["device"]), (&Value::from(&digest[..12]), &Value::from("edge")));
+    assert!(
+        mark["times"].as_u64().expect("a number") > 0
+            && mark["evidence"].as_str().expect("text").contains(':')
+    );
+    // Its own ledger holds nothing of this case, and that is said.
+    assert_eq!(marked["aftermath"]["ledger_read"], Value::from(true));
+    assert_eq!(marked["aftermath"]["actions"], serde_json::json!([]));
+    let unmarked =
+        cases["cases"].as_array().expect("cases").iter().filter(|c| c["containment_ineffective"].is_null());
+    assert!(unmarked.count() > 0, "cases of others are not marked");
+    let page = std::fs::read_to_string(out.join("report.html")).expect("written");
+    assert!(page.contains("Containment that did not hold") && page.contains("What was done"));
+    let note = std::fs::read_to_string(out.join("report.md")).expect("written");
+    assert!(note.contains("**CONTAINMENT INEFFECTIVE** step 1 of plan"));
+
+    // The ledger knows it now: read again nothing is new, here or by `respond watch`.
+    let entries = || {
+        let ledger =
+            portreeve_respond::ledger::Ledger::open(&dir.path().join("ledger.db")).expect("a ledger");
+        ledger.since(i64::MIN).expect("read").len()
+    };
+    let before = entries();
+    assert!(hunt().contains(&step));
+    assert_eq!(entries(), before);
+    let watch = portreeve()
+        .args(["respond", "watch", &format!("{acme}/logs"), "--context", &context, "--config"])
+        .arg(&config)
+        .output()
+        .expect("the binary runs");
+    let text = String::from_utf8_lossy(&watch.stdout).into_owned();
+    assert_eq!(watch.status.code(), Some(1), "{text}");
+    assert!(text.contains("; 0 told for the first time"), "{text}");
+
+    // What the hunt read is shown by `explain` without the ledger.
+    let (_, text) = explain(&out, id, &[]);
+    assert!(text.contains("CONTAINMENT INEFFECTIVE") && text.contains("of case 20260101-000000"), "{text}");
+}
+
+#[test]
+fn without_a_ledger_a_hunt_says_nothing_of_containment_and_a_broken_configuration_stops_none() {
+    let dir = TempDir::new().expect("a directory");
+    let acme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/acme");
+    let (report, case) = hunted(dir.path());
+    assert!(case.get("aftermath").is_none() && case.get("containment_ineffective").is_none());
+    let page = std::fs::read_to_string(report.join("report.html")).expect("written");
+    assert!(!page.contains("What was done") && !page.contains("did not hold"));
+    let context = dir.path().join("context");
+    std::fs::create_dir(&context).expect("made");
+    std::fs::write(context.join("respond.yml"), "ledger: [\n").expect("written");
+    let hunt = |more: &[&str]| {
+        let out = portreeve()
+            .args(["hunt", &format!("{acme}/logs"), "--context"])
+            .arg(&context)
+            .args(more)
+            .output()
+            .expect("the binary runs");
+        (out.status.code(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())
+    };
+    let (code, text) = hunt(&[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("what was done about cases is not shown"), "{text}");
+    let given = context.join("respond.yml");
+    let (code, text) = hunt(&["--config", given.to_str().expect("a path")]);
+    assert_eq!(code, Some(64), "{text}");
 }
 
 #[test]

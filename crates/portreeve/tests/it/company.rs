@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 pub(crate) fn portreeve() -> Command {
     let mut command = Command::cargo_bin("portreeve").expect("the binary is built with its tests");
-    command.env("NO_COLOR", "1").env_remove("PORTREEVE_CONTEXT");
+    command.env("NO_COLOR", "1").env_remove("PORTREEVE_CONTEXT").env_remove("PORTREEVE_RESPOND");
     command
 }
 

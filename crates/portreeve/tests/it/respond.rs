@@ -141,6 +141,11 @@ fn from_case_to_proof_to_undo() {
         .output()
         .unwrap();
     assert_eq!(other.status.code(), Some(65), "{}", String::from_utf8_lossy(&other.stderr));
+    // The refusal is in the ledger, and no plan that nobody proposed.
+    assert!(site.ok("tom", &["status"]).contains("no plan yet"));
+    let audit = site.ok("tom", &["verify-audit"]);
+    assert!(audit.contains("1 entries, 0 plans, 0 words, 0 checkpoints: whole"), "{audit}");
+    assert!(audit.contains(&format!("a proposal of lena for case {id}: the signature of lena")), "{audit}");
 
     // L1 plans and cannot approve; the plan says what it leaves out.
     let text = site.ok("lena", &["plan", id, "--in", from]);
@@ -160,6 +165,19 @@ fn from_case_to_proof_to_undo() {
     let status = site.ok("tom", &["status", &digest]);
     assert!(status.contains("VERIFIED") && status.contains("until"), "{status}");
     site.ok("tom", &["reconcile"]);
+
+    // Planned once more, it is our own step that stands there, and no other hand's.
+    let again = site.run("lena", &["plan", id, "--in", from]);
+    let again_text = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert_eq!(again.status.code(), Some(1), "nothing is left to do: {again_text}");
+    assert!(again_text.contains("in force already by step "), "{again_text}");
+    assert!(
+        again_text.contains(&format!("of plan {} (case {id}, verified since", &digest[..12])),
+        "{again_text}"
+    );
+    assert!(!again_text.contains("another hand"), "{again_text}");
+
+    commands_take_back_what_commands_did(&site, &netns, address, &digest);
 
     // The intruder shows up after containment.
     let log = dir.path().join("later.log");
@@ -192,6 +210,52 @@ fn from_case_to_proof_to_undo() {
         seen_text.contains("8 records, ") && seen_text.contains("1 delivered twice, 1 far in the future"),
         "{seen_text}"
     );
+    // A hunt over the same log shows it by itself, with the step that did not hold.
+    let hunt = portreeve()
+        .args(["hunt", log.to_str().unwrap(), "--context", &context, "--out"])
+        .arg(dir.path().join("after"))
+        .arg("--config")
+        .arg(dir.path().join("respond.yml"))
+        .env("COLUMNS", "160")
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap();
+    let table = String::from_utf8_lossy(&hunt.stdout).into_owned();
+    assert!(table.contains("CONTAINMENT INEFFECTIVE"), "{table}");
+    assert!(
+        table.contains(&format!("of plan {} (Block the address: {address} at edge)", &digest[..12])),
+        "{table}"
+    );
+    assert!(table.contains(&format!("case {id}: got in once")), "{table}");
+    assert!(!table.contains('\u{1b}'), "{table}");
+    let explained = portreeve()
+        .args(["explain", id, "--in", from, "--config"])
+        .arg(dir.path().join("respond.yml"))
+        .env("COLUMNS", "160")
+        .output()
+        .unwrap();
+    // What the ledger knows of the contained case is shown whatever logs are read.
+    let once_more = dir.path().join("once more");
+    let hunt = portreeve()
+        .args(["hunt", &format!("{acme}/logs"), "--context", &context, "--format", "json", "--out"])
+        .arg(&once_more)
+        .arg("--config")
+        .arg(dir.path().join("respond.yml"))
+        .output()
+        .unwrap();
+    assert!(hunt.status.success());
+    let known: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(once_more.join("cases.json")).unwrap()).unwrap();
+    let known = known["cases"].as_array().unwrap().iter().find(|c| c["case_id"] == id).unwrap();
+    assert_eq!(known["containment_ineffective"][0]["plan"], digest[..12]);
+    assert_eq!(known["containment_ineffective"][0]["times"], 1);
+    assert_eq!(known["aftermath"]["actions"][0]["state"], "verified");
+    assert_eq!(known["aftermath"]["actions"][0]["approved_by"][0], "tess");
+    let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
+    let named = format!("CONTAINMENT INEFFECTIVE: step 1 of plan {} (Block the address", &digest[..12]);
+    for said in [named.as_str(), "in force Block the address", "approved by tess", "GOT IN"] {
+        assert!(explained.contains(said), "{said} is missing in {explained}");
+    }
     // Read again, nothing is new.
     let again = site.run("tom", &["watch", log.to_str().unwrap()]);
     assert!(String::from_utf8_lossy(&again.stdout).contains("; 0 told for the first time"));
@@ -219,6 +283,54 @@ fn from_case_to_proof_to_undo() {
         drop(std::fs::remove_file(dir.path().join("ledger.db-wal")));
         assert_eq!(site.run("tom", &["verify-audit"]).status.code(), Some(1));
     }
+}
+
+/// An OpenC2 consumer over the same device: what a command denied a command lets in again, what people approved it
+/// does not.
+fn commands_take_back_what_commands_did(site: &Site, netns: &Netns, address: &str, digest: &str) {
+    use std::io::{BufRead, BufReader, Read, Write};
+    #[allow(deprecated)]
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("portreeve"))
+        .args(["respond", "openc2", "--device", "edge", "--listen", "127.0.0.1:0", "--config"])
+        .arg(site.dir.join("respond.yml"))
+        .env_remove("PORTREEVE_CONTEXT")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let place = line.trim().rsplit(' ').next().unwrap().to_owned();
+    let mut count = 0;
+    let mut ask = |action: &str, net: &str| {
+        count += 1;
+        let body = format!("{{\"action\": \"{action}\", \"target\": {{\"ipv4_net\": \"{net}\"}}}}");
+        let mut stream = std::net::TcpStream::connect(&place).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+        write!(
+            stream,
+            "POST /.well-known/openc2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Request-ID: c{count}\r\n\
+             Content-Type: application/openc2+json;version=1.0\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let denied = ask("deny", "192.0.2.77");
+    let there = netns.nft().contains("192.0.2.77");
+    let allowed = ask("allow", "192.0.2.77");
+    let gone = !netns.nft().contains("192.0.2.77");
+    let approved = ask("allow", address);
+    let nobody = ask("allow", "192.0.2.78");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(denied.starts_with("HTTP/1.1 200") && there, "{denied}");
+    assert!(allowed.starts_with("HTTP/1.1 200") && gone, "{allowed}");
+    assert!(approved.starts_with("HTTP/1.1 403"), "{approved}");
+    assert!(approved.contains(&digest[..12]) && approved.contains("respond rollback"), "{approved}");
+    assert!(nobody.starts_with("HTTP/1.1 501") && nobody.contains("Rule not updated"), "{nobody}");
+    assert!(netns.nft().contains(address), "{}", netns.nft());
 }
 
 #[test]
@@ -292,8 +404,10 @@ fn an_automation_acts_for_its_signers_and_leaves_heavier_plans_to_people() {
     let one = site.run("tom", &["automate", "--in", from]);
     assert_eq!(one.status.code(), Some(1), "one signature is an author without anybody beside him");
     assert!(!netns.nft().contains("elements"));
-    // Signed by both: acts, but once per case, and what was planned before waits for people.
-    std::fs::remove_file(dir.path().join("ledger.db")).unwrap();
+    // Refused once, and no plan is left of it.
+    assert!(site.ok("tom", &["status"]).contains("no plan yet"));
+    assert!(site.ok("tom", &["automate", "--in", from]).contains("0 fired"));
+    // Signed by both it is tried anew: acts, but once per case; heavier plans are refused and left to people.
     config(&(tom + &tim));
     let two = site.run("tom", &["automate", "--in", from]);
     let text = String::from_utf8_lossy(&two.stdout).into_owned();

@@ -228,6 +228,8 @@ impl From<&m::Case> for Case {
                 .collect(),
             campaign: c.campaign.clone(),
             revised: c.revised.clone(),
+            aftermath: None,
+            containment_ineffective: Vec::new(),
         }
     }
 }

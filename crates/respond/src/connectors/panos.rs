@@ -375,7 +375,9 @@ impl Control for Panos {
             before: serde_json::json!({"tags": tags}),
             says: match (blocked, ours) {
                 (true, true) => format!("{net} is tagged by this step"),
-                (true, false) => format!("{net} has the tag {} already, by another hand", self.config.tag),
+                (true, false) => {
+                    format!("{net} has the tag {} already, and not by this step", self.config.tag)
+                }
                 _ if tags.is_empty() => "not registered".to_owned(),
                 _ => format!("registered with other tags: {}", tags.join(", ")),
             },

@@ -2,6 +2,7 @@
 //! read by another way. What a crash left open is read first and never sent blindly again.
 
 mod limits;
+mod propose;
 mod reconcile;
 mod undo;
 

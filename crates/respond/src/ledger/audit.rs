@@ -27,6 +27,8 @@ pub struct Audit {
     pub plans: usize,
     pub words: usize,
     pub checkpoints: usize,
+    /// Proposals that were not taken, each with its entry, who it named, and why. No fault of the ledger.
+    pub refused: Vec<String>,
     /// Each names its entry.
     pub faults: Vec<String>,
 }
@@ -141,6 +143,12 @@ impl Ledger {
                 if let Some(fault) = fault {
                     audit.faults.push(format!("entry {}: {fault}", entry.seq));
                 }
+            }
+            Kind::Refused => {
+                let body = entry.json();
+                let said = |key: &str| body.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+                let (by, case, why) = (said("by"), said("case"), said("why"));
+                audit.refused.push(format!("entry {}: a proposal of {by} for case {case}: {why}", entry.seq));
             }
             Kind::Checkpoint => match serde_json::from_str::<Checkpoint>(&entry.body) {
                 Ok(checkpoint) => {

@@ -41,6 +41,8 @@ pub enum Kind {
     Planned,
     /// A person's word: approval, rejection, break-glass, attestation.
     Word,
+    /// A plan was not taken, because who proposed it may not. It is not in the ledger.
+    Refused,
     /// Execution began, with how it was allowed.
     Begun,
     Sent,
@@ -73,6 +75,7 @@ impl Kind {
         match self {
             Kind::Planned => "planned",
             Kind::Word => "word",
+            Kind::Refused => "refused",
             Kind::Begun => "begun",
             Kind::Sent => "sent",
             Kind::Acknowledged => "acknowledged",
@@ -95,9 +98,10 @@ impl Kind {
         }
     }
 
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 22] = [
         Kind::Planned,
         Kind::Word,
+        Kind::Refused,
         Kind::Begun,
         Kind::Sent,
         Kind::Acknowledged,
@@ -252,42 +256,7 @@ impl Ledger {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrong)?;
         let entries = if draft.step.is_some() { read(&tx, &path, draft.plan)? } else { Vec::new() };
         allow(&entries)?;
-        let last: Option<(u64, String)> = tx
-            .query_row("select seq, hash from entries order by seq desc limit 1", [], |r| {
-                Ok((r.get::<_, i64>(0)?.unsigned_abs(), r.get(1)?))
-            })
-            .optional()
-            .map_err(wrong)?;
-        let (seq, prev) = last.unwrap_or((0, ROOT.to_owned()));
-        let mut entry = Entry {
-            seq: seq + 1,
-            at: draft.at,
-            uptime: uptime(),
-            actor: draft.actor.to_owned(),
-            plan: draft.plan.to_owned(),
-            step: draft.step,
-            kind: draft.kind,
-            body: draft.body.to_string(),
-            prev,
-            hash: String::new(),
-        };
-        entry.hash = entry.hash_of();
-        tx.execute(
-            "insert into entries values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            params![
-                entry.seq as i64,
-                entry.at,
-                entry.uptime,
-                entry.actor,
-                entry.plan,
-                entry.step,
-                entry.kind.id(),
-                entry.body,
-                entry.prev,
-                entry.hash
-            ],
-        )
-        .map_err(wrong)?;
+        let entry = link(&tx, draft).map_err(wrong)?;
         tx.commit().map_err(wrong)?;
         Ok(entry)
     }
@@ -309,21 +278,38 @@ impl Ledger {
 
     /// Stores a plan. Storing the same plan again changes nothing.
     pub fn store(&mut self, plan: &Plan) -> Result<String, LedgerError> {
+        self.store_with(plan, None).map(|(digest, _)| digest)
+    }
+
+    /// Stores a plan together with the word that proposes it: both are written, or neither. Gives the digest and what
+    /// was written.
+    pub(crate) fn store_with(
+        &mut self,
+        plan: &Plan,
+        word: Option<&Draft<'_>>,
+    ) -> Result<(String, Vec<Entry>), LedgerError> {
         let (text, digest) = (plan.text(), plan.digest());
-        if self.of_plan(&digest)?.iter().any(|e| e.kind == Kind::Planned) {
-            return Ok(digest);
+        let path = self.path.clone();
+        let wrong = |source| LedgerError::Database { path: path.clone(), source };
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrong)?;
+        let mut written = Vec::new();
+        if !read(&tx, &path, &digest)?.iter().any(|e| e.kind == Kind::Planned) {
+            let draft = Draft {
+                at: plan.made_at,
+                actor: &plan.made_by,
+                plan: &digest,
+                step: None,
+                kind: Kind::Planned,
+                // As a string, so that what was hashed comes back byte for byte.
+                body: serde_json::Value::String(text),
+            };
+            written.push(link(&tx, &draft).map_err(wrong)?);
         }
-        let draft = Draft {
-            at: plan.made_at,
-            actor: &plan.made_by,
-            plan: &digest,
-            step: None,
-            kind: Kind::Planned,
-            // As a string, so that what was hashed comes back byte for byte.
-            body: serde_json::Value::String(text),
-        };
-        self.append(&draft)?;
-        Ok(digest)
+        if let Some(word) = word {
+            written.push(link(&tx, word).map_err(wrong)?);
+        }
+        tx.commit().map_err(wrong)?;
+        Ok((digest, written))
     }
 
     /// The digest that begins so.
@@ -388,6 +374,45 @@ impl Ledger {
             .map(|head| head.unwrap_or((0, ROOT.to_owned())))
             .map_err(|e| self.wrong(e))
     }
+}
+
+/// Writes an entry behind the last one.
+fn link(db: &Connection, draft: &Draft<'_>) -> rusqlite::Result<Entry> {
+    let last: Option<(u64, String)> = db
+        .query_row("select seq, hash from entries order by seq desc limit 1", [], |r| {
+            Ok((r.get::<_, i64>(0)?.unsigned_abs(), r.get(1)?))
+        })
+        .optional()?;
+    let (seq, prev) = last.unwrap_or((0, ROOT.to_owned()));
+    let mut entry = Entry {
+        seq: seq + 1,
+        at: draft.at,
+        uptime: uptime(),
+        actor: draft.actor.to_owned(),
+        plan: draft.plan.to_owned(),
+        step: draft.step,
+        kind: draft.kind,
+        body: draft.body.to_string(),
+        prev,
+        hash: String::new(),
+    };
+    entry.hash = entry.hash_of();
+    db.execute(
+        "insert into entries values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            entry.seq as i64,
+            entry.at,
+            entry.uptime,
+            entry.actor,
+            entry.plan,
+            entry.step,
+            entry.kind.id(),
+            entry.body,
+            entry.prev,
+            entry.hash
+        ],
+    )?;
+    Ok(entry)
 }
 
 fn row(r: &rusqlite::Row<'_>) -> rusqlite::Result<Result<Entry, (u64, String)>> {

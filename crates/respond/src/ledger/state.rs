@@ -130,6 +130,7 @@ pub(crate) fn of_step(entries: &[Entry], step: u16) -> StepRecord {
             Kind::Expired => StepState::Expired,
             Kind::Planned
             | Kind::Word
+            | Kind::Refused
             | Kind::Begun
             | Kind::Restoring
             | Kind::Stranger

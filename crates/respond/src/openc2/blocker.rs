@@ -12,10 +12,14 @@ use sha2::{Digest, Sha256};
 /// Says why an address must not be blocked, where it must not.
 pub type Guard = Box<dyn Fn(Net) -> Result<(), String> + Send>;
 
+/// Says which approved step left this mark at the device, where one did.
+pub type Owner = Box<dyn Fn(&str) -> Result<Option<String>, String> + Send>;
+
 /// Rules over one connector.
 pub struct Blocker {
     open: Box<dyn Fn() -> Result<Box<dyn Control>, Fault> + Send>,
     guard: Guard,
+    owner: Owner,
 }
 
 /// The number that a command's rule gets: it follows from the command's id, so that a command that comes again makes
@@ -40,7 +44,13 @@ fn number(mark: &str) -> Option<u64> {
 impl Blocker {
     /// `open` opens the connector for each command; `guard` is asked before anything is sent.
     pub fn new(open: impl Fn() -> Result<Box<dyn Control>, Fault> + Send + 'static, guard: Guard) -> Blocker {
-        Blocker { open: Box::new(open), guard }
+        Blocker { open: Box::new(open), guard, owner: Box::new(|_| Ok(None)) }
+    }
+
+    /// What `owner` knows as a step that people approved is theirs: no command takes it back.
+    #[must_use]
+    pub fn beside(self, owner: Owner) -> Blocker {
+        Blocker { owner, ..self }
     }
 
     /// Carries out what is asked.
@@ -48,7 +58,7 @@ impl Blocker {
         let failed = |fault: Fault| No::Failed(fault.to_string());
         match ask {
             Ask::Features(_) => Err(No::CommandUnsupported),
-            Ask::Allow(_) => Err(No::NotUpdated("only approved actions let somebody in".into())),
+            Ask::Allow(wanted) => self.allow(wanted),
             Ask::Deny(wanted) => self.deny(wanted, request_id),
             Ask::Delete(number) => self.delete(*number),
             Ask::Rules(None) => {
@@ -121,18 +131,86 @@ impl Blocker {
         }
     }
 
+    /// The undo of a denial that came by command, and nothing else: no rule lets somebody in that another rule keeps
+    /// out.
+    fn allow(&self, wanted: &Wanted) -> Result<Told, No> {
+        let unsupported = |what: &str| Err(No::OptionUnsupported(what.to_owned()));
+        if wanted.direction != Direction::Both {
+            return unsupported("direction");
+        }
+        if wanted.until.is_some() {
+            return unsupported("an end; the denial is gone for good");
+        }
+        if wanted.persistent == Some(false) {
+            return unsupported("persistent");
+        }
+        if wanted.number.is_some() {
+            return unsupported("insert_rule; the denial is deleted, and no rule is made");
+        }
+        let failed = |fault: Fault| No::Failed(fault.to_string());
+        let mut control = (self.open)().map_err(failed)?;
+        let rules = self.rules(control.as_mut())?;
+        let ours: Vec<u64> = rules.iter().filter(|(_, net)| *net == wanted.net).map(|(n, _)| *n).collect();
+        if ours.is_empty() {
+            let other = rules.iter().find(|(_, net)| net.overlaps(wanted.net));
+            return Err(No::NotUpdated(match other {
+                Some((number, net)) => {
+                    format!("rule {number} denies {net}, not exactly {}; delete that rule", wanted.net)
+                }
+                None => format!(
+                    "no command denied {}; an allow takes such a denial back and lets nobody in otherwise",
+                    wanted.net
+                ),
+            }));
+        }
+        // All are asked about before the first is removed.
+        for rule in &ours {
+            self.of_no_step(*rule)?;
+        }
+        for rule in ours {
+            self.remove(control.as_mut(), rule, wanted.net)?;
+        }
+        let left = control.present().map_err(failed)?.unwrap_or_default();
+        let still = left.into_iter().find(|p| p.what.parse().is_ok_and(|net: Net| net.overlaps(wanted.net)));
+        match still {
+            Some(p) => Err(No::NotUpdated(format!(
+                "what a command denied is removed, and {} still stands at the device ({})",
+                p.what,
+                p.mark.as_deref().unwrap_or("no mark")
+            ))),
+            None => Ok(Told::Deleted),
+        }
+    }
+
+    /// A far command takes back what commands did, not what people approved.
+    fn of_no_step(&self, rule: u64) -> Result<(), No> {
+        match (self.owner)(&mark(rule)) {
+            Ok(None) => Ok(()),
+            Ok(Some(step)) => Err(No::Forbidden(format!(
+                "rule {rule} is {step}, which people approved; a person takes it back with `portreeve respond rollback`"
+            ))),
+            Err(why) => Err(No::Failed(why)),
+        }
+    }
+
     fn delete(&self, rule: u64) -> Result<Told, No> {
-        let removed = |fault: Fault| No::NotRemoved(fault.to_string());
-        let mut control = (self.open)().map_err(removed)?;
+        let mut control = (self.open)().map_err(|fault| No::NotRemoved(fault.to_string()))?;
         let found = self.rules(control.as_mut())?.into_iter().find(|(n, _)| *n == rule);
         let Some((_, net)) = found else { return Err(No::NotRemoved(format!("there is no rule {rule}"))) };
+        self.of_no_step(rule)?;
+        self.remove(control.as_mut(), rule, net)?;
+        Ok(Told::Deleted)
+    }
+
+    /// Removes a rule and reads that it is gone.
+    fn remove(&self, control: &mut dyn Control, rule: u64, net: Net) -> Result<(), No> {
+        let removed = |fault: Fault| No::NotRemoved(fault.to_string());
         let order = order(net, rule, None);
         control.undo(&order, &Known::default()).map_err(removed)?;
-        let left = self.rules(control.as_mut())?;
-        if left.iter().any(|(n, _)| *n == rule) {
+        if self.rules(control)?.iter().any(|(n, _)| *n == rule) {
             return Err(No::NotRemoved(format!("rule {rule} is still there")));
         }
-        Ok(Told::Deleted)
+        Ok(())
     }
 }
 

@@ -252,7 +252,10 @@ impl Runner {
         match self {
             Runner::Local => "this machine".to_owned(),
             Runner::Netns(name) => format!("namespace {name}"),
-            Runner::Ssh(ssh) => format!("{}@{}:{}", ssh.user, ssh.host, ssh.port),
+            Runner::Ssh(ssh) => {
+                let sudo = if ssh.sudo { ", by sudo" } else { "" };
+                format!("{}@{}:{}{sudo}", ssh.user, ssh.host, ssh.port)
+            }
         }
     }
 

@@ -235,11 +235,13 @@ impl Site {
     }
 
     pub(crate) fn plan(&self, proposals: &[Proposal]) -> Plan {
+        let ledger = self.ledger();
         let making = Making {
             case: "case-1",
             title: "t",
             by: "lena",
             now: self.clock.get(),
+            ledger: &ledger,
             guard: &self.guard,
             policy: &self.policy,
             hours: 4,
@@ -274,9 +276,7 @@ impl Site {
 
     /// Stored, with the word of who proposes it.
     pub(crate) fn proposed(&self, plan: &Plan) -> String {
-        let digest = self.ledger().store(plan).unwrap();
-        self.with(|e| e.say(&digest, &self.word("lena", Purpose::Propose, &digest))).unwrap();
-        digest
+        self.with(|e| e.propose(plan, &self.word("lena", Purpose::Propose, &plan.digest()))).unwrap()
     }
 
     /// Planned, stored and approved by T3.
