@@ -201,9 +201,10 @@ fn paging_gives_every_row_once_while_others_come(lab: &Lab) {
         proptest::collection::vec(proptest::collection::vec(row(), 0..4), 0..8),
         1..6_usize,
         0..orders.len(),
+        any::<bool>(),
     );
     let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
-    let outcome = TestRunner::new(config).run(&strategy, |(first, later, size, order)| {
+    let outcome = TestRunner::new(config).run(&strategy, |(first, later, size, order, one_queue)| {
         let run = RUN.fetch_add(1, Ordering::Relaxed);
         let (principal, mut made) = (format!("run{run}"), 0);
         let mut put = |row: &Row| {
@@ -220,8 +221,15 @@ fn paging_gives_every_row_once_while_others_come(lab: &Lab) {
             }
             id
         };
-        let wanted: BTreeSet<CaseId> = first.iter().map(&mut put).collect();
-        let query = Query { principal: Some(&principal), order: orders[order], ..Query::default() };
+        let fits = |row: &Row| !one_queue || row.escalate;
+        let wanted: BTreeSet<CaseId> = first
+            .iter()
+            .map(|row| (put(row), fits(row)))
+            .filter(|(_, fits)| *fits)
+            .map(|(id, _)| id)
+            .collect();
+        let queue = one_queue.then_some(Decision::Escalate);
+        let query = Query { principal: Some(&principal), order: orders[order], queue, ..Query::default() };
         let (mut seen, mut cursor, mut later) = (BTreeMap::new(), None, later.iter());
         for _ in 0..200 {
             let page = lab.store.read(|tx| list::page(tx, &query, cursor.as_ref(), size)).unwrap();
