@@ -4,9 +4,9 @@
 use portreeve_model::answer::Decision;
 use portreeve_store::case::engine::{self, EngineCase};
 use portreeve_store::case::entity::{self, Entity, Kind};
-use portreeve_store::case::list::{self, Order, Owner, Query, Viewer};
+use portreeve_store::case::list::{self, Order, Owner, Query};
 use portreeve_store::case::work;
-use portreeve_store::case::{By, Risk, document};
+use portreeve_store::case::{By, Risk, Viewer, document};
 use portreeve_store::people::{self, NewPerson};
 use portreeve_store::{CaseId, Result, Store};
 use std::collections::BTreeSet;
@@ -82,7 +82,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     }
     let times = timed(|| store.read(|tx| list::counts(tx, Viewer::All)))?;
     writeln!(out, "counts of the queue: {times}")?;
-    let times = timed(|| store.read(|tx| entity::related(tx, CaseId(77), 20)))?;
+    let times = timed(|| store.read(|tx| entity::related(tx, CaseId(77), Viewer::All, 20)))?;
     writeln!(out, "related cases: {times}")?;
     let times = timed(|| store.read(|tx| document::of_case(tx, CaseId(77))))?;
     writeln!(out, "document of a case: {times}")?;
@@ -126,7 +126,7 @@ fn take(tx: &mut portreeve_store::WriteTx<'_>, n: usize, round: usize) -> Result
         as_of: round as i64,
         title: &title,
         principal: &principal,
-        decision: if n % 5 == 0 { Decision::Escalate } else { Decision::Investigate },
+        decision: if n.is_multiple_of(5) { Decision::Escalate } else { Decision::Investigate },
         risk: Risk::from_points((n * 7_919 % 100_000) as f64 / 1_000.0),
         first_seen: n as i64,
         last_seen: (n + round) as i64,

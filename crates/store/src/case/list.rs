@@ -2,7 +2,7 @@
 //! cases that come in between neither repeat a row nor hide one.
 
 use super::entity::Kind;
-use super::{COLUMNS, Case, Disposition, Status, Tier, read};
+use super::{COLUMNS, Case, Disposition, Status, Tier, Viewer, read, visible_to};
 use crate::db::value::values;
 use crate::db::{Micros, Tx, Value};
 use crate::error::{Error, Result};
@@ -117,15 +117,6 @@ pub enum Owner {
     Anybody,
     Nobody,
     Is(PersonId),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Viewer {
-    /// Sees restricted cases too.
-    #[default]
-    All,
-    /// Sees those that are not restricted, of which they are a member, or which they own.
-    Person(PersonId),
 }
 
 /// What must fit; what is not given fits always.
@@ -305,10 +296,7 @@ fn filter(query: &Query<'_>) -> Filter {
     }
     if let Viewer::Person(person) = query.viewer {
         let value = filter.put(person);
-        filter.and(format!(
-            "(restricted = 0 or owner = {value}
-              or id in (select case_id from case_members where person_id = {value}))"
-        ));
+        filter.and(visible_to(&value));
     }
     if let Some(text) = query.text.map(str::trim).filter(|t| !t.is_empty()) {
         let pattern = filter.put(containing(text));

@@ -3,9 +3,9 @@
 use crate::lab::{ANNA, Lab, Said, anna, both};
 use portreeve_model::answer::Decision;
 use portreeve_store::case::entity::{Entity, Kind};
-use portreeve_store::case::list::{self, Cursor, Order, Owner, Query, Standing, Viewer};
+use portreeve_store::case::list::{self, Cursor, Order, Owner, Query, Standing};
 use portreeve_store::case::work::{self, Closing};
-use portreeve_store::case::{self, Disposition, Status, Tier, clock, decision, note};
+use portreeve_store::case::{self, Disposition, Status, Tier, Viewer, clock, decision, entity, note};
 use portreeve_store::people::{self, NewPerson};
 use portreeve_store::{CaseId, Error, PersonId};
 use proptest::prelude::*;
@@ -127,6 +127,19 @@ fn restricted_cases_are_seen_by_their_members(lab: &Lab) {
     assert_eq!(seen(Viewer::Person(owner)), [1, 2, 3]);
     assert_eq!(seen(Viewer::Person(member)), [1, 2, 3]);
     assert_eq!(seen(Viewer::Person(other)), [1, 3]);
+    for (viewer, sees) in [
+        (Viewer::All, true),
+        (Viewer::Person(owner), true),
+        (Viewer::Person(member), true),
+        (Viewer::Person(other), false),
+    ] {
+        assert_eq!(lab.store.read(|tx| case::is_visible(tx, CaseId(2), viewer)).unwrap(), sees);
+        assert!(!lab.store.read(|tx| case::is_visible(tx, CaseId(9), viewer)).unwrap());
+        let find = |tx: &mut portreeve_store::Tx<'_>| {
+            entity::cases_with(tx, Kind::Address, "198.51.100.2", viewer, 9)
+        };
+        assert_eq!(lab.store.read(find).unwrap().len(), usize::from(sees));
+    }
     let counted = lab.store.read(|tx| list::counts(tx, Viewer::Person(other))).unwrap();
     assert_eq!(counted.iter().map(|c| c.cases).sum::<i64>(), 2);
 }
