@@ -186,7 +186,6 @@ fn fill(tx: &mut WriteTx<'_>, schema: i64) -> Result<()> {
         values![
             1,
             "anna",
-            "anna",
             "192.0.2.0/24",
             64_500,
             "FR",

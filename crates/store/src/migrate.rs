@@ -103,7 +103,12 @@ pub(crate) fn version(tx: &mut Tx<'_>) -> Result<i64> {
     let there = if tx.is_sqlite() {
         tx.number("select count(*) from sqlite_schema where name = 'schema_versions'", &[])?
     } else {
-        tx.number("select case when to_regclass('schema_versions') is null then 0 else 1 end", &[])?
+        // Not `to_regclass`: that answers from what this connection remembers, and another node may just have made it.
+        tx.number(
+            "select count(*) from pg_catalog.pg_class
+             where relname = 'schema_versions' and pg_catalog.pg_table_is_visible(oid)",
+            &[],
+        )?
     };
     if there == 0 {
         return Ok(0);

@@ -5,7 +5,6 @@ use crate::case::By;
 use crate::db::value::values;
 use crate::db::{Micros, Row, Tx, WriteTx};
 use crate::error::{Error, Result};
-use crate::key::key;
 use crate::word::{CaseId, SuppressionId};
 use portreeve_model::net::Cidr;
 
@@ -112,13 +111,11 @@ pub fn create(
     }
     let id = SuppressionId(tx.next("suppression")?);
     tx.execute(
-        "insert into suppressions (id, principal, principal_key, network, asn, place, egress, detection, reason,
-            author, case_id, created_at, expires_at, hits, revision)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, 1)",
+        "insert into suppressions (id, principal, network, asn, place, egress, detection, reason, author, case_id, created_at, expires_at, hits, revision)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 1)",
         values![
             id,
             scope.principal.as_deref(),
-            scope.principal.as_deref().map(key),
             scope.network.map(|n| n.to_string()),
             scope.asn,
             scope.place.as_deref(),

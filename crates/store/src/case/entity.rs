@@ -1,7 +1,8 @@
 //! Who and what a case is about, so that "other cases with this address" is one question.
 
+use super::{Viewer, visible_to};
 use crate::db::value::values;
-use crate::db::{Tx, WriteTx};
+use crate::db::{Tx, Value, WriteTx};
 use crate::error::Result;
 use crate::key::{address_key, key};
 use crate::word::{CaseId, PartId, Word, words};
@@ -59,21 +60,36 @@ pub fn of_case(tx: &mut Tx<'_>, case: CaseId) -> Result<Vec<Entity>> {
     )
 }
 
-/// The cases that have this, the newest first.
-pub fn cases_with(tx: &mut Tx<'_>, kind: Kind, value: &str, limit: usize) -> Result<Vec<CaseId>> {
+/// The cases that have this and that the viewer may see, the newest first.
+pub fn cases_with(
+    tx: &mut Tx<'_>,
+    kind: Kind,
+    value: &str,
+    viewer: Viewer,
+    limit: usize,
+) -> Result<Vec<CaseId>> {
+    let mut values = vec![kind.into(), key_of(kind, value).into(), Value::Int(limit as i64)];
+    let mut seen = String::new();
+    if let Viewer::Person(person) = viewer {
+        values.push(person.into());
+        seen = format!("and {}", visible_to("$4"));
+    }
     tx.all(
-        "select distinct p.case_id from case_entities e join case_parts p on p.id = e.part_id
-         where e.kind = $1 and e.value_key = $2 order by p.case_id desc limit $3",
-        values![kind, key_of(kind, value), limit as i64],
+        &format!(
+            "select distinct p.case_id from case_entities e join case_parts p on p.id = e.part_id
+                join cases on cases.id = p.case_id
+             where e.kind = $1 and e.value_key = $2 {seen} order by p.case_id desc limit $3"
+        ),
+        &values,
         |r| Ok(CaseId(r.int()?)),
     )
 }
 
-/// Cases that share something with this one, those that share the rarest first.
-pub fn related(tx: &mut Tx<'_>, case: CaseId, limit: usize) -> Result<Vec<Related>> {
+/// Cases that share something with this one and that the viewer may see; those that share the rarest first.
+pub fn related(tx: &mut Tx<'_>, case: CaseId, viewer: Viewer, limit: usize) -> Result<Vec<Related>> {
     let mut found: BTreeMap<CaseId, Vec<(Entity, usize)>> = BTreeMap::new();
     for entity in of_case(tx, case)?.into_iter().filter(|e| e.kind != Kind::Gateway).take(LOOKED_UP) {
-        let cases = cases_with(tx, entity.kind, &entity.value, COMMON + 1)?;
+        let cases = cases_with(tx, entity.kind, &entity.value, viewer, COMMON + 1)?;
         if cases.len() > COMMON {
             continue;
         }

@@ -224,6 +224,36 @@ pub fn members(tx: &mut Tx<'_>, id: CaseId) -> Result<Vec<PersonId>> {
     })
 }
 
+/// Who looks at cases.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Viewer {
+    /// Sees restricted cases too.
+    #[default]
+    All,
+    /// Sees those that are not restricted, of which they are a member, or which they own.
+    Person(PersonId),
+}
+
+/// Of a row of `cases`, for the person in this parameter.
+pub(crate) fn visible_to(parameter: &str) -> String {
+    format!(
+        "(restricted = 0 or owner = {parameter}
+          or cases.id in (select case_id from case_members where person_id = {parameter}))"
+    )
+}
+
+/// Whether somebody may see it at all; false too where there is none such.
+pub fn is_visible(tx: &mut Tx<'_>, id: CaseId, viewer: Viewer) -> Result<bool> {
+    let found = match viewer {
+        Viewer::All => tx.number("select count(*) from cases where id = $1", values![id])?,
+        Viewer::Person(person) => {
+            let sql = format!("select count(*) from cases where id = $1 and {}", visible_to("$2"));
+            tx.number(&sql, values![id, person])?
+        }
+    };
+    Ok(found == 1)
+}
+
 /// The case and all that were merged into it.
 pub(crate) const FAMILY: &str = "with recursive family (id) as (
         select cast($1 as bigint) union select c.id from cases c join family f on c.merged_into = f.id

@@ -24,12 +24,13 @@ use std::sync::Arc;
 /// its own executor and panics inside another.
 #[derive(Clone)]
 pub struct Database {
-    kind: Arc<Kind>,
+    kind: Kind,
 }
 
+#[derive(Clone)]
 enum Kind {
-    Sqlite(sqlite::Pool),
-    Postgres(postgres::Pool),
+    Sqlite(Arc<sqlite::Pool>),
+    Postgres(Arc<postgres::Pool>),
 }
 
 /// A transaction: all it reads is of one moment.
@@ -72,19 +73,19 @@ impl Database {
     /// Connects, and changes nothing: the schema is `migrate`'s.
     pub(crate) fn connect(location: &Location) -> Result<Database> {
         let kind = match location {
-            Location::Sqlite(path) => Kind::Sqlite(sqlite::Pool::open(path)?),
-            Location::Postgres(location) => Kind::Postgres(postgres::Pool::open(location)?),
+            Location::Sqlite(path) => Kind::Sqlite(Arc::new(sqlite::Pool::open(path)?)),
+            Location::Postgres(location) => Kind::Postgres(Arc::new(postgres::Pool::open(location)?)),
         };
-        Ok(Database { kind: Arc::new(kind) })
+        Ok(Database { kind })
     }
 
     pub fn is_sqlite(&self) -> bool {
-        matches!(&*self.kind, Kind::Sqlite(_))
+        matches!(&self.kind, Kind::Sqlite(_))
     }
 
     /// Reads at one moment. The closure may run again if the connection broke.
     pub fn read<T>(&self, mut f: impl FnMut(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        match &*self.kind {
+        match &self.kind {
             Kind::Sqlite(pool) => pool.read(&mut f),
             Kind::Postgres(pool) => pool.read(&mut f),
         }
@@ -94,7 +95,7 @@ impl Database {
     /// before its changes could have been kept.
     pub fn write<T>(&self, mut f: impl FnMut(&mut WriteTx<'_>) -> Result<T>) -> Result<T> {
         let _writing = Writing::begin()?;
-        match &*self.kind {
+        match &self.kind {
             Kind::Sqlite(pool) => pool.write(&mut f),
             Kind::Postgres(pool) => pool.write(&mut f),
         }
@@ -102,7 +103,7 @@ impl Database {
 
     /// A copy of an SQLite database in one file, taken while others read and write.
     pub(crate) fn sqlite(&self) -> Option<&sqlite::Pool> {
-        match &*self.kind {
+        match &self.kind {
             Kind::Sqlite(pool) => Some(pool),
             Kind::Postgres(_) => None,
         }

@@ -237,7 +237,7 @@ pub(crate) fn execute(connection: &Connection, sql: &str, values: &[Value<'_>]) 
 
 pub(crate) fn columns(connection: &Connection, sql: &str) -> Result<Vec<String>> {
     let statement = connection.prepare_cached(&numbered(sql))?;
-    Ok(statement.column_names().into_iter().map(str::to_owned).collect())
+    Ok(statement.column_names().map(str::to_owned).collect())
 }
 
 impl ToSql for Value<'_> {

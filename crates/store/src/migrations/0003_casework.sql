@@ -92,7 +92,6 @@ create table suppressions (
     id INT primary key,
     -- Those that are given must all fit.
     principal TEXT,
-    principal_key TEXT,
     network TEXT,
     asn INT,
     place TEXT,

@@ -6,7 +6,7 @@ use portreeve_store::case::engine::{self, Taken, Turn};
 use portreeve_store::case::entity::{self, Entity, Kind};
 use portreeve_store::case::merge;
 use portreeve_store::case::work::{self, Closing};
-use portreeve_store::case::{self, Disposition, Status, Tier, document, snapshot, timeline};
+use portreeve_store::case::{self, Disposition, Status, Tier, Viewer, document, snapshot, timeline};
 use portreeve_store::people::{self, NewPerson};
 use portreeve_store::{CaseId, Error, PersonId};
 use std::collections::BTreeSet;
@@ -78,12 +78,14 @@ fn evidence_is_added_without_a_new_revision(lab: &Lab) {
     let documents = lab.store.read(|tx| document::of_case(tx, id)).unwrap();
     assert_eq!(documents.len(), 1);
     assert_eq!(documents[0].text, said.document);
-    let found = lab.store.read(|tx| entity::cases_with(tx, Kind::Host, "file01", 9)).unwrap();
+    let found = lab.store.read(|tx| entity::cases_with(tx, Kind::Host, "file01", Viewer::All, 9)).unwrap();
     assert_eq!(found, [id]);
     // What an entity no longer says is no longer found.
     said.entities.pop();
     assert_eq!(said.take(&lab.store, 3_000), Taken::Refreshed(id));
-    assert!(lab.store.read(|tx| entity::cases_with(tx, Kind::Host, "file01", 9)).unwrap().is_empty());
+    assert!(
+        lab.store.read(|tx| entity::cases_with(tx, Kind::Host, "file01", Viewer::All, 9)).unwrap().is_empty()
+    );
 }
 
 fn a_verdict_that_changes_is_kept(lab: &Lab) {
@@ -346,7 +348,7 @@ fn related_cases_say_why(lab: &Lab) {
         said[n].entities.push(Entity::new(Kind::Device, "LAPTOP-7"));
     }
     let ids: Vec<CaseId> = said.iter().map(|s| s.create(&lab.store)).collect();
-    let related = lab.store.read(|tx| entity::related(tx, ids[0], 10)).unwrap();
+    let related = lab.store.read(|tx| entity::related(tx, ids[0], Viewer::All, 10)).unwrap();
     assert_eq!(
         related.iter().map(|r| r.case).collect::<Vec<_>>(),
         [ids[1], ids[2]],
@@ -354,7 +356,8 @@ fn related_cases_say_why(lab: &Lab) {
     );
     let shared: Vec<(Kind, usize)> = related[0].shared.iter().map(|(e, n)| (e.kind, *n)).collect();
     assert_eq!(shared, [(Kind::Address, 2), (Kind::Device, 3)]);
-    let found = lab.store.read(|tx| entity::cases_with(tx, Kind::Address, "2001:db8:0::7", 10)).unwrap();
+    let found =
+        lab.store.read(|tx| entity::cases_with(tx, Kind::Address, "2001:db8:0::7", Viewer::All, 10)).unwrap();
     assert_eq!(found, [ids[1], ids[0]]);
 }
 
@@ -377,7 +380,7 @@ fn hostile_names_are_kept_as_they_are(lab: &Lab) {
         let case = get(lab, id);
         assert_eq!(case.principal, *name);
         assert_eq!(case.title, said.title);
-        let found = lab.store.read(|tx| entity::cases_with(tx, Kind::Device, name, 9)).unwrap();
+        let found = lab.store.read(|tx| entity::cases_with(tx, Kind::Device, name, Viewer::All, 9)).unwrap();
         assert_eq!(found, [id]);
         let entities = lab.store.read(|tx| entity::of_case(tx, id)).unwrap();
         assert!(entities.iter().all(|e| e.value == *name));

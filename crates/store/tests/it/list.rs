@@ -3,9 +3,9 @@
 use crate::lab::{ANNA, Lab, Said, anna, both};
 use portreeve_model::answer::Decision;
 use portreeve_store::case::entity::{Entity, Kind};
-use portreeve_store::case::list::{self, Cursor, Order, Owner, Query, Standing, Viewer};
+use portreeve_store::case::list::{self, Cursor, Order, Owner, Query, Standing};
 use portreeve_store::case::work::{self, Closing};
-use portreeve_store::case::{self, Disposition, Status, Tier, clock, decision, note};
+use portreeve_store::case::{self, Disposition, Status, Tier, Viewer, clock, decision, entity, note};
 use portreeve_store::people::{self, NewPerson};
 use portreeve_store::{CaseId, Error, PersonId};
 use proptest::prelude::*;
@@ -127,6 +127,19 @@ fn restricted_cases_are_seen_by_their_members(lab: &Lab) {
     assert_eq!(seen(Viewer::Person(owner)), [1, 2, 3]);
     assert_eq!(seen(Viewer::Person(member)), [1, 2, 3]);
     assert_eq!(seen(Viewer::Person(other)), [1, 3]);
+    for (viewer, sees) in [
+        (Viewer::All, true),
+        (Viewer::Person(owner), true),
+        (Viewer::Person(member), true),
+        (Viewer::Person(other), false),
+    ] {
+        assert_eq!(lab.store.read(|tx| case::is_visible(tx, CaseId(2), viewer)).unwrap(), sees);
+        assert!(!lab.store.read(|tx| case::is_visible(tx, CaseId(9), viewer)).unwrap());
+        let find = |tx: &mut portreeve_store::Tx<'_>| {
+            entity::cases_with(tx, Kind::Address, "198.51.100.2", viewer, 9)
+        };
+        assert_eq!(lab.store.read(find).unwrap().len(), usize::from(sees));
+    }
     let counted = lab.store.read(|tx| list::counts(tx, Viewer::Person(other))).unwrap();
     assert_eq!(counted.iter().map(|c| c.cases).sum::<i64>(), 2);
 }
@@ -201,9 +214,10 @@ fn paging_gives_every_row_once_while_others_come(lab: &Lab) {
         proptest::collection::vec(proptest::collection::vec(row(), 0..4), 0..8),
         1..6_usize,
         0..orders.len(),
+        any::<bool>(),
     );
     let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
-    let outcome = TestRunner::new(config).run(&strategy, |(first, later, size, order)| {
+    let outcome = TestRunner::new(config).run(&strategy, |(first, later, size, order, one_queue)| {
         let run = RUN.fetch_add(1, Ordering::Relaxed);
         let (principal, mut made) = (format!("run{run}"), 0);
         let mut put = |row: &Row| {
@@ -220,8 +234,15 @@ fn paging_gives_every_row_once_while_others_come(lab: &Lab) {
             }
             id
         };
-        let wanted: BTreeSet<CaseId> = first.iter().map(&mut put).collect();
-        let query = Query { principal: Some(&principal), order: orders[order], ..Query::default() };
+        let fits = |row: &Row| !one_queue || row.escalate;
+        let wanted: BTreeSet<CaseId> = first
+            .iter()
+            .map(|row| (put(row), fits(row)))
+            .filter(|(_, fits)| *fits)
+            .map(|(id, _)| id)
+            .collect();
+        let queue = one_queue.then_some(Decision::Escalate);
+        let query = Query { principal: Some(&principal), order: orders[order], queue, ..Query::default() };
         let (mut seen, mut cursor, mut later) = (BTreeMap::new(), None, later.iter());
         for _ in 0..200 {
             let page = lab.store.read(|tx| list::page(tx, &query, cursor.as_ref(), size)).unwrap();

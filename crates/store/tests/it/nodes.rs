@@ -9,7 +9,25 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-both!(two_nodes_tell_the_same_and_lose_nothing, of_those_who_change_at_once_one_wins, readers_see_one_moment);
+both!(
+    nodes_that_start_together_make_the_schema_once,
+    two_nodes_tell_the_same_and_lose_nothing,
+    of_those_who_change_at_once_one_wins,
+    readers_see_one_moment,
+);
+
+fn nodes_that_start_together_make_the_schema_once(lab: &Lab) {
+    let location = lab.another();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let location = &location;
+            scope.spawn(move || {
+                let store = Store::open(location, Path::new("/nonexistent"), 1).unwrap();
+                assert_eq!(store.health().unwrap().schema, portreeve_store::SCHEMA);
+            });
+        }
+    });
+}
 
 fn two_nodes_tell_the_same_and_lose_nothing(lab: &Lab) {
     let nodes = [lab.store.clone(), lab.node(), lab.node()];
