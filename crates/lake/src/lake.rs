@@ -368,6 +368,11 @@ impl Inner {
         Ok(graves.len())
     }
 
+    #[cfg(feature = "sql")]
+    pub(crate) fn data(&self, entry: &FileEntry) -> Result<Arc<dyn crate::object::ReadAt>> {
+        self.tails.open(&*self.store, &entry.path, entry.bytes, Some(entry.tail))
+    }
+
     /// Opens a live file, with its footer from memory where it is known.
     pub(crate) fn file(&self, entry: &FileEntry) -> Result<OpenFile> {
         let data = self.tails.open(&*self.store, &entry.path, entry.bytes, Some(entry.tail))?;

@@ -18,6 +18,8 @@ pub mod object;
 mod parquet;
 mod retention;
 pub mod search;
+#[cfg(feature = "sql")]
+pub mod sql;
 
 pub use block::{Block, Recorded, account_key};
 pub use columns::{Col, Field, Row};

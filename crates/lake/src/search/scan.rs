@@ -57,12 +57,7 @@ pub(super) fn group(
     for (predicate, columns) in plan.predicates.iter().zip(columns) {
         let mut left = Selection::new();
         for col in columns {
-            let mut found = Selection::new();
-            file.texts(n, col, &rows, |row, value| {
-                if predicate.matches(value) {
-                    add(&mut found, row);
-                }
-            })?;
+            let found = file.find(n, col, &rows, &predicate.values)?;
             left = union(&left, &found);
         }
         rows = left;
