@@ -207,7 +207,7 @@ impl Block {
     }
 
     pub fn push_row(&mut self, row: &Row) {
-        row.into_block(self);
+        row.put_into(self);
         self.counted(row.time.0);
     }
 

@@ -13,6 +13,7 @@ mod compact;
 mod fault;
 pub mod journal;
 mod lake;
+mod lock;
 pub mod manifest;
 pub mod object;
 mod parquet;

@@ -489,33 +489,34 @@ impl RowStream {
         if self.columns.is_empty() {
             self.begin()?;
         }
-        let range = [self.row..(self.row + self.step).min(self.file.rows(self.group))];
-        let rows = selected(&range);
+        let range = self.row..(self.row + self.step).min(self.file.rows(self.group));
+        let rows = range.len();
+        let range = std::slice::from_ref(&range);
         let mut block = Block::new();
         let mut cells: Vec<Values> = Vec::with_capacity(self.columns.len());
         for column in &mut self.columns {
             let read = match column {
                 Column::Long(reader) => {
                     let mut values = Vec::with_capacity(rows);
-                    let read = reader.each(&range, |_, v| values.push(v.copied().unwrap_or(0)));
+                    let read = reader.each(range, |_, v| values.push(v.copied().unwrap_or(0)));
                     cells.push(Values::Ints(values));
                     read
                 }
                 Column::Short(reader) => {
                     let mut values = Vec::with_capacity(rows);
-                    let read = reader.each(&range, |_, v| values.push(v.map_or(0, |v| i64::from(*v))));
+                    let read = reader.each(range, |_, v| values.push(v.map_or(0, |v| i64::from(*v))));
                     cells.push(Values::Ints(values));
                     read
                 }
                 Column::Real(reader) => {
                     let mut values = Vec::with_capacity(rows);
-                    let read = reader.each(&range, |_, v| values.push(v.copied().unwrap_or(f32::NAN)));
+                    let read = reader.each(range, |_, v| values.push(v.copied().unwrap_or(f32::NAN)));
                     cells.push(Values::Reals(values));
                     read
                 }
                 Column::Text(reader) => {
                     let mut values = Values::of(Kind::Text);
-                    let read = reader.each(&range, |_, v| values.push_text(v));
+                    let read = reader.each(range, |_, v| values.push_text(v));
                     cells.push(values);
                     read
                 }

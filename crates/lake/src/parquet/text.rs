@@ -118,8 +118,8 @@ impl TextReader {
             while at < range.end {
                 self.seek(at)?;
                 let Some(page) = &self.page else { return Err(broken("it is not there")) };
-                let end = range.end.min(page.first + page.rows);
-                let value = page.value(at);
+                let part = at..range.end.min(page.first + page.rows);
+                at = part.end;
                 match (&page.values, &self.dictionary) {
                     (PageValues::Numbers(values), Some(dictionary)) => {
                         let numbers = numbers.get_or_insert_with(|| {
@@ -128,47 +128,17 @@ impl TextReader {
                                 .map(|(n, _)| n)
                                 .collect()
                         });
-                        // Mostly there is one, and a plain comparison is what the compiler makes fast.
-                        let one = if let [one] = numbers[..] { Some(one) } else { None };
-                        let hit = |v: u32| one.map_or_else(|| numbers.contains(&v), |one| v == one);
-                        if numbers.is_empty() {
-                            at = end;
-                            continue;
-                        }
-                        match &page.set {
-                            None => {
-                                let values = values
-                                    .get(value..value + (end - at))
-                                    .ok_or_else(|| broken("too short"))?;
-                                for (n, v) in values.iter().enumerate() {
-                                    if hit(*v) {
-                                        add(&mut found, at + n);
-                                    }
-                                }
-                            }
-                            Some(set) => {
-                                let set = &set[at - page.first..end - page.first];
-                                let mut value = value;
-                                for (n, _) in set.iter().enumerate().filter(|(_, set)| **set) {
-                                    if values.get(value).is_some_and(|v| hit(*v)) {
-                                        add(&mut found, at + n);
-                                    }
-                                    value += 1;
-                                }
-                            }
-                        }
+                        page.find_numbers(part, values, numbers, &mut found);
                     }
                     (values, dictionary) => {
-                        let mut value = value;
-                        for row in (at..end).filter(|row| page.is_set(*row)) {
+                        let value = page.value(part.start);
+                        for (value, row) in (value..).zip(part.filter(|row| page.is_set(*row))) {
                             if is_wanted(values.text(value, dictionary.as_ref())?) {
                                 add(&mut found, row);
                             }
-                            value += 1;
                         }
                     }
                 }
-                at = end;
             }
         }
         Ok(found)
@@ -194,6 +164,29 @@ impl DataPage {
             other => return Err(broken(&format!("encoding {other}"))),
         };
         Ok(DataPage { first, rows, set, values })
+    }
+
+    fn find_numbers(&self, rows: Range<usize>, values: &[u32], wanted: &[u32], found: &mut Selection) {
+        // Mostly there is one, and a plain comparison is what the compiler makes fast.
+        let one = if let [one] = wanted { Some(*one) } else { None };
+        let hit = |v: &u32| one.map_or_else(|| wanted.contains(v), |one| *v == one);
+        if wanted.is_empty() {
+            return;
+        }
+        let values = values.get(self.value(rows.start)..).unwrap_or_default();
+        match &self.set {
+            None => {
+                for (row, _) in rows.zip(values).filter(|(_, v)| hit(v)) {
+                    add(found, row);
+                }
+            }
+            Some(_) => {
+                let set = rows.filter(|row| self.is_set(*row));
+                for (row, _) in set.zip(values).filter(|(_, v)| hit(v)) {
+                    add(found, row);
+                }
+            }
+        }
     }
 
     fn is_set(&self, row: usize) -> bool {
