@@ -67,11 +67,30 @@ impl Values {
         }
     }
 
+    pub(crate) fn extend_unset(&mut self, rows: usize) {
+        match self {
+            Values::Ints(v) => v.resize(v.len() + rows, 0),
+            Values::Reals(v) => v.resize(v.len() + rows, f32::NAN),
+            Values::Texts { bytes, ends } => {
+                let end = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                ends.resize(ends.len() + rows, end);
+            }
+        }
+    }
+
     fn push_from(&mut self, from: &Values, row: usize) {
         match self {
             Values::Ints(values) => values.push(from.int(row)),
             Values::Reals(values) => values.push(from.real(row)),
             Values::Texts { .. } => self.push_text(from.text(row)),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Values::Ints(values) => values.len(),
+            Values::Reals(values) => values.len(),
+            Values::Texts { ends, .. } => ends.len(),
         }
     }
 
@@ -188,7 +207,7 @@ impl Block {
     }
 
     pub fn push_row(&mut self, row: &Row) {
-        row.into_block(self);
+        row.put_into(self);
         self.counted(row.time.0);
     }
 
@@ -230,14 +249,8 @@ impl Block {
     /// Unset in every column that has no value for the last row yet.
     fn fill(&mut self) {
         for values in &mut self.cols {
-            match values {
-                Values::Ints(v) => v.resize(self.rows, 0),
-                Values::Reals(v) => v.resize(self.rows, f32::NAN),
-                Values::Texts { bytes, ends } => {
-                    let end = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-                    ends.resize(self.rows, end);
-                }
-            }
+            let missing = self.rows - values.len();
+            values.extend_unset(missing);
         }
     }
 

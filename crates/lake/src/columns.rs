@@ -151,7 +151,7 @@ macro_rules! columns {
                 Row { $($field: <$type as Cell>::get(block.col(Col::$col), row),)* }
             }
 
-            pub(crate) fn into_block(&self, block: &mut Block) {
+            pub(crate) fn put_into(&self, block: &mut Block) {
                 $(self.$field.put(block.col_mut(Col::$col));)*
             }
 

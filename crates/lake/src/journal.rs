@@ -8,6 +8,7 @@ mod frame;
 mod replay;
 
 use crate::fault::{Fault, Result};
+use crate::lock::Lock;
 use frame::{Found, Head};
 use hashbrown::HashMap;
 use portreeve_model::EventTime;
@@ -113,7 +114,7 @@ pub struct Journal {
     next: u64,
     packer: Option<zstd::bulk::Compressor<'static>>,
     torn: Vec<Damage>,
-    _lock: File,
+    _lock: Lock,
 }
 
 struct Open {
@@ -129,13 +130,7 @@ impl Journal {
     /// [`Journal::torn`]. `after` is a number that is known to be used up, whatever the log says (0: none).
     pub fn open(dir: &Path, options: JournalOptions, after: u64) -> Result<Journal> {
         fs::create_dir_all(dir).map_err(|e| Fault::io(dir, e))?;
-        let at = dir.join("lock");
-        let lock = File::create(&at).map_err(|e| Fault::io(&at, e))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(Fault::Locked(dir.to_owned())),
-            Err(fs::TryLockError::Error(e)) => return Err(Fault::io(&at, e)),
-        }
+        let lock = Lock::take(dir)?;
         let packer = match options.compression {
             Some(level) => Some(zstd::bulk::Compressor::new(level).map_err(|e| Fault::io(dir, e))?),
             None => None,

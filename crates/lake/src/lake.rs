@@ -3,6 +3,7 @@
 use crate::block::{Block, sorted};
 use crate::columns::Col;
 use crate::fault::{Fault, Result};
+use crate::lock::Lock;
 use crate::manifest::{self, FileEntry, Graves, Hold, LiveFile, Manifest};
 use crate::object::{Folder, Objects, TailCache};
 use crate::parquet::read::OpenFile;
@@ -12,7 +13,7 @@ use ::parquet::file::metadata::ParquetMetaData;
 use hashbrown::HashMap;
 use portreeve_model::time::DAY_US;
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -53,7 +54,7 @@ pub struct Lake {
     /// Held while files change places: merging, retention.
     pub(crate) maintenance: Mutex<()>,
     flushing: Mutex<()>,
-    _lock: Option<File>,
+    _lock: Option<Lock>,
 }
 
 pub(crate) struct Inner {
@@ -65,7 +66,7 @@ pub(crate) struct Inner {
     state: Mutex<State>,
     /// Held while a version is made.
     committing: Mutex<Vec<u64>>,
-    read_only: bool,
+    pub read_only: bool,
 }
 
 struct State {
@@ -124,18 +125,16 @@ impl Lake {
     pub fn open(store: Arc<dyn Objects>, options: LakeOptions) -> Result<Lake> {
         let staging = options.work.join("staging");
         fs::create_dir_all(&staging).map_err(|e| Fault::io(&staging, e))?;
-        let at = options.work.join("lock");
-        let lock = File::create(&at).map_err(|e| Fault::io(&at, e))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(Fault::Locked(options.work)),
-            Err(fs::TryLockError::Error(e)) => return Err(Fault::io(&at, e)),
-        }
+        let lock = Lock::take(&options.work)?;
         for entry in fs::read_dir(&staging).map_err(|e| Fault::io(&staging, e))?.flatten() {
             fs::remove_file(entry.path()).map_err(|e| Fault::io(&entry.path(), e))?;
         }
         let lake = Lake::with(store, options, false, Some(lock))?;
-        lake.remove_orphans()?;
+        let orphans = lake.orphans()?;
+        // A version of our own, before anything is deleted: a writer elsewhere whose file looks like an orphan because
+        // it is about to be named can no longer name it.
+        lake.inner.commit(Change::default())?;
+        orphans.iter().try_for_each(|path| lake.inner.store.delete(path))?;
         Ok(lake)
     }
 
@@ -148,7 +147,7 @@ impl Lake {
         store: Arc<dyn Objects>,
         options: LakeOptions,
         read_only: bool,
-        lock: Option<File>,
+        lock: Option<Lock>,
     ) -> Result<Lake> {
         let graves = Graves::default();
         let (manifest, versions) = Manifest::load(&*store, &graves)?;
@@ -171,7 +170,8 @@ impl Lake {
         })
     }
 
-    fn remove_orphans(&self) -> Result<()> {
+    /// Files that no manifest names.
+    fn orphans(&self) -> Result<Vec<String>> {
         let view = self.view();
         let live: hashbrown::HashSet<&str> =
             view.manifest.files.iter().map(|f| f.entry.path.as_str()).collect();
@@ -183,8 +183,7 @@ impl Lake {
             );
             return Err(Fault::Manifest(why));
         }
-        let orphans = found.iter().filter(|(path, _)| !live.contains(path.as_str()));
-        orphans.map(|(path, _)| path).try_for_each(|path| self.inner.store.delete(path))
+        Ok(found.into_iter().map(|(path, _)| path).filter(|path| !live.contains(path.as_str())).collect())
     }
 
     /// What other processes have written since; only for a lake that is opened for searching.
@@ -280,8 +279,15 @@ impl Inner {
             for part in parts {
                 let Some(first) = part.first() else { continue };
                 let mut sink = self.sink(manifest::partition(time(first), whole), 0);
+                let mut last = None;
                 for (block, row) in part {
-                    sink.push(blocks[*block as usize], *row as usize)?;
+                    let (block, row) = (blocks[*block as usize], *row as usize);
+                    // Within a file a row stands once: pages are cut by counting rows.
+                    let key = Some(block.key(row));
+                    if last != key {
+                        sink.push(block, row)?;
+                    }
+                    last = key;
                 }
                 staged.append(&mut sink.finish()?);
             }
@@ -366,6 +372,11 @@ impl Inner {
             held(&self.footers).forget(path);
         }
         Ok(graves.len())
+    }
+
+    #[cfg(feature = "sql")]
+    pub(crate) fn data(&self, entry: &FileEntry) -> Result<Arc<dyn crate::object::ReadAt>> {
+        self.tails.open(&*self.store, &entry.path, entry.bytes, Some(entry.tail))
     }
 
     /// Opens a live file, with its footer from memory where it is known.

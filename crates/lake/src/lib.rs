@@ -13,11 +13,14 @@ mod compact;
 mod fault;
 pub mod journal;
 mod lake;
+mod lock;
 pub mod manifest;
 pub mod object;
 mod parquet;
 mod retention;
 pub mod search;
+#[cfg(feature = "sql")]
+pub mod sql;
 
 pub use block::{Block, Recorded, account_key};
 pub use columns::{Col, Field, Row};

@@ -2,4 +2,5 @@
 
 pub(crate) mod read;
 pub(crate) mod schema;
+mod text;
 pub(crate) mod write;

@@ -51,7 +51,14 @@ impl Unit<'_> {
 impl Lake {
     /// A page of the lake as it is now.
     pub fn search(&self, query: &Query) -> Result<Page> {
-        self.view().search(query)
+        match self.view().search(query) {
+            // Merged away by the process that writes: look again, once.
+            Err(Fault::NotFound(_)) if self.inner.read_only => {
+                self.refresh()?;
+                self.view().search(query)
+            }
+            answer => answer,
+        }
     }
 }
 

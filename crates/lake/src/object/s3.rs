@@ -80,11 +80,6 @@ impl Bucket {
     fn key(&self, path: &str) -> Key {
         if self.prefix.is_empty() { Key::from(path) } else { Key::from(format!("{}/{path}", self.prefix)) }
     }
-
-    #[cfg(feature = "sql")]
-    pub(crate) fn store(&self) -> Arc<dyn ObjectStore> {
-        self.store.clone()
-    }
 }
 
 /// Runs a future to its end on the runtime's own thread, so that callers may themselves be inside another runtime.

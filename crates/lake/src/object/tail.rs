@@ -91,3 +91,71 @@ impl ReadAt for Tailed {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    struct Far(Mutex<Vec<Range<u64>>>);
+
+    impl Objects for Arc<Far> {
+        fn put_file(&self, _: &str, _: &Path) -> Result<()> {
+            Ok(())
+        }
+
+        fn create(&self, _: &str, _: &[u8]) -> Result<bool> {
+            Ok(true)
+        }
+
+        fn get(&self, path: &str) -> Result<Bytes> {
+            Err(Fault::NotFound(path.to_owned()))
+        }
+
+        fn list(&self, _: &str) -> Result<Vec<(String, u64)>> {
+            Ok(Vec::new())
+        }
+
+        fn delete(&self, _: &str) -> Result<()> {
+            Ok(())
+        }
+
+        fn open(&self, _: &str, _: u64) -> Result<Arc<dyn ReadAt>> {
+            Ok(Arc::new(self.clone()))
+        }
+    }
+
+    impl ReadAt for Arc<Far> {
+        fn length(&self) -> u64 {
+            100
+        }
+
+        fn read(&self, range: Range<u64>) -> std::io::Result<Bytes> {
+            self.0.lock().expect("no panic").push(range.clone());
+            Ok((range.start..range.end).map(|n| n as u8).collect())
+        }
+
+        fn is_far(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_far_file_is_fetched_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let far = Arc::new(Far(Mutex::default()));
+        for _ in 0..2 {
+            let cache = TailCache::new(dir.path()).expect("a cache");
+            let open = cache.open(&far, "events/a/b.parquet", 100, Some(60)).expect("open");
+            assert_eq!(&open.read(60..62).expect("read")[..], [60, 61]);
+            assert_eq!(&open.read(98..100).expect("read")[..], [98, 99]);
+            assert!(open.read(98..101).is_err());
+        }
+        assert_eq!(*far.0.lock().expect("no panic"), [Range { start: 60, end: 100 }]);
+        let cache = TailCache::new(dir.path()).expect("a cache");
+        let open = cache.open(&far, "events/a/b.parquet", 100, Some(60)).expect("open");
+        assert_eq!(&open.read(59..61).expect("read")[..], [59, 60]);
+        cache.forget("events/a/b.parquet");
+        assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 0);
+    }
+}

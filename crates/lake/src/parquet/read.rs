@@ -1,6 +1,7 @@
 //! Reading of single columns for single rows: only the pages that hold them are fetched and unpacked.
 
 use super::schema::RAW_BYTES;
+use super::text::TextReader;
 use crate::block::{Block, Values};
 use crate::columns::{Col, Kind};
 use crate::fault::{Fault, Result};
@@ -10,7 +11,7 @@ use parquet::basic::Type as Physical;
 use parquet::bloom_filter::Sbbf;
 use parquet::column::page::PageReader;
 use parquet::column::reader::{ColumnReaderImpl, get_typed_column_reader};
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType, Int32Type, Int64Type};
+use parquet::data_type::{ByteArray, DataType, FloatType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
@@ -113,7 +114,7 @@ impl OpenFile {
         let chunk = self.chunk(group, col as usize);
         if let Some(stats) = chunk.statistics() {
             let (low, high) = (stats.min_bytes_opt(), stats.max_bytes_opt());
-            if stats.null_count_opt() == Some(chunk.num_values().cast_unsigned()) {
+            if self.is_empty(group, col as usize) {
                 return Ok(true);
             }
             // A bound that was cut short is still a bound.
@@ -218,6 +219,29 @@ impl OpenFile {
         self.texts_at(group, col as usize, rows, &mut see)
     }
 
+    fn text_reader(&self, group: usize, col: usize) -> Result<TextReader> {
+        let nullable = self.meta.file_metadata().schema_descr().column(col).max_def_level() > 0;
+        Ok(TextReader::new(self.page_reader(group, col)?, nullable))
+    }
+
+    /// Rows of the selection that have one of these texts.
+    pub(crate) fn find(
+        &self,
+        group: usize,
+        col: Col,
+        rows: &[Range<usize>],
+        wanted: &[Vec<u8>],
+    ) -> Result<Selection> {
+        self.text_reader(group, col as usize)?.find(rows, wanted).map_err(|e| self.failed(e))
+    }
+
+    /// No row of the chunk has a value.
+    fn is_empty(&self, group: usize, col: usize) -> bool {
+        let chunk = self.chunk(group, col);
+        let nulls = chunk.statistics().and_then(|s| s.null_count_opt());
+        nulls == Some(chunk.num_values().cast_unsigned())
+    }
+
     fn texts_at(
         &self,
         group: usize,
@@ -225,8 +249,7 @@ impl OpenFile {
         rows: &[Range<usize>],
         see: &mut dyn FnMut(usize, &[u8]),
     ) -> Result<()> {
-        let mut reader = self.column::<ByteArrayType>(group, col)?;
-        reader.each(rows, |row, value| see(row, value.map_or(&[], |v| v.data()))).map_err(|e| self.failed(e))
+        self.text_reader(group, col)?.each(rows, see).map_err(|e| self.failed(e))
     }
 
     /// As [`OpenFile::texts`]; nulls are 0.
@@ -250,6 +273,10 @@ impl OpenFile {
 
     fn values(&self, group: usize, col: Col, rows: &[Range<usize>]) -> Result<Values> {
         let mut values = Values::of(col.kind());
+        if self.is_empty(group, col as usize) {
+            values.extend_unset(selected(rows));
+            return Ok(values);
+        }
         match col.kind() {
             Kind::Moment | Kind::Number | Kind::Count | Kind::Small => {
                 self.ints(group, col, rows, |_, v| values.push_int(v))?;
@@ -273,9 +300,7 @@ impl OpenFile {
         rows: &[Range<usize>],
         mut see: impl FnMut(usize, &[u8]),
     ) -> Result<()> {
-        let chunk = self.chunk(group, RAW_BYTES);
-        let nulls = chunk.statistics().and_then(|s| s.null_count_opt());
-        if nulls == Some(chunk.num_values().cast_unsigned()) {
+        if self.is_empty(group, RAW_BYTES) {
             return self.texts(group, Col::Raw, rows, see);
         }
         let mut other: Vec<(usize, Vec<u8>)> = Vec::new();
@@ -429,7 +454,7 @@ enum Column {
     Long(Reader<Int64Type>),
     Short(Reader<Int32Type>),
     Real(Reader<FloatType>),
-    Text(Reader<ByteArrayType>),
+    Text(TextReader),
 }
 
 impl RowStream {
@@ -445,7 +470,7 @@ impl RowStream {
                 Kind::Moment | Kind::Number | Kind::Count => Column::Long(self.file.column(self.group, at)?),
                 Kind::Small => Column::Short(self.file.column(self.group, at)?),
                 Kind::Real => Column::Real(self.file.column(self.group, at)?),
-                Kind::Text | Kind::Raw => Column::Text(self.file.column(self.group, at)?),
+                Kind::Text | Kind::Raw => Column::Text(self.file.text_reader(self.group, at)?),
             });
         }
         Ok(())
@@ -464,33 +489,34 @@ impl RowStream {
         if self.columns.is_empty() {
             self.begin()?;
         }
-        let range = [self.row..(self.row + self.step).min(self.file.rows(self.group))];
-        let rows = selected(&range);
+        let range = self.row..(self.row + self.step).min(self.file.rows(self.group));
+        let rows = range.len();
+        let range = std::slice::from_ref(&range);
         let mut block = Block::new();
         let mut cells: Vec<Values> = Vec::with_capacity(self.columns.len());
         for column in &mut self.columns {
             let read = match column {
                 Column::Long(reader) => {
                     let mut values = Vec::with_capacity(rows);
-                    let read = reader.each(&range, |_, v| values.push(v.copied().unwrap_or(0)));
+                    let read = reader.each(range, |_, v| values.push(v.copied().unwrap_or(0)));
                     cells.push(Values::Ints(values));
                     read
                 }
                 Column::Short(reader) => {
                     let mut values = Vec::with_capacity(rows);
-                    let read = reader.each(&range, |_, v| values.push(v.map_or(0, |v| i64::from(*v))));
+                    let read = reader.each(range, |_, v| values.push(v.map_or(0, |v| i64::from(*v))));
                     cells.push(Values::Ints(values));
                     read
                 }
                 Column::Real(reader) => {
                     let mut values = Vec::with_capacity(rows);
-                    let read = reader.each(&range, |_, v| values.push(v.copied().unwrap_or(f32::NAN)));
+                    let read = reader.each(range, |_, v| values.push(v.copied().unwrap_or(f32::NAN)));
                     cells.push(Values::Reals(values));
                     read
                 }
                 Column::Text(reader) => {
                     let mut values = Values::of(Kind::Text);
-                    let read = reader.each(&range, |_, v| values.push_text(v.map_or(&[], |v| v.data())));
+                    let read = reader.each(range, |_, v| values.push_text(v));
                     cells.push(values);
                     read
                 }

@@ -68,7 +68,8 @@ pub(crate) fn properties(group_rows: usize) -> WriterProperties {
         .set_sorting_columns(Some(sorted));
     for col in Col::ALL.iter().copied() {
         let path = path(col);
-        if matches!(col, Col::Time | Col::Seq | Col::Arrival | Col::Line | Col::Offset) {
+        // Numbers are packed as they are: to read one of them through a dictionary one must read all of it.
+        if col != Col::Key && !matches!(col.kind(), Kind::Text | Kind::Raw | Kind::Real) {
             properties = properties
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);

@@ -8,7 +8,8 @@ use portreeve_model::{EventTime, Ip};
 use std::fmt;
 use std::str::FromStr;
 
-/// Everything that is set must hold. Texts are compared as they are stored, except `user` and `text`.
+/// Everything that is set must hold; an empty text is not set. Texts are compared as they are stored, except `user` and
+/// `text`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Query {
     pub from: Option<EventTime>,
@@ -120,8 +121,12 @@ impl Plan {
             return Err(Fault::Query(format!("a page has 1 to {MOST_ROWS} rows")));
         }
         let mut predicates = Vec::new();
-        let mut add = |cols: &[Col], values: Vec<Vec<u8>>| {
-            predicates.push(Predicate { cols: cols.to_vec(), values });
+        // The empty text is stored as null, and an empty field of a form asks for nothing.
+        let mut add = |cols: &[Col], mut values: Vec<Vec<u8>>| {
+            values.retain(|v| !v.is_empty());
+            if !values.is_empty() {
+                predicates.push(Predicate { cols: cols.to_vec(), values });
+            }
         };
         let one = |text: &String| vec![text.clone().into_bytes()];
         if let Some(session) = &query.session {

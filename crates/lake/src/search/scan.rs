@@ -57,12 +57,7 @@ pub(super) fn group(
     for (predicate, columns) in plan.predicates.iter().zip(columns) {
         let mut left = Selection::new();
         for col in columns {
-            let mut found = Selection::new();
-            file.texts(n, col, &rows, |row, value| {
-                if predicate.matches(value) {
-                    add(&mut found, row);
-                }
-            })?;
+            let found = file.find(n, col, &rows, &predicate.values)?;
             left = union(&left, &found);
         }
         rows = left;
@@ -96,7 +91,7 @@ pub(super) fn group(
 fn within(file: &OpenFile, n: usize, span: Group, plan: &Plan) -> Result<Selection> {
     let Group(first, last, rows) = span;
     if first >= plan.from && last <= plan.until {
-        return Ok(vec![0..rows]);
+        return Ok(std::iter::once(0..rows).collect());
     }
     let pages = file.pages_of(n, plan.from, plan.until)?;
     let mut found: Selection = Selection::new();

@@ -105,15 +105,14 @@ fn a_lake_in_a_bucket() {
     assert!(before > 3);
     // What the reader knew is gone; it says so, and sees the rest when it looks again.
     let other = Query { host: Some("fw2".into()), ..Query::default() };
-    let stale = reader.search(&other);
+    let stale = reader.view().search(&other);
     assert!(matches!(stale, Err(Fault::NotFound(_))), "{stale:?}");
-    reader.refresh().expect("refreshed");
     assert_eq!(find(&reader), expected);
     let first = &expected[0];
     let evidence =
         Evidence { origin: first.origin.clone(), line: first.line, offset: first.offset, time: first.time };
     assert_eq!(reader.view().fetch(&[evidence]).expect("fetched"), [Some(first.raw.clone())]);
-    // Of two writers one fails.
+    // Of two writers the first one fails, and the second one loses nothing by what that does.
     let second = Lake::open(store.clone(), options(there.path())).expect("a lake");
     second.push(block(&rows[..5]));
     second.flush(1_000).expect("flushed");

@@ -75,7 +75,7 @@ pub(crate) fn row(rng: &mut Rng, seq: u64, part: u32, span: i64) -> Row {
         bytes_in: rng.below(2) * u64::from(u32::MAX) * 3,
         origin: text(rng, &["edge", "/var/log/auth.log"]),
         line: u32::try_from(seq).unwrap_or(0),
-        offset: seq * 100 | 1 << 60,
+        offset: (seq * 100) | (1 << 60),
         raw,
         ..Row::default()
     }
