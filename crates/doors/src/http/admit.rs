@@ -18,9 +18,9 @@ use tokio::sync::OwnedSemaphorePermit;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientCertificate(pub [u8; 32]);
 
-/// Who could not be admitted is counted under this name, which no source has.
+/// Who could not be admitted is counted under this name.
 pub(crate) fn nobody() -> Origin {
-    Origin::new("")
+    Origin::new("unknown")
 }
 
 /// Longer ones are nobody's.

@@ -56,7 +56,7 @@ async fn damaged_packing_is_a_dead_letter() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bomb_is_too_large_and_quickly_so() {
     let house = House::new().await;
-    let bomb = gzip(&vec![b'['; 30 << 20]);
+    let bomb = gzip(&vec![b'['; 8 << 20]);
     assert!(bomb.len() < 1 << 20);
     for (path, headers) in doors() {
         let answer = house.post(path, &format!("{headers}Content-Encoding: gzip\r\n"), &bomb).await;
@@ -234,6 +234,30 @@ async fn more_connections_than_allowed_wait_for_their_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_does_not_take_all_connections() {
+    let serve = ServeLimits { connections_per_address: 2, ..ServeLimits::default() };
+    let house = House::build(Build { serve, ..Build::default() }).await;
+    let held: Vec<_> = (0..2).map(|_| TcpStream::connect(house.address).expect("a listener")).collect();
+    let mut third = TcpStream::connect(house.address).expect("a listener");
+    third.set_read_timeout(Some(LIMIT)).expect("a limit");
+    let mut rest = Vec::new();
+    assert_eq!(third.read_to_end(&mut rest).expect("closed"), 0);
+    drop(held);
+    // Given back once the door has seen that they are gone.
+    let start = Instant::now();
+    loop {
+        let address = house.address;
+        let asked =
+            tokio::task::spawn_blocking(move || ask(address, &request("POST", "/ingest", EDGE, b"x")));
+        if asked.await.expect("no panic").is_ok_and(|answer| answer.status == 200) {
+            break;
+        }
+        assert!(start.elapsed() < LIMIT, "a seat comes back");
+    }
+    house.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_source_has_no_more_requests_at_one_time_than_it_may() {
     let limits = Limits { connections: 1, ..Limits::default() };
     let house = House::build(Build { limits, ..Build::default() }).await;
@@ -286,4 +310,15 @@ async fn a_peer_that_hangs_up_has_its_records_stored_and_counted() {
     house.until("ten records", |h| h.counts().stored == 10).await;
     let counts = house.end().await;
     assert_eq!((counts.received, counts.stored), (10, 10));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_says_that_no_more_comes_is_answered() {
+    let behind = Some(Behind::Waits(Duration::from_millis(300)));
+    let house = House::build(Build { behind, ..Build::default() }).await;
+    let address = house.address;
+    let whole = request("POST", "/ingest", EDGE, b"one");
+    let asked = tokio::task::spawn_blocking(move || ask_and_close(address, &whole));
+    assert_eq!(asked.await.expect("no panic").expect("an answer").status, 200);
+    assert_eq!(house.end().await.stored, 1);
 }

@@ -8,6 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -336,15 +337,16 @@ action(type="omelasticsearch" server="127.0.0.1" serverport="{port}" bulkmode="o
         Command::new("rsyslogd").args(["-n", "-f", &at("rsyslog.conf"), "-i", &at("rsyslog.pid")]),
         "the Debian packages rsyslog and rsyslog-elasticsearch",
     );
-    house.until("2,000 lines", |h| h.records().len() >= 2_000).await;
+    let numbers = |house: &House| {
+        let records = house.records();
+        let number = |r: &String| r.split("\\\"").nth(1).unwrap_or_default().to_owned();
+        records.iter().map(number).collect::<BTreeSet<_>>()
+    };
+    // What was answered as busy comes again, some of it twice.
+    house.until("2,000 lines", |h| numbers(h).len() == 2_000).await;
     rsyslog.end();
-    let records = house.records();
-    let record: serde_json::Value = serde_json::from_str(&records[0]).expect("JSON");
+    let record: serde_json::Value = serde_json::from_str(&house.records()[0]).expect("JSON");
     assert!(record["message"].as_str().is_some_and(|m| m.contains("Failed password")), "{record}");
-    let mut numbers: Vec<_> = records.iter().map(|r| r.split("\\\"").nth(1).unwrap_or_default()).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    assert_eq!(numbers.len(), 2_000, "none is missing");
     assert!(!Path::new(&at("errors.json")).exists(), "rsyslog gave nothing up");
     house.end().await;
 }
