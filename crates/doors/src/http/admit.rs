@@ -140,6 +140,7 @@ impl Http {
     pub(crate) fn welcome(&self, door: &'static str, admitted: Admitted) -> Result<Visit, No> {
         let under_way = self.rates.begin(&admitted).map_err(No::from)?;
         let counts = self.counters.of(door, &admitted.origin);
+        DoorCounts::add(&counts.connections, 1);
         Ok(Visit { door, admitted, counts, under_way, held: None })
     }
 }

@@ -1,6 +1,7 @@
 //! Real peers: curl, elasticsearch-py, the OpenTelemetry SDK, rsyslog.
 
 use crate::house::{Behind, Build, House, LIMIT};
+use portreeve_doors::Limits;
 use portreeve_doors::http::HttpOptions;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
@@ -300,6 +301,47 @@ print(call(raw("/opentelemetry.proto.collector.trace.v1.TraceService/Export"), b
     assert_eq!(said, expect);
     let counts = house.end().await;
     assert_eq!((counts.stored, counts.dead, counts.refused, counts.turned_away), (0, 1, 1, 1));
+}
+
+/// What Google's own messages read in our answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn grpc_says_when_to_come_again_and_what_was_not_taken() {
+    let code = r#"
+import sys, grpc
+from google.rpc import status_pb2, error_details_pb2
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as service, logs_service_pb2_grpc as stub
+from opentelemetry.proto.logs.v1.logs_pb2 import ResourceLogs, ScopeLogs, LogRecord
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+address, *lines = sys.argv[1:]
+logs = stub.LogsServiceStub(grpc.insecure_channel(address))
+records = [LogRecord(body=AnyValue(string_value=line)) for line in lines]
+request = service.ExportLogsServiceRequest(resource_logs=[ResourceLogs(scope_logs=[ScopeLogs(log_records=records)])])
+try:
+    partial = logs.Export(request, metadata=(("authorization", "Bearer T-edge"),), timeout=30).partial_success
+    print(partial.rejected_log_records, partial.error_message)
+except grpc.RpcError as e:
+    details = dict(e.trailing_metadata())["grpc-status-details-bin"]
+    status = status_pb2.Status.FromString(details)
+    retry = error_details_pb2.RetryInfo()
+    print(e.code().name, status.code, status.message, status.details[0].Unpack(retry), retry.retry_delay.seconds)
+"#;
+    let package = "opentelemetry-exporter-otlp-proto-grpc";
+    let behind = Some(Behind::RefusesFirst(1));
+    let limits = Limits { record_bytes: 10, records_per_s: Some(1), ..Limits::default() };
+    let house = House::build(Build { behind, limits, ..Build::default() }).await;
+    let address = house.address.to_string();
+    let said = python(package, code, &[&address, "one"]).await;
+    assert_eq!(said, "UNAVAILABLE 14 the service is busy True 5\n");
+    let said = python(package, code, &[&address, "one", "longer than ten", "two"]).await;
+    assert_eq!(said, "1 1 records are longer than this source may send, or cannot be read\n");
+    let many: Vec<String> = (0..200).map(|n| n.to_string()).collect();
+    let arguments: Vec<&str> =
+        std::iter::once(address.as_str()).chain(many.iter().map(String::as_str)).collect();
+    assert_eq!(python(package, code, &arguments).await, "0 \n");
+    let said = python(package, code, &[&address, "too soon"]).await;
+    assert!(said.starts_with("RESOURCE_EXHAUSTED 8 more records than this source may send True "), "{said}");
+    let counts = house.end().await;
+    assert_eq!((counts.stored, counts.refused, counts.dead), (202, 1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
