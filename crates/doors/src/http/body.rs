@@ -129,8 +129,8 @@ impl Http {
         }
     }
 
-    /// Takes a share of the memory for this many bytes, and as much again for what is made of them. A body that is larger
-    /// than all of it takes it all, when it is alone.
+    /// Takes a share of the memory for this many bytes, and as much again for what is made of them. A body that is
+    /// larger than all of it takes it all, when it is alone.
     pub(crate) fn hold(&self, visit: &mut Visit, bytes: usize) -> bool {
         let wants = (bytes.div_ceil(1 << 10) * 2).min(self.memory.all);
         let more = wants.saturating_sub(visit.held.as_ref().map_or(0, |held| held.num_permits()));

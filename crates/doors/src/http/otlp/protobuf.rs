@@ -1,7 +1,7 @@
 //! Logs as protobuf, read field by field, and the few messages that are answered.
 //!
-//! Numbers are those of opentelemetry/proto/{collector/logs,logs,common,resource}/v1 and google/rpc/status.proto. Unknown
-//! fields are passed over, as protobuf wants it.
+//! Numbers are those of opentelemetry/proto/{collector/logs,logs,common,resource}/v1 and google/rpc/status.proto.
+//! Unknown fields are passed over, as protobuf wants it.
 
 use super::super::keep::Cut;
 use super::object::Object;
