@@ -29,10 +29,10 @@ impl DoorCounts {
 /// The counts of all doors.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
-    all: Arc<Mutex<ByOrigin>>,
+    all: Arc<Mutex<ByDoor>>,
 }
 
-type ByOrigin = BTreeMap<(&'static str, Origin), Arc<DoorCounts>>;
+type ByDoor = BTreeMap<(&'static str, Origin), Arc<DoorCounts>>;
 
 impl Counters {
     pub fn of(&self, door: &'static str, origin: &Origin) -> Arc<DoorCounts> {

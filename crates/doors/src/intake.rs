@@ -140,6 +140,16 @@ pub struct Intake {
 }
 
 impl Intake {
+    /// Whether a batch would be taken now. For peers that ask before they send.
+    pub fn has_room(&self) -> bool {
+        self.to.capacity() > 0 && !self.to.is_closed()
+    }
+
+    /// Whether nobody is at the other end any more.
+    pub fn is_closed(&self) -> bool {
+        self.to.is_closed()
+    }
+
     /// A channel of this many batches.
     pub fn channel(batches: usize) -> (Intake, mpsc::Receiver<Received>) {
         let (to, from) = mpsc::channel(batches.max(1));
@@ -182,16 +192,6 @@ impl Intake {
         let batch = Batch { origin: origin.clone(), door, records, ack: Ack(Some(ack)) };
         self.to.send(Received::Batch(batch)).await.map_err(|_| Refusal::Closing)?;
         Ok(answer)
-    }
-
-    /// Whether a batch would be taken now. For peers that ask before they send.
-    pub fn has_room(&self) -> bool {
-        self.to.capacity() > 0 && !self.to.is_closed()
-    }
-
-    /// Whether nobody is at the other end any more.
-    pub fn is_closed(&self) -> bool {
-        self.to.is_closed()
     }
 
     /// Keeps a record that cannot be read as the protocol demands.
