@@ -14,6 +14,7 @@ pub struct DoorCounts {
     pub refused: AtomicU64,
     pub dead: AtomicU64,
     pub bytes: AtomicU64,
+    /// That were let in; over HTTP, requests.
     pub connections: AtomicU64,
     /// Requests with a wrong token, certificate or address.
     pub turned_away: AtomicU64,

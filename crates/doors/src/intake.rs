@@ -173,6 +173,16 @@ pub struct Intake {
 }
 
 impl Intake {
+    /// Whether a batch would be taken now. For peers that ask before they send.
+    pub fn has_room(&self) -> bool {
+        self.to.capacity() > 0 && !self.to.is_closed()
+    }
+
+    /// Whether nobody is at the other end any more.
+    pub fn is_closed(&self) -> bool {
+        self.to.is_closed()
+    }
+
     /// A channel of this many batches.
     pub fn channel(batches: usize) -> (Intake, mpsc::Receiver<Received>) {
         Intake::bounded(batches, BYTES)
@@ -242,16 +252,6 @@ impl Intake {
         let (batch, answer) = batch(origin, door, records, share.map_err(|_| Refusal::Closing)?);
         self.to.send(Received::Batch(batch)).await.map_err(|_| Refusal::Closing)?;
         Ok(answer)
-    }
-
-    /// Whether a batch would be taken now. For peers that ask before they send.
-    pub fn has_room(&self) -> bool {
-        self.to.capacity() > 0 && !self.to.is_closed()
-    }
-
-    /// Whether nobody is at the other end any more.
-    pub fn is_closed(&self) -> bool {
-        self.to.is_closed()
     }
 
     /// Hands a file over whole, and waits until what is in it is stored.

@@ -1,8 +1,8 @@
 //! Where JSON values begin and end, without building them: a record is the bytes as they were sent.
 //!
-//! The grammar is checked, any size goes, nesting is bounded and costs no stack. Not checked: UTF-8, escapes and control
-//! characters inside strings, and the form of a number beyond its characters; a log line that is slightly wrong is
-//! evidence all the same.
+//! The grammar is checked, any size goes, nesting is bounded and costs no stack. Not checked: UTF-8, escapes and
+//! control characters inside strings, and the form of a number beyond its characters; a log line that is slightly wrong
+//! is evidence all the same.
 
 use memchr::{memchr, memchr2};
 

@@ -18,9 +18,9 @@ use tokio::sync::OwnedSemaphorePermit;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientCertificate(pub [u8; 32]);
 
-/// Who could not be admitted is counted under this name, which no source has.
+/// Who could not be admitted is counted under this name.
 pub(crate) fn nobody() -> Origin {
-    Origin::new("")
+    Origin::new("unknown")
 }
 
 /// Longer ones are nobody's.
@@ -140,6 +140,7 @@ impl Http {
     pub(crate) fn welcome(&self, door: &'static str, admitted: Admitted) -> Result<Visit, No> {
         let under_way = self.rates.begin(&admitted).map_err(No::from)?;
         let counts = self.counters.of(door, &admitted.origin);
+        DoorCounts::add(&counts.connections, 1);
         Ok(Visit { door, admitted, counts, under_way, held: None })
     }
 }

@@ -29,11 +29,13 @@ const ASIDE_BYTES: usize = 256 << 10;
 #[derive(Clone, Debug)]
 pub struct Memory {
     kib: Arc<Semaphore>,
+    all: usize,
 }
 
 impl Memory {
     pub fn new(bytes: usize) -> Memory {
-        Memory { kib: Arc::new(Semaphore::new((bytes >> 10).min(Semaphore::MAX_PERMITS))) }
+        let all = (bytes >> 10).clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+        Memory { kib: Arc::new(Semaphore::new(all)), all }
     }
 }
 
@@ -127,9 +129,10 @@ impl Http {
         }
     }
 
-    /// Takes a share of the memory for this many bytes, and twice that for what is made of them.
+    /// Takes a share of the memory for this many bytes, and as much again for what is made of them. A body that is
+    /// larger than all of it takes it all, when it is alone.
     pub(crate) fn hold(&self, visit: &mut Visit, bytes: usize) -> bool {
-        let wants = bytes.div_ceil(1 << 10) * 2;
+        let wants = (bytes.div_ceil(1 << 10) * 2).min(self.memory.all);
         let more = wants.saturating_sub(visit.held.as_ref().map_or(0, |held| held.num_permits()));
         let Ok(more) = u32::try_from(more) else { return false };
         if more == 0 {

@@ -1,8 +1,8 @@
-//! The doors that speak HTTP: Splunk's collector, Elasticsearch's `_bulk`, OTLP, the Kubernetes audit webhook, and plain
-//! lines.
+//! The doors that speak HTTP: Splunk's collector, Elasticsearch's `_bulk`, OTLP, the Kubernetes audit webhook, and
+//! plain lines.
 //!
-//! [`routes`] makes one router of them, to be mounted on one or several listeners. Each request goes the same way: who is
-//! it ([`admit`]), its body within limits ([`body`]), cut into records by its door, kept ([`keep`]), answered in the
+//! [`routes`] makes one router of them, to be mounted on one or several listeners. Each request goes the same way: who
+//! is it ([`admit`]), its body within limits ([`body`]), cut into records by its door, kept ([`keep`]), answered in the
 //! protocol's own words once the records are stored.
 
 mod admit;

@@ -10,7 +10,9 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,7 +29,9 @@ pub type TlsNow = Arc<dyn Fn() -> Arc<rustls::ServerConfig> + Send + Sync>;
 pub struct ServeLimits {
     /// Connections at one time; more wait until one of them ends.
     pub connections: usize,
-    /// For the TLS handshake, and for the head of each request.
+    /// Of one address; more are closed.
+    pub connections_per_address: usize,
+    /// For the head of a request, and for the silence between two requests on one connection.
     pub head: Duration,
     /// For requests under way when the service ends.
     pub drain: Duration,
@@ -35,7 +39,49 @@ pub struct ServeLimits {
 
 impl Default for ServeLimits {
     fn default() -> Self {
-        ServeLimits { connections: 4_096, head: Duration::from_secs(20), drain: Duration::from_secs(15) }
+        ServeLimits {
+            connections: 4_096,
+            connections_per_address: 1_024,
+            head: Duration::from_secs(75),
+            drain: Duration::from_secs(15),
+        }
+    }
+}
+
+/// For the TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How many connections each address holds.
+type Held = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
+/// One connection; given back when dropped.
+struct Seat {
+    held: Held,
+    address: IpAddr,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Seat {
+    fn take(held: &Held, address: IpAddr, place: OwnedSemaphorePermit, most: usize) -> Option<Seat> {
+        let mut all = held.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = all.entry(address).or_default();
+        if *now >= most {
+            return None;
+        }
+        *now += 1;
+        Some(Seat { held: held.clone(), address, _place: place })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(now) = all.get_mut(&self.address) {
+            *now -= 1;
+            if *now == 0 {
+                all.remove(&self.address);
+            }
+        }
     }
 }
 
@@ -48,21 +94,22 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) {
     let free = Arc::new(Semaphore::new(limits.connections.max(1)));
-    let graceful = GracefulShutdown::new();
+    let (graceful, held) = (GracefulShutdown::new(), Held::default());
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
             accepted = accept(&listener, &free) => accepted,
         };
-        let Some((stream, place)) = accepted else { continue };
+        let Some((stream, peer, place)) = accepted else { continue };
+        let Some(seat) = Seat::take(&held, peer, place, limits.connections_per_address) else { continue };
         // Answers are small: waiting to fill a packet only delays them.
         stream.set_nodelay(true).ok();
         let tls = tls.as_ref().map(|tls| TlsAcceptor::from(tls()));
         let (routes, watcher) = (routes.clone(), graceful.watcher());
         tokio::spawn(async move {
-            let _place = place;
+            let _seat = seat;
             let Some(tls) = tls else { return connection(stream, None, routes, limits, watcher).await };
-            if let Ok(Ok(stream)) = timeout(limits.head, tls.accept(stream)).await {
+            if let Ok(Ok(stream)) = timeout(HANDSHAKE, tls.accept(stream)).await {
                 let shown = certificate(&stream);
                 connection(stream, shown, routes, limits, watcher).await;
             }
@@ -72,10 +119,13 @@ pub async fn serve(
     timeout(limits.drain, graceful.shutdown()).await.ok();
 }
 
-async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    free: &Arc<Semaphore>,
+) -> Option<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     let place = free.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
+        Ok((stream, peer)) => Some((stream, peer.ip().to_canonical(), place)),
         Err(_) => {
             // Out of file descriptors, or a peer that is gone already: it passes.
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -100,7 +150,13 @@ async fn connection<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head).max_headers(100);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_headers(100)
+        // Who says that nothing more will come still wants the answer.
+        .half_close(true);
     builder
         .http2()
         .timer(TokioTimer::new())

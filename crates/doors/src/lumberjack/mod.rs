@@ -204,7 +204,6 @@ impl Inside {
             _ => self.http.admit(DOOR.name, Shown::Nothing, shown.as_ref()),
         };
         let Ok(visit) = admitted else { return };
-        DoorCounts::add(&visit.counts.connections, 1);
         let window = Window::new(visit.admitted.limits.record_bytes);
         let mut peer = Peer { io, buffer: BytesMut::with_capacity(BUFFER), door: self, visit, window };
         let end = peer.serve().await;

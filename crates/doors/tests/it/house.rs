@@ -259,26 +259,35 @@ async fn intake(
             if let Behind::Waits(wait) = behind {
                 tokio::time::sleep(wait).await;
             }
-            match (received, &behind) {
-                (Received::Batch(batch), Behind::Refuses(refusal)) => {
-                    batch.ack.answer(Receipt::Refused(refusal.clone()));
-                }
-                (Received::Batch(batch), Behind::RefusesFirst(_)) if left > 0 => {
-                    left -= 1;
-                    batch.ack.answer(Receipt::Refused(Refusal::Full));
-                }
-                (Received::Batch(batch), _) => {
-                    {
-                        let mut arrived = arrived.lock().expect("no panic");
-                        for (record, _) in batch.records.iter() {
-                            let text = String::from_utf8_lossy(record).into_owned();
-                            arrived.records.push((batch.origin.name().to_owned(), text));
-                        }
+            let batch = match received {
+                Received::Batch(batch) => batch,
+                other => {
+                    if let Received::Dead(letter) = other {
+                        arrived.lock().expect("no panic").dead.push(letter);
                     }
-                    batch.ack.answer(Receipt::Stored);
+                    continue;
                 }
-                (Received::Dead(letter), _) => arrived.lock().expect("no panic").dead.push(letter),
+            };
+            let refusal = match &behind {
+                Behind::Refuses(refusal) => Some(refusal.clone()),
+                Behind::RefusesFirst(_) if left > 0 => {
+                    left -= 1;
+                    Some(Refusal::Full)
+                }
+                _ => None,
+            };
+            if let Some(refusal) = refusal {
+                batch.ack.answer(Receipt::Refused(refusal));
+                continue;
             }
+            {
+                let mut arrived = arrived.lock().expect("no panic");
+                for (record, _) in batch.records.iter() {
+                    let text = String::from_utf8_lossy(record).into_owned();
+                    arrived.records.push((batch.origin.name().to_owned(), text));
+                }
+            }
+            batch.ack.answer(Receipt::Stored);
         }
     });
     (intake, None)

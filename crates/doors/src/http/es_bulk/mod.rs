@@ -1,8 +1,8 @@
 //! Elasticsearch's `_bulk`, and as much around it as shippers ask for before they send.
 //!
-//! What is deliberately different: documents are kept as they came, so mappings, pipelines and policies are accepted and
-//! do nothing; nothing can be searched, changed or deleted; a body without the last newline is taken. Where the service
-//! is busy the whole request is answered 429, never some of its items: not every shipper repeats single items.
+//! What is deliberately different: documents are kept as they came, so mappings, pipelines and policies are accepted
+//! and do nothing; nothing can be searched, changed or deleted; a body without the last newline is taken. Where the
+//! service is busy the whole request is answered 429, never some of its items: not every shipper repeats single items.
 
 mod answers;
 mod items;

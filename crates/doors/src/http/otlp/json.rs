@@ -45,7 +45,9 @@ fn record(log: &[u8], resource: &[u8], cut: &mut Cut, scratch: &mut Vec<u8>) -> 
     let [time, observed, severity, name, body, pairs] = members(log, names)?;
     if let Some(body) = body {
         let [text] = members(body, ["stringValue"])?;
-        if let Some([b'"', inside @ .., b'"']) = text {
+        if let Some([b'"', inside @ .., b'"']) = text
+            && !inside.is_empty()
+        {
             scratch.clear();
             unescape(inside, scratch);
             cut.push(scratch);

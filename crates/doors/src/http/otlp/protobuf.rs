@@ -1,7 +1,7 @@
 //! Logs as protobuf, read field by field, and the few messages that are answered.
 //!
-//! Numbers are those of opentelemetry/proto/{collector/logs,logs,common,resource}/v1 and google/rpc/status.proto. Unknown
-//! fields are passed over, as protobuf wants it.
+//! Numbers are those of opentelemetry/proto/{collector/logs,logs,common,resource}/v1 and google/rpc/status.proto.
+//! Unknown fields are passed over, as protobuf wants it.
 
 use super::super::keep::Cut;
 use super::object::Object;
@@ -129,6 +129,7 @@ fn record<'a>(log: &'a [u8], resource: Option<&[u8]>, scratch: Vec<u8>) -> Resul
     }
     if let Some(value) = body
         && let Some((1, Field::Bytes(text))) = one_of(value)?
+        && !text.is_empty()
     {
         return Ok(Record::Text(text));
     }
@@ -325,11 +326,15 @@ mod tests {
         let mut timed = message(&[(3, b"INFO"), (5, &map), (6, &pair("x", b""))]);
         timed.extend_from_slice(&[1 << 3 | 1, 7, 0, 0, 0, 0, 0, 0, 0]);
         check(
-            &[message(&[(5, &text("a line")), (6, &pair("x", &int))]), timed, message(&[(3, b"WARN")])],
+            &[
+                message(&[(5, &text("a line")), (6, &pair("x", &int))]),
+                timed,
+                message(&[(3, b"WARN"), (5, &text(""))]),
+            ],
             &[
                 "a line",
                 r#"{"timeUnixNano":"7","severityText":"INFO","body":{"a":-1,"b\"":"ü"},"attributes":{"x":null},"resource":{"host.name":"edge"}}"#,
-                r#"{"severityText":"WARN","resource":{"host.name":"edge"}}"#,
+                r#"{"severityText":"WARN","body":"","resource":{"host.name":"edge"}}"#,
             ],
             0,
         );

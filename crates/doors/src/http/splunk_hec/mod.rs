@@ -230,8 +230,8 @@ impl Hec {
         Ok(answer::json(StatusCode::OK, out))
     }
 
-    /// The token of the header, or of the query where that is allowed. Splunk looks at a token in the query in any case,
-    /// and says of a right one that it came the wrong way.
+    /// The token of the header, or of the query where that is allowed. Splunk looks at a token in the query in any
+    /// case, and says of a right one that it came the wrong way.
     fn admit(&self, parts: &Parts) -> Result<Visit, Denied> {
         let mut shown = shown(parts, &[Scheme::Splunk, Scheme::Basic]);
         let mut in_query = false;
