@@ -38,11 +38,12 @@ fn records(logs: &Path) -> u64 {
 }
 
 /// Files that are no lines: handed over whole.
-const WHOLE: &str = "whole = [\"LOGS/**/cloudtrail/**\"]\n";
+const WHOLE: &str = "whole = [\"LOGS/cloudtrail/**/*\"]\n";
 
 fn follow(logs: &Path) -> String {
     let whole = WHOLE.replace("LOGS", &logs.display().to_string());
-    format!("[[doors.follow]]\npaths = [{:?}]\n{whole}once = true\n", logs.display().to_string())
+    let all = format!("{}/**/*", logs.display());
+    format!("[[doors.follow]]\npaths = [{all:?}]\n{whole}once = true\n")
 }
 
 fn compared(live: &std::collections::BTreeMap<String, serde_json::Value>, logs: &[PathBuf]) {

@@ -46,7 +46,11 @@ pub async fn until(what: &str, mut is: impl FnMut() -> bool) {
 pub async fn judged(app: &App, records: u64) {
     let begun = Instant::now();
     while app.progress.judged.load(Ordering::Relaxed) < records {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{records} records: {:?}", app.progress);
+        if begun.elapsed() > Duration::from_secs(180) {
+            let health = app.health.read().expect("health");
+            let read: Vec<_> = health.iter().map(|(o, h)| (o, h.read.as_ref().map(|r| r.counts.records))).collect();
+            panic!("{records} records: {:?} {read:#?}", app.progress);
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
