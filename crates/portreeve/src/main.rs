@@ -10,6 +10,7 @@ mod hunt;
 mod parse;
 mod reading;
 mod respond;
+mod serve;
 mod simulate;
 mod sources;
 mod stamp;
@@ -46,6 +47,9 @@ enum Command {
     Doctor(doctor::Doctor),
     Respond(Box<respond::Respond>),
     Collect(Box<collect::Collect>),
+    /// Not yet announced: its page is being built.
+    #[command(hide = true)]
+    Serve(Box<serve::Serve>),
     Simulate(simulate::Simulate),
     Evaluate(evaluate::Evaluate),
     /// Print the JSON Schema of cases.json, of an MFA audit, or of the files that describe a log source.
@@ -174,6 +178,7 @@ fn main() -> ExitCode {
         Command::Doctor(c) => c.run(),
         Command::Respond(c) => c.run(),
         Command::Collect(c) => c.run(),
+        Command::Serve(c) => c.run(),
         Command::Simulate(c) => c.run(),
         Command::Evaluate(c) => c.run(),
         Command::Schema { of: Schema::Cases } => say(&portreeve_report::json::schema()),

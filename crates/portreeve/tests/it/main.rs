@@ -10,6 +10,7 @@ mod docs;
 mod exports;
 mod hostile;
 mod limits;
+mod live;
 mod order;
 mod respond;
 mod tidy;

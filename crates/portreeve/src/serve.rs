@@ -1,0 +1,80 @@
+//! `portreeve serve`: the live service, until it is told to end.
+
+use crate::{ContextArgs, Failure, SourceArgs, say, usage};
+use clap::Args;
+use portreeve_server::config::Config;
+use portreeve_server::{Service, Start};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Run the same engine live: doors for records, verdicts within seconds
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Folder of everything that the service keeps
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Configuration (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address and port of the page (default 127.0.0.1:8433)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    #[command(flatten)]
+    context: ContextArgs,
+    #[command(flatten)]
+    own: SourceArgs,
+    /// Lines of the service's own log as JSON
+    #[arg(long)]
+    log_json: bool,
+}
+
+impl Serve {
+    pub(crate) fn run(self) -> Result<u8, Failure> {
+        let mut config = match &self.config {
+            Some(path) => Config::read(path).map_err(usage)?,
+            None => Config::default(),
+        };
+        config.web.listen = self.listen.unwrap_or(config.web.listen);
+        let files = &mut config.context;
+        let ContextArgs { context, geo, asn, intel } = self.context;
+        files.dir = context.or(files.dir.take());
+        files.geo.extend(geo);
+        files.asn.extend(asn);
+        files.intel.extend(intel);
+        config.check().map_err(usage)?;
+        let catalog = self.own.catalog(config.context.dir.as_deref())?;
+        let log = tracing_subscriber::fmt().with_writer(std::io::stderr);
+        if self.log_json { log.json().init() } else { log.init() }
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(usage)?;
+        let start = Start { config, data: self.data, catalog };
+        runtime.block_on(async {
+            let service = Service::start(start).await.map_err(usage)?;
+            say(&format!("listening on {}\n", service.address()))?;
+            ended(&service).await.map_err(usage)?;
+            service.close().await;
+            Ok(0)
+        })
+    }
+}
+
+/// Until SIGTERM or SIGINT. SIGHUP reads context and content anew.
+async fn ended(service: &Service) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = term.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hang_up.recv() => {
+                let app = service.app.clone();
+                // What is wrong with the files is said, and what was in force stays.
+                tokio::task::spawn_blocking(move || match app.renew() {
+                    Ok(()) => tracing::info!("context and content were read anew"),
+                    Err(error) => tracing::error!(%error, "context and content stay as they were"),
+                });
+            }
+        }
+    }
+}
