@@ -44,7 +44,11 @@ impl Serve {
         config.check().map_err(usage)?;
         let catalog = self.own.catalog(config.context.dir.as_deref())?;
         let log = tracing_subscriber::fmt().with_writer(std::io::stderr);
-        if self.log_json { log.json().init() } else { log.init() }
+        if self.log_json {
+            log.json().init()
+        } else {
+            log.init()
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(usage)?;
         let start = Start { config, data: self.data, catalog };
         runtime.block_on(async {

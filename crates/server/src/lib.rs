@@ -1,7 +1,7 @@
 //! The live service: the same pipeline as of a hunt, fed by doors, with a page and an API.
 
 mod app;
-mod brief;
+pub mod brief;
 pub mod config;
 mod dead;
 mod gate;
@@ -11,4 +11,5 @@ mod line;
 mod service;
 
 pub use app::App;
+pub use line::{Grounds, Health, OriginHealth, Progress, Pulse};
 pub use service::{Service, Start, StartError};

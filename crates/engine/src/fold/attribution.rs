@@ -53,10 +53,8 @@ impl Attribution {
             return;
         }
         let holders = Arc::make_mut(holders);
-        if let Some(last) = holders.last_mut() {
-            if last.until.is_none() {
-                last.until = Some(since);
-            }
+        if let Some(last) = holders.last_mut().filter(|h| h.until.is_none()) {
+            last.until = Some(since);
         }
         if holders.len() == HOLDERS {
             holders.remove(0);

@@ -20,7 +20,7 @@ pub(crate) use book::Book;
 pub(crate) use judge::Judge;
 pub use judge::{Grounds, Pulse};
 pub(crate) use keeper::Keeper;
-pub use reader::Health;
+pub use reader::{Health, OriginHealth};
 pub(crate) use reader::{Reader, RulesOf, Told};
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

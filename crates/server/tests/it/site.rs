@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-pub fn acme() -> PathBuf {
+pub(crate) fn acme() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/acme").canonicalize().expect("the sample")
 }
 
 /// A configuration with the sample's context, and more.
-pub fn config(more: &str) -> Config {
+pub(crate) fn config(more: &str) -> Config {
     let context = acme().join("context");
     let text = format!("[web]\nlisten = \"127.0.0.1:0\"\n[context]\ndir = {context:?}\n{more}");
     let dir = tempfile::tempdir().expect("a folder");
@@ -26,7 +26,7 @@ pub fn config(more: &str) -> Config {
     Config::read(&path).unwrap_or_else(|e| panic!("{e}"))
 }
 
-pub async fn start(data: &Path, config: Config) -> Service {
+pub(crate) async fn start(data: &Path, config: Config) -> Service {
     // What the service says is shown where a test fails.
     tracing_subscriber::fmt().with_test_writer().try_init().ok();
     let start = Start { config, data: data.to_owned(), catalog: Catalog::built_in() };
@@ -34,7 +34,7 @@ pub async fn start(data: &Path, config: Config) -> Service {
 }
 
 /// Waits for a condition; a loaded machine may take its time.
-pub async fn until(what: &str, mut is: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut is: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is() {
         assert!(begun.elapsed() < Duration::from_secs(240), "{what}: not within four minutes");
@@ -43,12 +43,13 @@ pub async fn until(what: &str, mut is: impl FnMut() -> bool) {
 }
 
 /// Until so many records are judged.
-pub async fn judged(app: &App, records: u64) {
+pub(crate) async fn judged(app: &App, records: u64) {
     let begun = Instant::now();
     while app.progress.judged.load(Ordering::Relaxed) < records {
         if begun.elapsed() > Duration::from_secs(180) {
             let health = app.health.read().expect("health");
-            let read: Vec<_> = health.iter().map(|(o, h)| (o, h.read.as_ref().map(|r| r.counts.records))).collect();
+            let read: Vec<_> =
+                health.iter().map(|(o, h)| (o, h.read.as_ref().map(|r| r.counts.records))).collect();
             panic!("{records} records: {:?} {read:#?}", app.progress);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -56,7 +57,7 @@ pub async fn judged(app: &App, records: u64) {
 }
 
 /// The cases of the store that stand, as the engine wrote them, by its id.
-pub fn stored(app: &App) -> BTreeMap<String, serde_json::Value> {
+pub(crate) fn stored(app: &App) -> BTreeMap<String, serde_json::Value> {
     use portreeve_store::case::{document, engine};
     app.store
         .read(|tx| {
@@ -76,7 +77,7 @@ pub fn stored(app: &App) -> BTreeMap<String, serde_json::Value> {
 }
 
 /// The cases of a hunt over these paths.
-pub fn hunted(paths: &[PathBuf]) -> BTreeMap<String, serde_json::Value> {
+pub(crate) fn hunted(paths: &[PathBuf]) -> BTreeMap<String, serde_json::Value> {
     let names = SymbolTable::new();
     let context = ContextOptions { dir: Some(acme().join("context")), ..ContextOptions::default() };
     let tables = Tables::load(&context, names.clone()).expect("the sample's context");
