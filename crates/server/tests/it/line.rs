@@ -10,9 +10,9 @@ fn copied(to: &Path) {
             let path = entry.expect("an entry").path();
             let target = to.join(path.file_name().expect("a name"));
             if path.is_dir() {
-                walk(&path, &target)
+                walk(&path, &target);
             } else {
-                drop(std::fs::copy(&path, &target).expect("copied"))
+                std::fs::copy(&path, &target).expect("copied");
             }
         }
     }
