@@ -104,11 +104,14 @@ pub struct Hold {
     /// Before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<i64>,
-    /// Rows of any of these accounts or addresses; all rows of the range where both are empty.
+    /// Rows of any of these accounts, addresses or records; all rows of the range where none are given.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub users: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub addresses: BTreeSet<String>,
+    /// What a case cites: origin, line and offset.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub records: BTreeSet<(String, u32, u64)>,
 }
 
 impl Hold {

@@ -108,7 +108,8 @@ impl Lake {
 
 /// A hold by its content: one that is changed is another.
 fn marked(hold: &Hold) -> String {
-    let text = format!("{:?} {:?} {:?} {:?}", hold.from, hold.to, hold.users, hold.addresses);
+    let text =
+        format!("{:?} {:?} {:?} {:?} {:?}", hold.from, hold.to, hold.users, hold.addresses, hold.records);
     format!("{}:{:08x}", hold.id, crc32fast::hash(text.as_bytes()))
 }
 
@@ -132,7 +133,13 @@ fn keeps(hold: &Hold, block: &Block, row: usize) -> bool {
         std::str::from_utf8(block.col(col).text(row))
             .is_ok_and(|text| !text.is_empty() && values.contains(text))
     };
-    (hold.users.is_empty() && hold.addresses.is_empty())
+    let is_cited = || {
+        let origin = String::from_utf8_lossy(block.col(Col::Origin).text(row)).into_owned();
+        let line = u32::try_from(block.col(Col::Line).int(row)).unwrap_or(0);
+        hold.records.contains(&(origin, line, block.col(Col::Offset).int(row).cast_unsigned()))
+    };
+    (hold.users.is_empty() && hold.addresses.is_empty() && hold.records.is_empty())
         || has(&hold.users, Col::UserKey)
         || [Col::SrcIp, Col::TunIp, Col::DstIp].iter().any(|col| has(&hold.addresses, *col))
+        || (!hold.records.is_empty() && is_cited())
 }

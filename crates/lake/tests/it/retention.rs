@@ -19,13 +19,18 @@ fn old_days_go_except_what_is_held() {
         Hold { users: ["ACME\\Bob".into()].into(), from: Some(day(1)), to: Some(day(4)), ..hold("person") };
     let address = Hold { addresses: ["::ffff:10.8.0.2".into()].into(), to: Some(day(2)), ..hold("address") };
     let range = Hold { from: Some(day(5)), to: Some(day(5) + DAY_US / 2), ..hold("range") };
-    for h in [&person, &address, &range] {
+    let cited =
+        rows.iter().find(|r| (day(6)..day(7)).contains(&r.time.0)).expect("a row of that day").clone();
+    let evidence =
+        Hold { records: [(cited.origin.clone(), cited.line, cited.offset)].into(), ..hold("evidence") };
+    for h in [&person, &address, &range, &evidence] {
         lake.hold(h.clone()).expect("held");
     }
     let is_held = |r: &Row| {
         (r.user_key == "bob" && (day(1)..day(4)).contains(&r.time.0))
             || ([&r.src_ip, &r.tun_ip, &r.dst_ip].iter().any(|a| *a == "10.8.0.2") && r.time.0 < day(2))
             || (day(5)..day(5) + DAY_US / 2).contains(&r.time.0)
+            || r.seq == cited.seq
     };
     // On day 10, with three days kept: days 0 to 6 go.
     let now = EventTime(day(10) + 5);
@@ -46,7 +51,7 @@ fn old_days_go_except_what_is_held() {
     // Holds are durable; lifted, they let go.
     drop(lake);
     let lake = sample::lake(dir.path());
-    assert_eq!(lake.holds().len(), 3);
+    assert_eq!(lake.holds().len(), 4);
     assert!(lake.lift("person").expect("lifted") && !lake.lift("person").expect("gone already"));
     let left: Vec<Row> = left
         .into_iter()
