@@ -16,6 +16,7 @@ pub mod journald;
 pub mod nats;
 mod out;
 mod pace;
+pub mod pull;
 pub mod s3_sqs;
 pub mod secret;
 mod state;

@@ -301,7 +301,7 @@ impl Door {
                 self.source.dead(&self.context.intake, format!("{at}: {}", too_long(limits.record_bytes)), &head).await;
             }
             if records.len() >= BATCH_RECORDS || records.bytes() >= BATCH_BYTES || (last.is_some() && !records.is_empty()) {
-                window.push(&self.source, std::mem::take(&mut records), ()).await;
+                window.push(&self.source, std::mem::take(&mut records), ());
             }
             if let Some(result) = last {
                 break result;

@@ -2,6 +2,8 @@ mod follow;
 mod journald;
 mod lab;
 mod nats;
+mod pull;
 mod s3_sqs;
+mod stand_in;
 mod syslog;
 mod syslog_tls;
