@@ -333,7 +333,11 @@ mod tests {
             for key in [None, Some("R")] {
                 let whole = elements(&text, key, 8, &[1_000]);
                 let pieces = elements(&text, key, 8, &sizes);
-                prop_assert_eq!(whole, pieces);
+                // Of a text that turns out wrong, more or less may have been told by then.
+                match whole.1 {
+                    Err(Fault::Odd) => prop_assert_eq!(pieces.1, Err(Fault::Odd)),
+                    _ => prop_assert_eq!(whole, pieces),
+                }
             }
         }
 

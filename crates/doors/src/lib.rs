@@ -19,6 +19,7 @@ pub mod lumberjack;
 pub mod nats;
 mod out;
 mod pace;
+pub mod pull;
 pub mod rate;
 pub mod s3_sqs;
 pub mod secret;
@@ -32,7 +33,4 @@ pub use counters::{Counters, DoorCounts};
 pub use declaration::Declaration;
 pub use door::{DoorContext, DoorError};
 pub use gate::{Admitted, Gate, Limits};
-pub use intake::{
-    Ack, Batch, DeadLetter, Intake, Origin, Place, Receipt, Received, Records, Refusal, WholeFile,
-};
 pub use rate::Rates;

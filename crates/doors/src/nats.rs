@@ -78,6 +78,10 @@ pub enum Login {
 const DOOR: &str = "nats";
 const BATCH_RECORDS: usize = 2_000;
 const BATCH_BYTES: usize = 1 << 20;
+/// Messages that the client asks for ahead. They wait here while the disk is full, and may then come twice.
+const AHEAD: usize = 500;
+/// Until what was given back may be delivered: by then this connection is gone.
+const GIVEN_BACK: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_millis(5);
 /// After this long without an answer the server delivers a message again.
 const ACK_WAIT: Duration = Duration::from_secs(60);
@@ -172,7 +176,7 @@ async fn open(options: &Options) -> Result<(Client, pull::Stream), DoorError> {
         .map_err(|e| peer(format!("consumer {}: {e}", options.consumer)))?;
     let messages = consumer
         .stream()
-        .max_messages_per_batch(BATCH_RECORDS)
+        .max_messages_per_batch(AHEAD)
         .expires(EXPIRES)
         .heartbeat(EXPIRES / 3)
         .messages()
@@ -219,7 +223,7 @@ async fn consume(
                 continue;
             }
             () = sleep_until(since + LINGER), if !ackers.is_empty() && window.has_room() => {
-                window.push(source, std::mem::take(&mut records), std::mem::take(&mut ackers)).await;
+                window.push(source, std::mem::take(&mut records), std::mem::take(&mut ackers));
                 continue;
             }
             message = messages.next(), if window.has_room() => message,
@@ -255,10 +259,17 @@ async fn consume(
         }
         ackers.push(acker);
         if records.len() >= BATCH_RECORDS || records.bytes() >= BATCH_BYTES {
-            window.push(source, std::mem::take(&mut records), std::mem::take(&mut ackers)).await;
+            window.push(source, std::mem::take(&mut records), std::mem::take(&mut ackers));
         }
     };
-    // What was not handed over is given back at once, for another instance or the next start.
+    // What is not stored is given back, for another instance or the next start: also what came ahead.
+    for _ in 0..2 * AHEAD {
+        match timeout(LINGER, messages.next()).await {
+            Ok(Some(Ok(message))) => ackers.push(message.split().1),
+            _ => break,
+        }
+    }
+    drop(messages);
     let mut stored = Vec::new();
     while !window.is_empty() {
         match window.next().await {
@@ -270,7 +281,7 @@ async fn consume(
         acker.ack().await.ok();
     }
     for acker in ackers {
-        acker.ack_with(AckKind::Nak(None)).await.ok();
+        acker.ack_with(AckKind::Nak(Some(GIVEN_BACK))).await.ok();
     }
     why
 }

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Batches that one connection or file may have on their way.
@@ -31,8 +32,27 @@ struct Waiting<M> {
     records: Arc<Records>,
     /// `None` where it has to be handed over again.
     answer: Option<oneshot::Receiver<Receipt>>,
-    refused: Option<Refusal>,
+    /// Why it was, and when it is handed over again.
+    refused: Option<(Refusal, Instant)>,
     mark: M,
+}
+
+impl<M> Waiting<M> {
+    async fn hand_over(&mut self, intake: &Intake) {
+        match intake.hand_over(&self.source.origin, self.source.door, self.records.clone()).await {
+            Ok(answer) => self.answer = Some(answer),
+            Err(refusal) => self.refused = Some((refusal, Instant::now())),
+        }
+    }
+}
+
+/// Never ends where there is none.
+async fn hand_over<M>(waiting: Option<&mut Waiting<M>>, intake: &Intake) {
+    match waiting {
+        // The end of the service is seen when it has become the oldest.
+        Some(Waiting { refused: Some((Refusal::Closing, _)), .. }) | None => std::future::pending().await,
+        Some(waiting) => waiting.hand_over(intake).await,
+    }
 }
 
 /// What became of the oldest batch.
@@ -62,62 +82,74 @@ impl<M> Window<M> {
         self.waiting.iter().map(|w| &w.mark)
     }
 
-    /// Hands a batch over; waits while the intake is full. `mark` comes back with the answer.
-    pub(crate) async fn push(&mut self, source: &Source, records: Records, mark: M) {
+    /// Takes a batch, to be handed over in its turn by [`Window::next`]. `mark` comes back with the answer.
+    pub(crate) fn push(&mut self, source: &Source, records: Records, mark: M) {
         DoorCounts::add(&source.counts.received, records.len());
         DoorCounts::add(&source.counts.bytes, records.bytes());
-        let records = Arc::new(records);
-        let answer = if records.is_empty() {
+        let answer = records.is_empty().then(|| {
             // Nothing to store, but its mark has its turn.
             let (ack, answer) = oneshot::channel();
             ack.send(Receipt::Stored).ok();
-            Some(answer)
-        } else {
-            self.intake.hand_over(&source.origin, source.door, records.clone()).await.ok()
-        };
-        self.waiting.push_back(Waiting { source: source.clone(), records, answer, refused: None, mark });
+            answer
+        });
+        let (source, records) = (source.clone(), Arc::new(records));
+        self.waiting.push_back(Waiting { source, records, answer, refused: None, mark });
     }
 
-    /// What became of the oldest; never ends while there is none. Nothing is lost when it is dropped half-way.
+    /// What became of the oldest; never ends while there is none. Meanwhile it hands over what was not handed over yet,
+    /// so it is to be waited for whenever there is nothing else to do. Nothing is lost when it is dropped half-way.
     pub(crate) async fn next(&mut self) -> Settled<M> {
         loop {
-            let Some(oldest) = self.waiting.front_mut() else { return std::future::pending().await };
-            let source = &oldest.source;
-            let refusal = match &mut oldest.answer {
-                Some(answer) => match answer.await {
-                    Ok(Receipt::Stored) => {
-                        if oldest.refused.is_some() {
-                            source.counts.says(None);
+            let mut waiting = self.waiting.iter_mut();
+            let Some(oldest) = waiting.next() else { return std::future::pending().await };
+            let Some(answer) = &mut oldest.answer else {
+                match &oldest.refused {
+                    Some((Refusal::Closing, _)) => return Settled::GivenUp(self.give_up()),
+                    Some(_) if self.shutdown.is_cancelled() => return Settled::GivenUp(self.give_up()),
+                    Some((_, again)) => {
+                        tokio::select! {
+                            () = tokio::time::sleep_until(*again) => {}
+                            () = self.shutdown.cancelled() => continue,
                         }
-                        DoorCounts::add(&source.counts.stored, oldest.records.len());
-                        let done = self.waiting.pop_front().expect("the oldest was just looked at");
-                        return Settled::Stored(done.mark);
                     }
-                    Ok(Receipt::Refused(refusal)) => refusal,
-                    Err(_) => Refusal::Closing,
-                },
-                None => oldest.refused.clone().unwrap_or(Refusal::Closing),
+                    None => {}
+                }
+                oldest.hand_over(&self.intake).await;
+                continue;
             };
-            oldest.answer = None;
-            if refusal == Refusal::Closing || self.shutdown.is_cancelled() {
-                DoorCounts::add(&source.counts.refused, oldest.records.len());
-                let lost = self.waiting.pop_front().expect("the oldest was just looked at");
-                return Settled::GivenUp(lost.mark);
-            }
-            if oldest.refused.as_ref() != Some(&refusal) {
-                tracing::warn!(door = source.door, origin = source.origin.name(), %refusal, "kept, and handed over again");
-                source.counts.says(Some(refusal.to_string()));
-                oldest.refused = Some(refusal);
-            }
-            tokio::select! {
-                () = tokio::time::sleep(AGAIN) => {}
-                () = self.shutdown.cancelled() => {}
-            }
-            match self.intake.hand_over(&source.origin, source.door, oldest.records.clone()).await {
-                Ok(answer) => oldest.answer = Some(answer),
-                Err(refusal) => oldest.refused = Some(refusal),
+            let unsent = waiting.find(|w| w.answer.is_none());
+            let receipt = tokio::select! {
+                biased;
+                receipt = answer => receipt.unwrap_or(Receipt::Refused(Refusal::Closing)),
+                () = hand_over(unsent, &self.intake) => continue,
+            };
+            match receipt {
+                Receipt::Stored => {
+                    if oldest.refused.is_some() {
+                        oldest.source.counts.says(None);
+                    }
+                    DoorCounts::add(&oldest.source.counts.stored, oldest.records.len());
+                    let done = self.waiting.pop_front().expect("the oldest was just looked at");
+                    return Settled::Stored(done.mark);
+                }
+                Receipt::Refused(refusal) => {
+                    if oldest.refused.is_none() && refusal != Refusal::Closing {
+                        let (door, origin) = (oldest.source.door, oldest.source.origin.name());
+                        tracing::warn!(door, origin, %refusal, "kept, and handed over again");
+                    }
+                    oldest.source.counts.says(Some(refusal.to_string()));
+                    oldest.refused = Some((refusal, Instant::now() + AGAIN));
+                    oldest.answer = None;
+                }
             }
         }
+    }
+
+    /// Counts the oldest as refused.
+    fn give_up(&mut self) -> M {
+        let lost = self.waiting.pop_front().expect("there is an oldest one");
+        DoorCounts::add(&lost.source.counts.refused, lost.records.len());
+        lost.mark
     }
 
     /// Waits until all is answered. True where all of it is stored.
@@ -185,8 +217,8 @@ mod tests {
     async fn what_the_disk_refuses_comes_again() {
         let (context, source, mut from) = start();
         let mut window = Window::new(&context, 2);
-        window.push(&source, one("a"), 1).await;
-        window.push(&source, one("b"), 2).await;
+        window.push(&source, one("a"), 1);
+        window.push(&source, one("b"), 2);
         assert!(!window.has_room());
         let server = tokio::spawn(async move {
             batch(&mut from).await.ack.answer(Receipt::Refused(Refusal::Disk("no space left".into())));
@@ -210,9 +242,9 @@ mod tests {
     async fn what_is_not_stored_at_the_end_is_counted_as_refused() {
         let (context, source, from) = start();
         let mut window = Window::new(&context, 4);
-        window.push(&source, one("a"), ()).await;
+        window.push(&source, one("a"), ());
         drop(from);
-        window.push(&source, one("b"), ()).await;
+        window.push(&source, one("b"), ());
         assert!(!window.drain(|()| panic!("nothing is stored")).await);
         let count = |c: &std::sync::atomic::AtomicU64| c.load(Ordering::Relaxed);
         assert_eq!((count(&source.counts.received), count(&source.counts.refused)), (2, 2));

@@ -94,6 +94,7 @@ pub async fn run(options: Options, context: DoorContext) -> Result<(), DoorError
         follower: Some(Follower::new(&options, state::load(&path)?)?),
         path,
         window: Window::new(&context, WINDOW),
+        settled: Vec::new(),
         limits: Arc::new(options.limits.clone()),
         counts: context.counters.of(DOOR, &Origin::new(&name)),
         whole: JoinSet::new(),
@@ -112,6 +113,8 @@ struct Door {
     follower: Option<Follower>,
     path: PathBuf,
     window: Window<Mark>,
+    /// Answers that came while the follower was away.
+    settled: Vec<Settled<Mark>>,
     limits: Arc<Limits>,
     counts: Arc<DoorCounts>,
     whole: JoinSet<(Mark, Receipt)>,
@@ -178,7 +181,13 @@ impl Door {
             let pieces = follower.read(PIECES);
             (follower, pieces)
         });
-        let (follower, pieces) = read.await.map_err(|_| gone())?;
+        tokio::pin!(read);
+        let (follower, pieces) = loop {
+            tokio::select! {
+                read = &mut read => break read.map_err(|_| gone())?,
+                settled = self.window.next() => self.settled.push(settled),
+            }
+        };
         if scan {
             let n = follower.troubles.len();
             let trouble = follower.troubles.first().map(|first| match n {
@@ -192,6 +201,9 @@ impl Door {
             }
         }
         self.follower = Some(follower);
+        for settled in std::mem::take(&mut self.settled) {
+            self.settle(settled);
+        }
         Ok(pieces)
     }
 
@@ -208,7 +220,7 @@ impl Door {
                 for head in cut.too_long {
                     source.dead(&self.context.intake, too_long(self.limits.record_bytes), &head).await;
                 }
-                self.window.push(&source, cut.records, mark).await;
+                self.window.push(&source, cut.records, mark);
             }
             Content::Whole(path) => {
                 DoorCounts::add(&self.counts.received, 1);

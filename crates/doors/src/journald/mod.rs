@@ -167,7 +167,7 @@ impl Door {
                     continue;
                 }
                 () = sleep_until(since + LINGER), if !records.is_empty() && self.window.has_room() => {
-                    self.window.push(&self.source, std::mem::take(&mut records), std::mem::take(&mut last)).await;
+                    self.window.push(&self.source, std::mem::take(&mut records), std::mem::take(&mut last));
                     continue;
                 }
                 read = out.read(&mut buffer), if self.window.has_room() => match read {
@@ -200,11 +200,11 @@ impl Door {
                 break;
             }
             if records.len() >= BATCH_RECORDS || records.bytes() >= BATCH_BYTES {
-                self.window.push(&self.source, std::mem::take(&mut records), std::mem::take(&mut last)).await;
+                self.window.push(&self.source, std::mem::take(&mut records), std::mem::take(&mut last));
             }
         }
         if !last.is_empty() {
-            self.window.push(&self.source, records, last).await;
+            self.window.push(&self.source, records, last);
         }
         Ok(worked)
     }

@@ -72,7 +72,7 @@ pub(crate) async fn serve(
         }
         if !records.is_empty() {
             // The peer has a window of its own, 128 messages as a rule, and waits for us: no lingering.
-            window.push(source, records, std::mem::take(&mut session.numbers)).await;
+            window.push(source, records, std::mem::take(&mut session.numbers));
         }
         for (number, head) in std::mem::take(&mut session.too_long) {
             source.dead(&context.intake, too_long(limits.record_bytes), &head).await;

@@ -63,7 +63,7 @@ pub(crate) async fn serve(
                 continue;
             }
             () = sleep_until(since + LINGER), if !records.is_empty() && window.has_room() => {
-                window.push(source, std::mem::take(&mut records), ()).await;
+                window.push(source, std::mem::take(&mut records), ());
                 if buffer.is_empty() && size > SMALL {
                     (buffer, size) = (BytesMut::with_capacity(SMALL), SMALL);
                 }
@@ -122,7 +122,7 @@ pub(crate) async fn serve(
             *next = Instant::now() + LAST_READ;
         }
         if records.len() >= BATCH_RECORDS || records.bytes() >= BATCH_BYTES {
-            window.push(source, std::mem::take(&mut records), ()).await;
+            window.push(source, std::mem::take(&mut records), ());
         }
         for (reason, head) in dead.drain(..) {
             source.dead(&context.intake, reason, &head).await;
@@ -136,7 +136,7 @@ pub(crate) async fn serve(
         dead.push(("the service ended in the middle of it".into(), take(&mut buffer)));
     }
     if !records.is_empty() {
-        window.push(source, records, ()).await;
+        window.push(source, records, ());
     }
     for (reason, head) in dead {
         source.dead(&context.intake, reason, &head).await;

@@ -196,7 +196,7 @@ impl Pending {
 
     async fn hand_over(&mut self, window: &mut Window<()>, context: &DoorContext) {
         for (source, records) in std::mem::take(&mut self.of) {
-            window.push(&source, records, ()).await;
+            window.push(&source, records, ());
         }
         for (source, head) in std::mem::take(&mut self.too_long) {
             source.dead(&context.intake, too_long(source.limits.record_bytes), &head).await;

@@ -62,7 +62,7 @@ pub(crate) struct Lab {
     pub(crate) doorman: Arc<Doorman>,
     pub(crate) dir: tempfile::TempDir,
     arrived: Arc<Mutex<Arrived>>,
-    /// While false, nothing is taken out of the intake.
+    /// While false, nothing is answered, and no more than one batch is taken out of the intake.
     open: Arc<AtomicBool>,
     /// While true, the disk is full.
     full: Arc<AtomicBool>,
@@ -105,10 +105,11 @@ impl Lab {
             let (arrived, open, full) = (arrived.clone(), open.clone(), full.clone());
             tokio::spawn(async move {
                 loop {
+                    let received = from.recv().await;
                     while !open.load(Ordering::Relaxed) {
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }
-                    match from.recv().await {
+                    match received {
                         Some(Received::Batch(batch)) => {
                             if full.load(Ordering::Relaxed) {
                                 batch.ack.answer(Receipt::Refused(Refusal::Disk(

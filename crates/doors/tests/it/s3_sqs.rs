@@ -178,7 +178,7 @@ async fn a_message_stays_invisible_while_it_is_worked_on_and_comes_back_when_the
     lab.hold(false);
     lab.until("the disk is full", |lab| lab.trouble().iter().any(|t| t.contains("no space"))).await;
     let totals = lab.end(door).await;
-    assert_eq!(totals.stored, 0);
+    assert!(totals.refused > 0 && totals.stored < 100_000, "{totals:?}");
     lab = lab.again();
     let door = moto.open(&lab, "");
     lab.records(100_000).await;
