@@ -312,16 +312,11 @@ impl Door {
                     .dead(&self.context.intake, format!("{at}: {}", too_long(limits.record_bytes)), &head)
                     .await;
             }
-<<<<<<< HEAD
             if records.len() >= BATCH_RECORDS
                 || records.bytes() >= BATCH_BYTES
                 || (last.is_some() && !records.is_empty())
             {
-                window.push(&self.source, std::mem::take(&mut records), ()).await;
-=======
-            if records.len() >= BATCH_RECORDS || records.bytes() >= BATCH_BYTES || (last.is_some() && !records.is_empty()) {
                 window.push(&self.source, std::mem::take(&mut records), ());
->>>>>>> w/doors-stream
             }
             if let Some(result) = last {
                 break result;
