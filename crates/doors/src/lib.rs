@@ -33,4 +33,7 @@ pub use counters::{Counters, DoorCounts};
 pub use declaration::Declaration;
 pub use door::{DoorContext, DoorError};
 pub use gate::{Admitted, Gate, Limits};
+pub use intake::{
+    Ack, Batch, DeadLetter, Intake, Origin, Place, Receipt, Received, Records, Refusal, WholeFile,
+};
 pub use rate::Rates;

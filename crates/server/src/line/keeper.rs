@@ -13,11 +13,8 @@ use tokio::sync::mpsc;
 /// Bytes written between two syncs, at most.
 const ROUND_BYTES: usize = 8 << 20;
 
-/// What the reader is told: records, or that there are some in the journal for which there was no room here.
-pub(crate) enum Kept {
-    Entries(Vec<Entry>),
-    Look,
-}
+/// Batches as they are in the journal. Those for which there is no room on the way are found there by the reader.
+pub(crate) type Kept = Vec<Entry>;
 
 pub(crate) struct Keeper {
     pub(crate) journal: Arc<Mutex<Journal>>,
@@ -81,7 +78,7 @@ impl Keeper {
         }
         let bytes: usize = entries.iter().map(|e| e.bytes.len()).sum();
         self.progress.backlog_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        match self.to.try_send(Kept::Entries(entries)) {
+        match self.to.try_send(entries) {
             Ok(()) => {}
             // They are in the journal; the reader finds them there by their numbers.
             Err(TrySendError::Full(_)) => {}

@@ -97,7 +97,7 @@ impl Reader {
         self.catch_up(u64::MAX, &mut origins, &mut open);
         loop {
             match self.from.recv_timeout(IDLE) {
-                Ok(Kept::Entries(entries)) => {
+                Ok(entries) => {
                     for entry in entries {
                         if entry.seq > self.next {
                             self.catch_up(entry.seq, &mut origins, &mut open);
@@ -105,7 +105,6 @@ impl Reader {
                         self.entry(&entry, &mut origins, &mut open);
                     }
                 }
-                Ok(Kept::Look) => self.catch_up(u64::MAX, &mut origins, &mut open),
                 Err(RecvTimeoutError::Timeout) => {
                     if Progress::get(&self.progress.kept) >= self.next {
                         self.catch_up(u64::MAX, &mut origins, &mut open);

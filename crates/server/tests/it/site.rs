@@ -16,9 +16,8 @@ pub(crate) fn acme() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/acme").canonicalize().expect("the sample")
 }
 
-/// A configuration with the sample's context, and more.
-pub(crate) fn config(more: &str) -> Config {
-    let context = acme().join("context");
+/// A configuration with a context, and more.
+pub(crate) fn config(context: &Path, more: &str) -> Config {
     let text = format!("[web]\nlisten = \"127.0.0.1:0\"\n[context]\ndir = {context:?}\n{more}");
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("portreeve.toml");
@@ -77,9 +76,9 @@ pub(crate) fn stored(app: &App) -> BTreeMap<String, serde_json::Value> {
 }
 
 /// The cases of a hunt over these paths.
-pub(crate) fn hunted(paths: &[PathBuf]) -> BTreeMap<String, serde_json::Value> {
+pub(crate) fn hunted(paths: &[PathBuf], context: &Path) -> BTreeMap<String, serde_json::Value> {
     let names = SymbolTable::new();
-    let context = ContextOptions { dir: Some(acme().join("context")), ..ContextOptions::default() };
+    let context = ContextOptions { dir: Some(context.to_owned()), ..ContextOptions::default() };
     let tables = Tables::load(&context, names.clone()).expect("the sample's context");
     let content = portreeve_content::Content::embedded().expect("content");
     let options = Options {
