@@ -11,6 +11,7 @@ use portreeve_respond::secret::Secret;
 use portreeve_respond::target::Target;
 use portreeve_respond::transport::server::{Identity, Server};
 use std::path::Path;
+use std::time::Duration;
 
 fn edl(dir: &Path, consumers: &[&str]) -> Box<dyn Control> {
     lab::open(&CONNECTOR, serde_json::json!({"dir": dir, "consumers": consumers, "max_entries": 4}), &[])
@@ -88,10 +89,11 @@ fn a_listed_address_is_out_once_the_firewalls_have_fetched_and_in_again_after_un
     assert_eq!(fetch(&server, one, tmp.path(), &[]), "200");
     load(&gw, tmp.path(), one);
     assert!(!attacker.pings("10.99.2.1"));
-    let effect = control.verify(&order, &known);
-    assert!(
-        matches!(&effect, Effect::Unknown(why) if why.contains("127.0.0.3 (never) has not fetched")),
-        "{effect:?}"
+    comes(
+        control.as_mut(),
+        &order,
+        &known,
+        |e| matches!(e, Effect::Unknown(why) if why.contains("127.0.0.3 (never) has not fetched")),
     );
     // A look at the head only, and a fetch by a stranger, show nothing.
     lab::run(
@@ -101,10 +103,11 @@ fn a_listed_address_is_out_once_the_firewalls_have_fetched_and_in_again_after_un
     fetch(&server, "127.0.0.9", tmp.path(), &[]);
     assert!(matches!(control.verify(&order, &known), Effect::Unknown(_)));
     fetch(&server, two, tmp.path(), &[]);
-    let effect = control.verify(&order, &known);
-    assert!(
-        matches!(&effect, Effect::Effective(why) if why.contains(one) && why.contains(two)),
-        "{effect:?}"
+    comes(
+        control.as_mut(),
+        &order,
+        &known,
+        |e| matches!(e, Effect::Effective(why) if why.contains(one) && why.contains(two)),
     );
     // A firewall that has the list is told so, and that is as good as a fetch.
     assert_eq!(fetch(&server, one, tmp.path(), &[]), "304");
@@ -117,7 +120,7 @@ fn a_listed_address_is_out_once_the_firewalls_have_fetched_and_in_again_after_un
         "304",
         "the server makes the file good before it serves"
     );
-    assert!(matches!(control.verify(&order, &known), Effect::Effective(_)));
+    comes(control.as_mut(), &order, &known, |e| matches!(e, Effect::Effective(_)));
 
     // The same address for another case is in force by another hand, and its undo leaves it.
     let other = block("10.99.2.2");
@@ -329,6 +332,17 @@ fn a_taxii_client_reads_the_collection_and_the_validator_finds_it_valid() {
     assert!(text.contains("\"revoked\": true"), "{text}");
 }
 
+/// A fetch is written down behind its answer, so what it shows may come a moment later.
+fn comes(control: &mut dyn Control, order: &Order, known: &Known, wanted: impl Fn(&Effect) -> bool) {
+    let mut last = String::new();
+    let shown = lab::until(Duration::from_secs(30), || {
+        let effect = control.verify(order, known);
+        last = format!("{effect:?}");
+        wanted(&effect)
+    });
+    assert!(shown, "{last}");
+}
+
 #[test]
 fn a_credential_is_not_shown_on_the_network_and_not_everybody_may_fetch() {
     let feed = tempfile::tempdir().unwrap();
@@ -360,13 +374,16 @@ fn a_credential_is_not_shown_on_the_network_and_not_everybody_may_fetch() {
     let mut control = edl(feed.path(), &["127.0.0.2"]);
     let (order, known) = put(control.as_mut(), "2001:db8:7::/64");
     assert_eq!(status("127.0.0.2", "authorization: Bearer t"), "200");
-    assert!(matches!(control.verify(&order, &known), Effect::Effective(_)));
+    comes(control.as_mut(), &order, &known, |e| matches!(e, Effect::Effective(_)));
     assert_eq!(status("127.0.0.2", "authorization: Bearer u"), "401");
-    assert!(
-        matches!(control.verify(&order, &known), Effect::Unknown(why) if why.contains("refused with 401"))
+    comes(
+        control.as_mut(),
+        &order,
+        &known,
+        |e| matches!(e, Effect::Unknown(why) if why.contains("refused with 401")),
     );
     assert_eq!(status("127.0.0.2", "authorization: Bearer t"), "200");
-    assert!(matches!(control.verify(&order, &known), Effect::Effective(_)));
+    comes(control.as_mut(), &order, &known, |e| matches!(e, Effect::Effective(_)));
     std::fs::write(feed.path().join("state.json"), "{").unwrap();
     assert_eq!(
         status("127.0.0.2", "authorization: Bearer t"),
