@@ -236,3 +236,29 @@ pub fn verify(tx: &mut Tx<'_>, kept: Option<&Head>) -> Result<Verified> {
     }
     Ok(Verified { entries, head: last, faults })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// docs/store.md says this to who checks the chain with another program.
+    #[test]
+    fn what_is_hashed_is_what_is_written_down() {
+        let entry = NewEntry {
+            at: 1_700_000_000_000_000,
+            actor: "person:1 \"anna\"".into(),
+            verb: "case.close".into(),
+            object: "case:42".into(),
+            address: "2001:db8::1".into(),
+            outcome: Outcome::Done,
+            detail: "{\"é\":\"\0\"}".into(),
+        };
+        let written = concat!(
+            r#"{"seq":7,"at":1700000000000000,"actor":"person:1 \"anna\"","verb":"case.close","object":"case:42","#,
+            r#""address":"2001:db8::1","outcome":"done","detail":"{\"é\":\"\u0000\"}","prev":""#,
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            r#""}"#,
+        );
+        assert_eq!(hash_of(7, &entry, &[0; 32]), <[u8; 32]>::from(Sha256::digest(written)));
+    }
+}

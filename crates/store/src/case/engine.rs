@@ -400,7 +400,7 @@ fn put_part(
             now,
         ],
     )?;
-    entity::put(tx, id, said.entities)?;
+    entity::put(tx, id, known.is_none(), said.entities)?;
     Ok(document)
 }
 

@@ -131,16 +131,28 @@ pub(crate) fn same(tx: &mut Tx<'_>, part: PartId, entities: &[Entity]) -> Result
     Ok(stored(tx, part)? == wanted)
 }
 
-pub(crate) fn put(tx: &mut WriteTx<'_>, part: PartId, entities: &[Entity]) -> Result<()> {
-    let mut gone = stored(tx, part)?;
+/// Rows in one statement: on another host each statement is a way there and back. More lengths would be more statements
+/// to prepare.
+const TOGETHER: usize = 8;
+
+pub(crate) fn put(tx: &mut WriteTx<'_>, part: PartId, is_new: bool, entities: &[Entity]) -> Result<()> {
+    let mut gone = if is_new { BTreeSet::new() } else { stored(tx, part)? };
+    let mut fresh = Vec::new();
     for ((kind, key), value) in kept(entities) {
-        if gone.remove(&(kind.to_owned(), key.clone())) {
-            continue;
+        if !gone.remove(&(kind.to_owned(), key.clone())) {
+            fresh.push((kind, key, value));
         }
-        tx.execute(
-            "insert into case_entities (part_id, kind, value_key, value) values ($1, $2, $3, $4)",
-            values![part, kind, key, value],
-        )?;
+    }
+    for chunk in fresh.chunks(TOGETHER) {
+        let (mut rows, mut values) = (Vec::new(), vec![Value::from(part)]);
+        for (kind, key, value) in chunk {
+            let n = values.len();
+            rows.push(format!("($1, ${}, ${}, ${})", n + 1, n + 2, n + 3));
+            values.extend([Value::from(*kind), Value::from(key), Value::from(*value)]);
+        }
+        let sql =
+            format!("insert into case_entities (part_id, kind, value_key, value) values {}", rows.join(", "));
+        tx.execute(&sql, &values)?;
     }
     for (kind, key) in gone {
         tx.execute(

@@ -29,6 +29,7 @@ while [ ! -e "$dir/over" ]; do
     echo $! > "$dir/pid.half"
     mv "$dir/pid.half" "$dir/pid"
     wait $!
+    sleep 0.2
 done &
 looper=$!
 cat > /dev/null
