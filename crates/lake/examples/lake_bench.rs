@@ -1,6 +1,6 @@
-//! Measures the lake: `cargo run --release -p portreeve-lake --example lake_bench -- DIR ROWS`.
+//! Measures the lake: `cargo run --release -p portreeve-lake --example lake_bench -- DIR ROWS [DAYS]`.
 //!
-//! Writes made-up events of 30 days into DIR (kept, so that a second run only searches) and says what took how long.
+//! Writes made-up events of 30 days (or DAYS) into DIR (kept, so that a second run only searches) and says what took how long.
 
 use portreeve_lake::{Block, Col, Evidence, Journal, JournalBatch, JournalOptions, Lake, Query, Recorded};
 use portreeve_model::event::{Act, Event, Outcome, Service};
@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 type Any = Box<dyn std::error::Error>;
 
-const DAYS: i64 = 30;
 const USERS: u64 = 20_000;
 const BEGIN: i64 = 1_790_000_000 / 86_400 * DAY_US;
 
@@ -107,12 +106,12 @@ fn journal(dir: &Path) -> Result<(), Any> {
     Ok(())
 }
 
-fn fill(lake: &Lake, rows: u64) -> Result<(), Any> {
+fn fill(lake: &Lake, rows: u64, days: i64) -> Result<(), Any> {
     let mut rng = Rng(42);
     let names = SymbolTable::default();
     let users: Vec<_> = (0..USERS).map(|n| names.intern(&format!("user{n:05}@acme.example"))).collect();
     let (source, host, group) = (names.intern("cisco_asa"), names.intern("fw1"), names.intern("staff"));
-    let step = DAYS * DAY_US / i64::try_from(rows)?;
+    let step = days * DAY_US / i64::try_from(rows)?;
     let mut block = Block::new();
     let mut raw = Vec::new();
     let (started, before) = (Instant::now(), cpu());
@@ -169,7 +168,7 @@ fn fill(lake: &Lake, rows: u64) -> Result<(), Any> {
         pushing.as_secs_f64() * 1e6 / rows as f64
     ));
     let (started, before) = (Instant::now(), cpu());
-    let done = lake.compact(EventTime(BEGIN + (DAYS + 2) * DAY_US))?;
+    let done = lake.compact(EventTime(BEGIN + (days + 2) * DAY_US))?;
     out(format_args!("compact: {done:?}: {:.1?}, CPU {:.1?}", started.elapsed(), cpu() - before));
     Ok(())
 }
@@ -192,8 +191,9 @@ fn ask(lake: &Lake, what: &str, query: &Query) -> Result<(), Any> {
 fn main() -> Result<(), Any> {
     let mut args = std::env::args().skip(1);
     let (Some(dir), Some(rows)) = (args.next(), args.next()) else {
-        return Err("usage: lake_bench DIR ROWS".into());
+        return Err("usage: lake_bench DIR ROWS [DAYS]".into());
     };
+    let days: i64 = args.next().map_or(Ok(30), |d| d.parse())?;
     let (dir, rows) = (Path::new(&dir), rows.parse::<u64>()?);
     std::fs::create_dir_all(dir)?;
     journal(dir)?;
@@ -201,7 +201,7 @@ fn main() -> Result<(), Any> {
     let lake = Lake::local(&dir.join("lake"))?;
     out(format_args!("open: {:.1?}", opened.elapsed()));
     if lake.view().rows() == 0 {
-        fill(&lake, rows)?;
+        fill(&lake, rows, days)?;
     }
     let view = lake.view();
     out(format_args!(
@@ -210,7 +210,7 @@ fn main() -> Result<(), Any> {
         view.manifest().files.len(),
         view.manifest().bytes() >> 20
     ));
-    let from = EventTime(BEGIN + 14 * DAY_US);
+    let from = EventTime(BEGIN + (days - 7) / 2 * DAY_US);
     let week = Query { from: Some(from), to: Some(from.plus(7 * DAY_US)), ..Query::default() };
     let user = |n: u64| Some(format!("user{n:05}"));
     ask(&lake, "newest 100 of a week", &week)?;

@@ -57,7 +57,8 @@ pub(crate) fn properties(group_rows: usize) -> WriterProperties {
         .to_vec();
     let mut properties = WriterProperties::builder()
         .set_created_by("portreeve".to_owned())
-        .set_compression(Compression::ZSTD(level))
+        .set_compression(Compression::UNCOMPRESSED)
+        .set_column_compression(ColumnPath::from("raw_bytes"), Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(group_rows.max(1)))
         .set_data_page_row_count_limit(PAGE_ROWS.min(group_rows.div_ceil(8)).max(1))
         .set_write_batch_size(1_024.min(group_rows.div_ceil(8)).max(1))
@@ -73,6 +74,9 @@ pub(crate) fn properties(group_rows: usize) -> WriterProperties {
             properties = properties
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
+        }
+        if is_worth_packing(col) {
+            properties = properties.set_column_compression(path.clone(), Compression::ZSTD(level));
         }
         if matches!(col, Col::Time | Col::Seq) {
             properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page);
@@ -97,4 +101,25 @@ pub(crate) fn properties(group_rows: usize) -> WriterProperties {
         }
     }
     properties.build()
+}
+
+/// Packed numbers, and numbers of a small dictionary, are small already. To begin with zstd costs more than to unpack a
+/// page of them: it was half of the time in which a row is read with all its columns.
+fn is_worth_packing(col: Col) -> bool {
+    matches!(
+        col,
+        Col::User
+            | Col::UserKey
+            | Col::Target
+            | Col::SrcIp
+            | Col::TunIp
+            | Col::DstIp
+            | Col::Host
+            | Col::Device
+            | Col::Sid
+            | Col::Client
+            | Col::Detail
+            | Col::City
+            | Col::Raw
+    )
 }
