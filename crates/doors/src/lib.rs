@@ -13,6 +13,8 @@ pub mod follow;
 pub mod gate;
 pub mod intake;
 pub mod journald;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod nats;
 mod out;
 mod pace;

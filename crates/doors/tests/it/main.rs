@@ -1,5 +1,7 @@
 mod follow;
 mod journald;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod lab;
 mod nats;
 mod pull;
