@@ -16,6 +16,8 @@ pub mod intake;
 pub mod journald;
 mod json;
 pub mod lumberjack;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod nats;
 mod out;
 mod pace;

@@ -5,6 +5,8 @@ mod follow;
 mod hostile_http;
 mod house;
 mod journald;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod lab;
 mod lumberjack;
 mod nats;

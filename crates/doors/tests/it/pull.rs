@@ -105,7 +105,9 @@ fn organisation(org: Arc<Mutex<Org>>) -> StandIn {
 
 /// One event a minute, the last of ten thousand today.
 fn published(n: usize) -> String {
-    let seconds = now() / 86_400 * 86_400 - (10_000 - n as u64) * 60;
+    // The same day for the whole run, also where it ends during one.
+    static TODAY: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    let seconds = TODAY.get_or_init(|| now() / 86_400 * 86_400) - (10_000 - n as u64) * 60;
     let days = seconds / 86_400;
     // Days since 1970 to a date, by the civil calendar.
     let z = days as i64 + 719_468;
