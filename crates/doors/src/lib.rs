@@ -15,9 +15,9 @@ pub mod http;
 pub mod intake;
 pub mod journald;
 mod json;
-pub mod lumberjack;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod lumberjack;
 pub mod nats;
 mod out;
 mod pace;

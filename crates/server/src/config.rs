@@ -3,7 +3,7 @@
 use portreeve_doors::http::HttpOptions;
 use portreeve_doors::lumberjack::LumberjackOptions;
 use portreeve_doors::tls::TlsOptions;
-use portreeve_doors::{Limits, follow, journald, nats, s3_sqs, syslog};
+use portreeve_doors::{Limits, follow, journald, nats, pull, s3_sqs, syslog};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -159,6 +159,10 @@ pub struct Doors {
     pub journald: Vec<journald::Options>,
     pub nats: Vec<nats::Options>,
     pub s3_sqs: Vec<s3_sqs::Options>,
+    pub okta: Vec<pull::okta::Options>,
+    pub entra: Vec<pull::entra::Options>,
+    #[cfg(feature = "kafka")]
+    pub kafka: Vec<portreeve_doors::kafka::Options>,
     pub lumberjack: Vec<LumberjackAt>,
     /// Batches on their way at one time.
     pub batches: Option<usize>,

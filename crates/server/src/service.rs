@@ -15,7 +15,7 @@ use portreeve_doors::lumberjack::Lumberjack;
 use portreeve_doors::rate::Rates;
 use portreeve_doors::tls::{Tls, TlsOptions};
 use portreeve_doors::{
-    Counters, DoorContext, DoorError, Gate, Intake, follow, journald, nats, s3_sqs, syslog,
+    Counters, DoorContext, DoorError, Gate, Intake, follow, journald, nats, pull, s3_sqs, syslog,
 };
 use portreeve_lake::object::{Bucket, BucketConfig};
 use portreeve_lake::{Journal, JournalOptions, Lake, LakeOptions};
@@ -299,6 +299,16 @@ impl Service {
         }
         for options in &config.doors.s3_sqs {
             self.open_door(s3_sqs::run(options.clone(), context.clone()));
+        }
+        for options in &config.doors.okta {
+            self.open_door(pull::okta::run(options.clone(), context.clone()));
+        }
+        for options in &config.doors.entra {
+            self.open_door(pull::entra::run(options.clone(), context.clone()));
+        }
+        #[cfg(feature = "kafka")]
+        for options in &config.doors.kafka {
+            self.open_door(portreeve_doors::kafka::run(options.clone(), context.clone()));
         }
         Ok(())
     }
