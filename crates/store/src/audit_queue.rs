@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// More do not wait; then something is wrong with the database.
-const MOST: usize = 50_000;
+const MOST: usize = 20_000;
 /// In one change.
 const TOGETHER: usize = 500;
 const SOON: Duration = Duration::from_millis(300);

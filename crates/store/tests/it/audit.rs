@@ -155,3 +155,26 @@ fn lists_are_filtered(lab: &Lab) {
     assert_eq!(list(Query { from: Some(1_003), to: Some(1_006), ..Query::default() }), [5, 4, 3]);
     assert_eq!(list(Query { before: Some(3), ..Query::default() }), [2, 1]);
 }
+
+/// What cannot be recorded is not shown: who asks is refused before entries are lost.
+#[test]
+fn an_audit_that_cannot_be_written_says_so_and_goes_on_later() {
+    let lab = Lab::sqlite();
+    lab.tamper("audit", "alter table audit rename to away;");
+    let mut taken = 0;
+    let error = loop {
+        match lab.store.audit_soon(entry(taken + 1)) {
+            Ok(()) => taken += 1,
+            Err(e) => break e,
+        }
+        assert!(taken < 1_000_000, "it fills up");
+    };
+    assert!(error.may_try_again(), "{error}");
+    until("health says it", || lab.store.health().unwrap().audit_error.is_some());
+    assert!(lab.store.flush_audit().is_err());
+    lab.tamper("audit", "alter table away rename to audit;");
+    lab.store.flush_audit().unwrap();
+    let verified = lab.store.read(|tx| audit::verify(tx, None)).unwrap();
+    assert_eq!((verified.entries, verified.faults.len()), (taken, 0));
+    assert_eq!(lab.store.health().unwrap().audit_error, None);
+}
