@@ -181,7 +181,11 @@ impl Es {
                 return Ok(answers::error(&parts.headers, StatusCode::BAD_REQUEST, kind, &reason));
             }
         };
-        self.http.keep(visit, cut).await?;
+        if reads_the_status(&parts.headers) {
+            self.http.keep(visit, cut).await?;
+        } else {
+            self.http.keep_waiting(visit, cut).await?;
+        }
         self.seen.remember(&keys);
         let brief = is_brief(parts.uri.query());
         let told = Told {
@@ -238,6 +242,13 @@ impl Es {
     }
 }
 
+/// rsyslog as Debian 12 has it (8.2302) looks at no status: it gives up what was answered with JSON that has no items,
+/// and repeats what was answered with anything else, a document a request (tried). It names no User-Agent; all others
+/// do. So it is answered when there is room, as if it were slow: it waits as long as it takes.
+fn reads_the_status(headers: &HeaderMap) -> bool {
+    headers.contains_key(USER_AGENT)
+}
+
 /// Whether the client wants to read nothing but states and errors.
 fn is_brief(query: Option<&str>) -> bool {
     let Some(wanted) = answer::parameter(query, "filter_path") else { return false };
@@ -250,10 +261,7 @@ fn is_brief(query: Option<&str>) -> bool {
 fn refused(headers: &HeaderMap, no: No) -> Response {
     let error = |status, kind, reason| answers::error(headers, status, kind, reason);
     let again = |status, kind, reason: &'static str, wait| {
-        // rsyslog as Debian 12 has it (8.2302) looks at no status: it repeats what was answered with anything but JSON,
-        // and gives up what was answered with it (tried with each). It names no User-Agent; all others look at the
-        // status.
-        let response = if headers.contains_key(USER_AGENT) {
+        let response = if reads_the_status(headers) {
             error(status, kind, reason)
         } else {
             answer::of(status, HeaderValue::from_static("text/plain"), reason)
