@@ -7,7 +7,8 @@ use crate::intake::Refusal;
 use crate::unpack::{Coding, Fault, Unpack};
 use axum::body::Body;
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
+use axum::http::request::Parts;
 use http_body_util::BodyExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,9 @@ const MAX_UNPACKED: usize = 512 << 20;
 /// Bytes of a request that is refused which are still read, so that its peer comes to read the answer.
 const DISCARD_BYTES: usize = 8 << 20;
 const DISCARD: Duration = Duration::from_secs(5);
+/// Of those who were not let in.
+const STRANGER_BYTES: usize = 64 << 10;
+const STRANGER: Duration = Duration::from_secs(1);
 
 /// Larger bodies are cut on a thread of their own, or other connections would wait.
 const ASIDE_BYTES: usize = 256 << 10;
@@ -66,7 +70,9 @@ impl Http {
         let length = headers.get(CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<usize>().ok());
         if length.is_some_and(|l| l > visit.admitted.limits.request_bytes) {
             self.too_large(visit);
-            discard(body).await;
+            if !headers.contains_key(EXPECT) {
+                discard(body).await;
+            }
             return Err(No::TooLarge);
         }
         self.unpacked(visit, coding, body).await
@@ -153,9 +159,37 @@ impl Http {
     }
 }
 
+/// The body of a request that may be answered before it is read.
+pub(crate) struct Unread {
+    body: Option<Body>,
+    waits: bool,
+}
+
+impl Unread {
+    pub(crate) fn new(parts: &Parts, body: Body) -> Unread {
+        Unread { body: Some(body), waits: parts.headers.contains_key(EXPECT) }
+    }
+
+    /// To read it.
+    pub(crate) fn take(&mut self) -> Body {
+        self.body.take().unwrap_or_default()
+    }
+
+    /// Called with the answer at hand. Who asked whether to send has not sent, and goes without.
+    pub(crate) async fn end(self) {
+        if let Some(body) = self.body.filter(|_| !self.waits) {
+            read_off(body, STRANGER_BYTES, STRANGER).await;
+        }
+    }
+}
+
 /// Reads some of what nobody wants: a connection that is closed with unread bytes is reset, and the answer lost.
-pub(crate) async fn discard(mut body: Body) {
-    let mut left = DISCARD_BYTES;
+pub(crate) async fn discard(body: Body) {
+    read_off(body, DISCARD_BYTES, DISCARD).await;
+}
+
+async fn read_off(mut body: Body, bytes: usize, time: Duration) {
+    let mut left = bytes;
     let reading = async {
         while let Some(Ok(frame)) = body.frame().await {
             left = left.saturating_sub(frame.data_ref().map_or(0, bytes::Bytes::len));
@@ -164,7 +198,7 @@ pub(crate) async fn discard(mut body: Body) {
             }
         }
     };
-    timeout(DISCARD, reading).await.ok();
+    timeout(time, reading).await.ok();
 }
 
 /// Runs the cutting of a body this large where it holds nobody up.

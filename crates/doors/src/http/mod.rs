@@ -145,12 +145,19 @@ impl Http {
         parts: &Parts,
         body: Body,
     ) -> Result<(admit::Visit, Vec<u8>), No> {
-        let shown = admit::shown(parts, schemes);
-        let mut visit = self.admit(door, shown, parts.extensions.get())?;
-        let bytes = self.body_in_time(&mut visit, parts, body).await?;
-        Ok((visit, bytes))
+        let mut unread = body::Unread::new(parts, body);
+        let received = async {
+            let shown = admit::shown(parts, schemes);
+            let mut visit = self.admit(door, shown, parts.extensions.get())?;
+            let bytes = self.body_in_time(&mut visit, parts, unread.take()).await?;
+            Ok((visit, bytes))
+        };
+        let received = received.await;
+        unread.end().await;
+        received
     }
 
+    /// The body, if the source has not to wait.
     async fn body_in_time(&self, visit: &mut admit::Visit, parts: &Parts, body: Body) -> Result<Vec<u8>, No> {
         if let Some(wait) = visit.wait() {
             body::discard(body).await;

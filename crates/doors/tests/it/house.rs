@@ -57,6 +57,8 @@ pub(crate) enum Behind {
     RefusesFirst(usize),
     /// Stores each batch after a while.
     Waits(Duration),
+    /// The channel is full, and somebody comes to empty it after a while.
+    ComesLater(Duration),
     /// Nobody takes anything, and the channel is full.
     Full,
     /// Nobody is there.
@@ -242,18 +244,23 @@ async fn intake(
     behind: Behind,
     arrived: Arc<Mutex<Arrived>>,
 ) -> (Intake, Option<tokio::sync::mpsc::Receiver<Received>>) {
-    let (intake, mut from) = Intake::channel(if behind == Behind::Full { 1 } else { 64 });
+    let is_full = matches!(behind, Behind::Full | Behind::ComesLater(_));
+    let (intake, mut from) = Intake::channel(if is_full { 1 } else { 64 });
+    if is_full {
+        let mut one = Records::default();
+        one.push(b"full");
+        drop(intake.hand_over(&Origin::new("test"), "test", one).await.expect("room for one"));
+    }
     match behind {
-        Behind::Full => {
-            let mut one = Records::default();
-            one.push(b"full");
-            drop(intake.hand_over(&Origin::new("test"), "test", one).await.expect("room for one"));
-            return (intake, Some(from));
-        }
+        Behind::Full => return (intake, Some(from)),
         Behind::Gone => return (intake, None),
         _ => {}
     }
     tokio::spawn(async move {
+        if let Behind::ComesLater(wait) = behind {
+            tokio::time::sleep(wait).await;
+            from.recv().await;
+        }
         let mut left = if let Behind::RefusesFirst(n) = behind { n } else { 0 };
         while let Some(received) = from.recv().await {
             if let Behind::Waits(wait) = behind {

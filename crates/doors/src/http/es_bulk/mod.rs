@@ -11,14 +11,13 @@ mod stubs;
 
 use super::admit::{Scheme, Visit};
 use super::answer::{self, SOON};
-use super::body::{aside, discard};
+use super::body::{Unread, aside, discard};
 use super::keep::Cut;
 use super::{Http, No};
 use crate::declaration::Declaration;
 use crate::intake::Refusal;
 use answers::{Ids, Told};
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{HOST, USER_AGENT, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
@@ -87,10 +86,10 @@ pub(super) fn routes(http: &Arc<Http>, options: EsBulkOptions) -> Router {
 
 async fn asked(State(es): State<Arc<Es>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    match es.take(&parts, body).await {
-        Ok(response) => response,
-        Err(no) => refused(&parts.headers, no),
-    }
+    let mut unread = Unread::new(&parts, body);
+    let answer = es.take(&parts, &mut unread).await.unwrap_or_else(|no| refused(&parts.headers, no));
+    unread.end().await;
+    answer
 }
 
 const SCHEMES: [Scheme; 3] = [Scheme::ApiKey, Scheme::Basic, Scheme::Bearer];
@@ -120,7 +119,7 @@ fn wants<'a>(method: &Method, path: &[&'a str]) -> Wants<'a> {
 }
 
 impl Es {
-    async fn take(&self, parts: &Parts, body: Body) -> Result<Response, No> {
+    async fn take(&self, parts: &Parts, body: &mut Unread) -> Result<Response, No> {
         let shown = super::admit::shown(parts, &SCHEMES);
         let mut visit = self.http.admit(DOOR.name, shown, parts.extensions.get())?;
         let path = parts.uri.path();
@@ -130,15 +129,15 @@ impl Es {
         let segments: Vec<&str> = plain.iter().map(String::as_str).collect();
         match wants(&parts.method, &segments) {
             Wants::Bulk { index } => {
-                let body = self.http.body_in_time(&mut visit, parts, body).await?;
+                let body = self.http.body_in_time(&mut visit, parts, body.take()).await?;
                 self.bulk(parts, &visit, index, body).await
             }
             Wants::Document { index, op, id } => {
-                let body = self.http.body_in_time(&mut visit, parts, body).await?;
+                let body = self.http.body_in_time(&mut visit, parts, body.take()).await?;
                 self.document(parts, &visit, (index, op, id), body).await
             }
             Wants::Else => {
-                discard(body).await;
+                discard(body.take()).await;
                 let host = parts.headers.get(HOST).and_then(|h| h.to_str().ok());
                 let stub = stubs::answer(&parts.method, &segments, &self.options.version, host);
                 Ok(match stub {
@@ -182,7 +181,11 @@ impl Es {
                 return Ok(answers::error(&parts.headers, StatusCode::BAD_REQUEST, kind, &reason));
             }
         };
-        self.http.keep(visit, cut).await?;
+        if reads_the_status(&parts.headers) {
+            self.http.keep(visit, cut).await?;
+        } else {
+            self.http.keep_waiting(visit, cut).await?;
+        }
         self.seen.remember(&keys);
         let brief = is_brief(parts.uri.query());
         let told = Told {
@@ -239,6 +242,13 @@ impl Es {
     }
 }
 
+/// rsyslog as Debian 12 has it (8.2302) looks at no status: it gives up what was answered with JSON that has no items,
+/// and repeats what was answered with anything else, a document a request (tried). It names no User-Agent; all others
+/// do. So it is answered when there is room, as if it were slow: it waits as long as it takes.
+fn reads_the_status(headers: &HeaderMap) -> bool {
+    headers.contains_key(USER_AGENT)
+}
+
 /// Whether the client wants to read nothing but states and errors.
 fn is_brief(query: Option<&str>) -> bool {
     let Some(wanted) = answer::parameter(query, "filter_path") else { return false };
@@ -251,10 +261,7 @@ fn is_brief(query: Option<&str>) -> bool {
 fn refused(headers: &HeaderMap, no: No) -> Response {
     let error = |status, kind, reason| answers::error(headers, status, kind, reason);
     let again = |status, kind, reason: &'static str, wait| {
-        // rsyslog as Debian 12 has it (8.2302) looks at no status: it repeats what was answered with anything but JSON,
-        // and gives up what was answered with it (tried with each). It names no User-Agent; all others look at the
-        // status.
-        let response = if headers.contains_key(USER_AGENT) {
+        let response = if reads_the_status(headers) {
             error(status, kind, reason)
         } else {
             answer::of(status, HeaderValue::from_static("text/plain"), reason)

@@ -2,7 +2,7 @@
 
 use super::super::admit::{self, Visit};
 use super::super::answer::SOON;
-use super::super::body::aside;
+use super::super::body::{Unread, aside};
 use super::super::keep::Cut;
 use super::super::{Http, No};
 use super::{SCHEMES, partial, protobuf};
@@ -66,7 +66,10 @@ pub(super) async fn export(State(http): State<Arc<Http>>, request: Request) -> R
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return response;
     }
-    match take(&http, &parts, body).await {
+    let mut unread = Unread::new(&parts, body);
+    let taken = take(&http, &parts, &mut unread).await;
+    unread.end().await;
+    match taken {
         Ok(dead) => stored(dead),
         Err(Failed::No(no)) => {
             let (code, says) = words(&no);
@@ -100,13 +103,13 @@ impl From<Refusal> for Failed {
 }
 
 /// The number of records that became dead letters.
-async fn take(http: &Http, parts: &Parts, body: Body) -> Result<usize, Failed> {
+async fn take(http: &Http, parts: &Parts, body: &mut Unread) -> Result<usize, Failed> {
     let shown = admit::shown(parts, &SCHEMES);
     let mut visit = http.admit(DOOR.name, shown, parts.extensions.get())?;
     if let Some(wait) = visit.wait() {
         return Err(No::Wait(wait).into());
     }
-    let framed = http.unpacked(&mut visit, Coding::Identity, body).await?;
+    let framed = http.unpacked(&mut visit, Coding::Identity, body.take()).await?;
     let message = message(http, &visit, &parts.headers, framed).await?;
     let record_bytes = visit.admitted.limits.record_bytes;
     let cut = aside(message.len(), move || {

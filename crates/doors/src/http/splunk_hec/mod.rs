@@ -9,7 +9,7 @@ mod events;
 
 use super::admit::{Scheme, Shown, Visit, shown};
 use super::answer::{self, SOON};
-use super::body::aside;
+use super::body::{Unread, aside};
 use super::keep::Cut;
 use super::{Http, No, ndjson};
 use crate::declaration::Declaration;
@@ -143,7 +143,7 @@ pub(super) fn routes(http: &Arc<Http>, options: SplunkHecOptions) -> Router {
 }
 
 async fn event(State(hec): State<Arc<Hec>>, request: Request) -> Response {
-    hec.take(request, events::cut).await.unwrap_or_else(no)
+    hec.answered(request, events::cut).await
 }
 
 async fn raw(State(hec): State<Arc<Hec>>, request: Request) -> Response {
@@ -152,7 +152,7 @@ async fn raw(State(hec): State<Arc<Hec>>, request: Request) -> Response {
         ndjson::lines(body, &mut cut);
         (cut, None)
     };
-    hec.take(request, lines).await.unwrap_or_else(no)
+    hec.answered(request, lines).await
 }
 
 /// Whoever asks learns whether events would be taken now, and nothing else: load balancers have no token.
@@ -165,7 +165,11 @@ async fn health(State(hec): State<Arc<Hec>>) -> Response {
 }
 
 async fn ack(State(hec): State<Arc<Hec>>, request: Request) -> Response {
-    hec.asked(request).await.unwrap_or_else(no)
+    let (parts, body) = request.into_parts();
+    let mut unread = Unread::new(&parts, body);
+    let answer = hec.asked(&parts, &mut unread).await.unwrap_or_else(no);
+    unread.end().await;
+    answer
 }
 
 async fn not_found() -> Response {
@@ -181,18 +185,26 @@ async fn not_allowed() -> Response {
 type Broken = Option<(Code, usize)>;
 
 impl Hec {
+    async fn answered(&self, request: Request, cut: fn(&[u8], usize) -> (Cut, Broken)) -> Response {
+        let (parts, body) = request.into_parts();
+        let mut unread = Unread::new(&parts, body);
+        let answer = self.take(&parts, &mut unread, cut).await.unwrap_or_else(no);
+        unread.end().await;
+        answer
+    }
+
     async fn take(
         &self,
-        request: Request,
+        parts: &Parts,
+        body: &mut Unread,
         cut: fn(&[u8], usize) -> (Cut, Broken),
     ) -> Result<Response, Denied> {
-        let (parts, body) = request.into_parts();
-        let mut visit = self.admit(&parts)?;
-        let channel = self.channel(&parts)?;
+        let mut visit = self.admit(parts)?;
+        let channel = self.channel(parts)?;
         if channel.is_none() && self.options.acks == AckPolicy::Required {
             return Err(Denied::Code(Code::ChannelMissing));
         }
-        let body = self.http.body_in_time(&mut visit, &parts, body).await?;
+        let body = self.http.body_in_time(&mut visit, parts, body.take()).await?;
         let record_bytes = visit.admitted.limits.record_bytes;
         let (cut, broken) = aside(body.len(), move || cut(&body, record_bytes)).await?;
         let nothing = cut.len() == 0;
@@ -211,14 +223,13 @@ impl Hec {
         Ok(Code::Success.answer_with(StatusCode::OK, &more))
     }
 
-    async fn asked(&self, request: Request) -> Result<Response, Denied> {
-        let (parts, body) = request.into_parts();
-        let mut visit = self.admit(&parts)?;
+    async fn asked(&self, parts: &Parts, body: &mut Unread) -> Result<Response, Denied> {
+        let mut visit = self.admit(parts)?;
         if self.options.acks == AckPolicy::Off {
             return Err(Denied::Code(Code::AckDisabled));
         }
-        let channel = self.channel(&parts)?.ok_or(Denied::Code(Code::ChannelMissing))?;
-        let body = self.http.body(&mut visit, &parts.headers, body).await?;
+        let channel = self.channel(parts)?.ok_or(Denied::Code(Code::ChannelMissing))?;
+        let body = self.http.body(&mut visit, &parts.headers, body.take()).await?;
         let ids = acks::asked_for(&body).ok_or(Denied::Code(Code::InvalidDataFormat))?;
         let known = self.acks.known(&visit.admitted.origin, channel);
         let mut out = String::from(r#"{"acks":{"#);
