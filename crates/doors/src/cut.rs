@@ -25,7 +25,8 @@ impl Lines {
 
     pub(crate) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(Piece<'_>)) {
         while let Some(end) = memchr(b'\n', bytes) {
-            let (line, rest) = (bytes.get(..end).unwrap_or_default(), bytes.get(end + 1..).unwrap_or_default());
+            let (line, rest) =
+                (bytes.get(..end).unwrap_or_default(), bytes.get(end + 1..).unwrap_or_default());
             if self.skipping {
                 self.skipping = false;
             } else if self.partial.is_empty() {
@@ -282,16 +283,26 @@ mod tests {
     fn check(text: &str, key: Option<&'static str>, expect: &[&str], end: Result<(), Fault>) {
         for size in [1, 2, 5, 1_000] {
             let (got, ended) = elements(text, key, 20, &[size]);
-            assert_eq!((got.iter().map(String::as_str).collect::<Vec<_>>(), ended), (expect.to_vec(), end), "{size}: {text}");
+            assert_eq!(
+                (got.iter().map(String::as_str).collect::<Vec<_>>(), ended),
+                (expect.to_vec(), end),
+                "{size}: {text}"
+            );
         }
     }
 
     #[test]
     fn arrays() {
-        check(r#"[{"a":1}, {"b":[1,2]} ,"x,]", 7]"#, None, &[r#"{"a":1}"#, r#"{"b":[1,2]}"#, r#""x,]""#, "7"], Ok(()));
+        check(
+            r#"[{"a":1}, {"b":[1,2]} ,"x,]", 7]"#,
+            None,
+            &[r#"{"a":1}"#, r#"{"b":[1,2]}"#, r#""x,]""#, "7"],
+            Ok(()),
+        );
         check(" [ ] ", None, &[], Ok(()));
         check(r#"{"Records":[{"a":"\"]}"},2]}"#, Some("Records"), &[r#"{"a":"\"]}"}"#, "2"], Ok(()));
-        let nested = r#"{"x":{"Records":[1]},"y":"Records","Records2":[2],"Record":[3],"Records" : [4 , 5],"z":[6]}"#;
+        let nested =
+            r#"{"x":{"Records":[1]},"y":"Records","Records2":[2],"Record":[3],"Records" : [4 , 5],"z":[6]}"#;
         check(nested, Some("Records"), &["4", "5"], Ok(()));
         check(r#"{"x":1}"#, Some("Records"), &[], Err(Fault::NoList));
         check(r#"{"Records":7}"#, Some("Records"), &[], Err(Fault::NoList));

@@ -69,7 +69,8 @@ impl Source {
         DoorCounts::add(&self.counts.dead, 1);
         DoorCounts::add(&self.counts.bytes, head.len());
         let bytes = head.get(..DEAD_BYTES).unwrap_or(head).to_vec();
-        let letter = DeadLetter { origin: self.origin.clone(), door: self.door, reason: reason.into(), bytes };
+        let letter =
+            DeadLetter { origin: self.origin.clone(), door: self.door, reason: reason.into(), bytes };
         intake.dead(letter).await;
     }
 }

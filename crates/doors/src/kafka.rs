@@ -104,7 +104,8 @@ pub async fn run(options: Options, context: DoorContext) -> Result<(), DoorError
     if options.brokers.is_empty() {
         return Err(DoorError::config(DOOR, "`brokers` names no broker"));
     }
-    let admitted = Admitted { origin: Origin::new(&options.source), limits: Arc::new(options.limits.clone()) };
+    let admitted =
+        Admitted { origin: Origin::new(&options.source), limits: Arc::new(options.limits.clone()) };
     let source = Source::new(&context, DOOR, admitted);
     let tls = options.tls.as_ref().map(tls).transpose()?.map(Arc::new);
     let options = Arc::new(options);
@@ -167,7 +168,8 @@ async fn open(
     options: &Options,
     tls: Option<Arc<rustls::ClientConfig>>,
 ) -> Result<(Arc<Client>, BTreeSet<i32>), Opening> {
-    let mut builder = ClientBuilder::new(options.brokers.clone()).client_id("portreeve").max_message_size(256 << 20);
+    let mut builder =
+        ClientBuilder::new(options.brokers.clone()).client_id("portreeve").max_message_size(256 << 20);
     if let Some(tls) = tls {
         builder = builder.tls_config(tls);
     }
@@ -184,7 +186,8 @@ async fn open(
     let client = builder.build().await.map_err(peer)?;
     let topics = client.list_topics().await.map_err(peer)?;
     let topic = topics.into_iter().find(|t| t.name == options.topic);
-    let there = topic.ok_or_else(|| Opening::Peer(format!("there is no topic {}", options.topic)))?.partitions;
+    let there =
+        topic.ok_or_else(|| Opening::Peer(format!("there is no topic {}", options.topic)))?.partitions;
     if options.partitions.is_empty() {
         return Ok((Arc::new(client), there));
     }
@@ -215,8 +218,9 @@ fn tls(options: &ClientTls) -> Result<rustls::ClientConfig, DoorError> {
     match &options.identity {
         None => Ok(builder.with_no_client_auth()),
         Some(identity) => {
-            let key = PrivateKeyDer::from_pem_file(&identity.key)
-                .map_err(|e| DoorError::file(&identity.key, format!("holds no private key in PEM ({e:?})")))?;
+            let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|e| {
+                DoorError::file(&identity.key, format!("holds no private key in PEM ({e:?})"))
+            })?;
             builder
                 .with_client_auth_cert(certificates(&identity.certificate)?, key)
                 .map_err(|e| DoorError::file(&identity.certificate, e))
@@ -248,7 +252,17 @@ impl Door {
         let name = format!("{} {} {partition}", options.source, options.topic);
         let path = state::path(&context.state_dir, DOOR, &name);
         let (window, book) = (Window::new(&context, BATCHES), state::load(&path)?);
-        Ok(Door { partition, options, source, window, path, book, changed: false, saved: Instant::now(), context })
+        Ok(Door {
+            partition,
+            options,
+            source,
+            window,
+            path,
+            book,
+            changed: false,
+            saved: Instant::now(),
+            context,
+        })
     }
 
     async fn run(mut self, client: Arc<Client>) -> Result<(), DoorError> {
@@ -314,7 +328,12 @@ impl Door {
                 Err(Error::ServerError { protocol_error: ProtocolError::OffsetOutOfRange, .. }) => {
                     let earliest = client.get_offset(OffsetAt::Earliest).await?;
                     let lost = u64::try_from(earliest - offset).unwrap_or(0);
-                    tracing::warn!(door = DOOR, partition = self.partition, lost, "the broker has deleted what was not read");
+                    tracing::warn!(
+                        door = DOOR,
+                        partition = self.partition,
+                        lost,
+                        "the broker has deleted what was not read"
+                    );
                     self.source.counts.lost.fetch_add(lost, Ordering::Relaxed);
                     offset = earliest;
                 }
@@ -374,7 +393,8 @@ impl Door {
     }
 
     fn save(&mut self, now: bool) -> Result<(), DoorError> {
-        if self.changed && (now || self.saved.elapsed() >= SAVE)
+        if self.changed
+            && (now || self.saved.elapsed() >= SAVE)
             && let Some(book) = &self.book
         {
             state::save(&self.path, book)?;

@@ -30,4 +30,6 @@ pub use counters::{Counters, DoorCounts};
 pub use declaration::Declaration;
 pub use door::{DoorContext, DoorError};
 pub use gate::{Admitted, Gate, Limits};
-pub use intake::{Ack, Batch, DeadLetter, Intake, Origin, Place, Receipt, Received, Records, Refusal, WholeFile};
+pub use intake::{
+    Ack, Batch, DeadLetter, Intake, Origin, Place, Receipt, Received, Records, Refusal, WholeFile,
+};

@@ -66,7 +66,10 @@ fn consumer() -> String {
 pub enum Login {
     /// The text of a credentials file (`nsc generate creds`).
     Credentials(SecretRef),
-    Password { user: String, password: SecretRef },
+    Password {
+        user: String,
+        password: SecretRef,
+    },
     Token(SecretRef),
     /// The seed of an nkey.
     Nkey(SecretRef),

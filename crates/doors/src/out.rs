@@ -27,7 +27,8 @@ pub(crate) fn client(door: &'static str, tls: Option<&ClientTls>) -> Result<Clie
         builder = builder.tls_certs_only(authorities);
     }
     if let Some(identity) = tls.and_then(|t| t.identity.as_ref()) {
-        let mut pem = std::fs::read(&identity.certificate).map_err(|e| DoorError::file(&identity.certificate, e))?;
+        let mut pem =
+            std::fs::read(&identity.certificate).map_err(|e| DoorError::file(&identity.certificate, e))?;
         pem.extend(std::fs::read(&identity.key).map_err(|e| DoorError::file(&identity.key, e))?);
         builder = builder.identity(Identity::from_pem(&pem).map_err(|e| DoorError::file(&identity.key, e))?);
     }
@@ -67,7 +68,9 @@ pub(crate) async fn refused(mut response: Response) -> Refused {
     let status = response.status();
     let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     // Dates are allowed as well; the services here send seconds.
-    let after = header("retry-after").and_then(|v| v.trim().parse::<u64>().ok()).map(|s| Duration::from_secs(s.min(3_600)));
+    let after = header("retry-after")
+        .and_then(|v| v.trim().parse::<u64>().ok())
+        .map(|s| Duration::from_secs(s.min(3_600)));
     let mut bytes = Vec::new();
     while bytes.len() < WORDS
         && let Ok(Some(chunk)) = response.chunk().await
@@ -76,7 +79,8 @@ pub(crate) async fn refused(mut response: Response) -> Refused {
     }
     bytes.truncate(WORDS);
     // What a service says ends in logs and on terminals.
-    let words = String::from_utf8_lossy(&bytes).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let words =
+        String::from_utf8_lossy(&bytes).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     Refused { status, after, words }
 }
 

@@ -48,7 +48,10 @@ impl SecretRef {
                 .map_err(|_| DoorError::config(door, format!("environment variable {name} is not set")))?,
             SecretRef::Credential(name) => {
                 let dir = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
-                    DoorError::config(door, format!("credential {name}: systemd gave no credentials directory"))
+                    DoorError::config(
+                        door,
+                        format!("credential {name}: systemd gave no credentials directory"),
+                    )
                 })?;
                 let path = Path::new(&dir).join(name);
                 std::fs::read_to_string(&path).map_err(|e| DoorError::file(path, e))?
@@ -87,7 +90,8 @@ mod tests {
         assert_eq!((secret.expose(), format!("{secret:?}").as_str()), ("s3cret", "***"));
         mode(0o644);
         assert!(SecretRef::File(path).open("okta").expect_err("open to all").to_string().contains("0600"));
-        let written: SecretRef = serde_json::from_str(r#"{"env":"PORTREEVE_NO_SUCH_TOKEN"}"#).expect("a place");
+        let written: SecretRef =
+            serde_json::from_str(r#"{"env":"PORTREEVE_NO_SUCH_TOKEN"}"#).expect("a place");
         assert!(written.open("okta").is_err());
     }
 }

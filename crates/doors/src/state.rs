@@ -12,9 +12,9 @@ pub(crate) fn path(state_dir: &Path, door: &str, name: &str) -> PathBuf {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
     let readable: String = name.chars().map(plain).take(60).collect();
     // Two names may look alike once they are plain.
-    let sum = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, b| {
-        (sum ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let sum = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, b| (sum ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     state_dir.join(format!("{door}-{readable}-{sum:016x}.json"))
 }
 
@@ -22,9 +22,9 @@ pub(crate) fn path(state_dir: &Path, door: &str, name: &str) -> PathBuf {
 /// twice.
 pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DoorError> {
     match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| {
-            DoorError::file(path, format!("{e}; remove the file to let the door begin anew"))
-        }),
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|e| DoorError::file(path, format!("{e}; remove the file to let the door begin anew"))),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(DoorError::file(path, e)),
     }

@@ -131,15 +131,19 @@ async fn container(http: &Client, url: &str, token: Option<&str>) -> Result<Keys
         request = request.header("authorization", token);
     }
     let answer = text(request).await.map_err(|why| format!("the container's credentials: {why}"))?;
-    let given: Given = serde_json::from_str(&answer).map_err(|e| format!("the container's credentials: {e}"))?;
+    let given: Given =
+        serde_json::from_str(&answer).map_err(|e| format!("the container's credentials: {e}"))?;
     Ok(given.keys())
 }
 
 async fn instance(http: &Client, base: &str) -> Result<Keys, String> {
     let wrong = |why: String| {
-        format!("neither `keys`, environment nor container has any, and the instance's metadata do not answer: {why}")
+        format!(
+            "neither `keys`, environment nor container has any, and the instance's metadata do not answer: {why}"
+        )
     };
-    let ask = http.put(format!("{base}/latest/api/token")).header("x-aws-ec2-metadata-token-ttl-seconds", "300");
+    let ask =
+        http.put(format!("{base}/latest/api/token")).header("x-aws-ec2-metadata-token-ttl-seconds", "300");
     let token = text(ask).await.map_err(wrong)?;
     let get = |path: &str| http.get(format!("{base}{path}")).header("x-aws-ec2-metadata-token", &token);
     let list = "/latest/meta-data/iam/security-credentials/";
@@ -157,8 +161,11 @@ async fn web_identity(http: &Client, base: &str, role: &str, file: &str) -> Resu
         percent(role, false),
         percent(&token, false)
     );
-    let request = http.post(format!("{base}/")).header("content-type", "application/x-www-form-urlencoded").body(body);
-    let answer = text(request.timeout(Duration::from_secs(15))).await.map_err(|why| format!("the role {role}: {why}"))?;
+    let request =
+        http.post(format!("{base}/")).header("content-type", "application/x-www-form-urlencoded").body(body);
+    let answer = text(request.timeout(Duration::from_secs(15)))
+        .await
+        .map_err(|why| format!("the role {role}: {why}"))?;
     // Values of these have no character that XML would encode.
     let between = |name: &str| {
         let (_, rest) = answer.split_once(&format!("<{name}>"))?;
@@ -201,7 +208,10 @@ mod tests {
                 let mut body = vec![0; length];
                 reader.read_exact(&mut body).expect("a body");
                 asked.push(format!("{head}{}", String::from_utf8_lossy(&body)));
-                let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}", answer.len());
+                let reply = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}",
+                    answer.len()
+                );
                 reader.get_mut().write_all(reply.as_bytes()).expect("sent");
             }
             asked
@@ -241,6 +251,9 @@ mod tests {
         let role = "arn:aws:iam::1:role/x";
         check(&web_identity(&http, &base, role, file.to_str().expect("text")).await.expect("keys"));
         let asked = server.join().expect("served");
-        assert!(asked[0].ends_with("RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fx&WebIdentityToken=eyJ.x.y"), "{asked:?}");
+        assert!(
+            asked[0].ends_with("RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fx&WebIdentityToken=eyJ.x.y"),
+            "{asked:?}"
+        );
     }
 }

@@ -81,7 +81,8 @@ impl Aws {
             Some(keys) if keys.until.is_none_or(|until| now < until - BEFORE_END) => Ok(keys.clone()),
             _ => {
                 let fetched = keys::fetch(self.door, self.from.as_ref(), &self.http).await;
-                let fetched = Arc::new(fetched.map_err(|why| Failed::Lost(format!("no AWS credentials: {why}")))?);
+                let fetched =
+                    Arc::new(fetched.map_err(|why| Failed::Lost(format!("no AWS credentials: {why}")))?);
                 Ok(held.insert(fetched).clone())
             }
         }
@@ -185,7 +186,9 @@ pub(crate) fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     (3..=4).contains(&parts.len())
         && parts.last().is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-        && parts.iter().all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
+        && parts
+            .iter()
+            .all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()))
 }
 
 /// As S3 allows them: nothing that could name another host.
@@ -302,9 +305,13 @@ mod tests {
 
     #[test]
     fn places() {
-        let object = |endpoint, bucket, key| Object { endpoint, region: "eu-central-1", bucket, key, version: None };
+        let object =
+            |endpoint, bucket, key| Object { endpoint, region: "eu-central-1", bucket, key, version: None };
         let (base, path) = object(None, "logs", "a b/ü+.gz").place();
-        assert_eq!((base.as_str(), path.as_str()), ("https://logs.s3.eu-central-1.amazonaws.com", "/a%20b/%C3%BC%2B.gz"));
+        assert_eq!(
+            (base.as_str(), path.as_str()),
+            ("https://logs.s3.eu-central-1.amazonaws.com", "/a%20b/%C3%BC%2B.gz")
+        );
         let (base, path) = object(None, "my.logs", "k").place();
         assert_eq!((base.as_str(), path.as_str()), ("https://s3.eu-central-1.amazonaws.com", "/my.logs/k"));
         let queue = |url, region| Queue::new(url, region).map(|q| (q.base, q.region));
@@ -314,7 +321,13 @@ mod tests {
         );
         assert_eq!(queue("http://127.0.0.1:5000/1/q", None), None);
         assert!(queue("http://127.0.0.1:5000/1/q", Some("us-gov-west-1")).is_some());
-        assert!(is_bucket("my-logs.2026") && !is_bucket("a@evil") && !is_bucket("UP") && !is_bucket("x/y") && !is_bucket("-ab"));
+        assert!(
+            is_bucket("my-logs.2026")
+                && !is_bucket("a@evil")
+                && !is_bucket("UP")
+                && !is_bucket("x/y")
+                && !is_bucket("-ab")
+        );
         assert!(!is_region("eu-central-1.evil") && !is_region("evil") && is_region("ap-southeast-2"));
     }
 }

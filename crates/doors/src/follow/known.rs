@@ -139,7 +139,9 @@ impl Known {
         let mut bytes = [0; SAMPLE];
         let bytes = bytes.get_mut(..length as usize).unwrap_or_default();
         match file.read_exact_at(bytes, 0) {
-            Ok(()) => Ok(sum(bytes) == expected && tail_of(file, self.reached.offset)? == Some(self.reached.tail)),
+            Ok(()) => {
+                Ok(sum(bytes) == expected && tail_of(file, self.reached.offset)? == Some(self.reached.tail))
+            }
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
             Err(e) => Err(e),
         }
@@ -154,7 +156,9 @@ impl Known {
     /// `vpn.log` became `vpn.log.1`, `vpn.log-20260102` or `vpn-20260102.log.gz`: is this such a name?
     pub(crate) fn may_have_become(&self, other: &Path) -> bool {
         let mine = self.path.path();
-        let stem = |p: &Path| p.file_name().map(OsStr::as_bytes).map(|n| n.split(|b| *b == b'.').next().unwrap_or(n).to_vec());
+        let stem = |p: &Path| {
+            p.file_name().map(OsStr::as_bytes).map(|n| n.split(|b| *b == b'.').next().unwrap_or(n).to_vec())
+        };
         match (stem(&mine), stem(other)) {
             (Some(mine_stem), Some(other_stem)) => {
                 mine.parent() == other.parent() && other_stem.starts_with(&mine_stem) && mine_stem != b""

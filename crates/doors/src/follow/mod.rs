@@ -12,6 +12,7 @@ mod follower;
 mod known;
 mod lines;
 mod packed;
+mod tracked;
 
 use crate::counters::DoorCounts;
 use crate::declaration::Declaration;
@@ -271,7 +272,8 @@ impl Door {
     }
 
     fn save(&mut self, now: bool) -> Result<(), DoorError> {
-        if self.changed && (now || self.saved.elapsed() >= SAVE)
+        if self.changed
+            && (now || self.saved.elapsed() >= SAVE)
             && let Some(follower) = &self.follower
         {
             state::save(&self.path, &follower.book())?;

@@ -211,7 +211,8 @@ mod tests {
 
     #[test]
     fn entries() {
-        let mut stream = b"__CURSOR=s=1;i=2\n_PID=7\nMESSAGE=a \"b\"\nMESSAGE=c\n\n\n__CURSOR=s=1;i=3\n".to_vec();
+        let mut stream =
+            b"__CURSOR=s=1;i=2\n_PID=7\nMESSAGE=a \"b\"\nMESSAGE=c\n\n\n__CURSOR=s=1;i=3\n".to_vec();
         stream.extend(binary("MESSAGE", b"two\nlines"));
         stream.extend(binary("_CMDLINE", b"\xff\x00"));
         stream.extend(b"COREDUMP=");
@@ -221,7 +222,10 @@ mod tests {
         stream.extend(b"_UID=0\n\n__CURSOR=half\n");
         let expect = [
             (r#"{"__CURSOR":"s=1;i=2","_PID":"7","MESSAGE":["a \"b\"","c"]}"#, "s=1;i=2"),
-            (r#"{"__CURSOR":"s=1;i=3","MESSAGE":"two\nlines","_CMDLINE":[255,0],"COREDUMP":null,"BIG":null,"_UID":"0"}"#, "s=1;i=3"),
+            (
+                r#"{"__CURSOR":"s=1;i=3","MESSAGE":"two\nlines","_CMDLINE":[255,0],"COREDUMP":null,"BIG":null,"_UID":"0"}"#,
+                "s=1;i=3",
+            ),
         ];
         let expect = expect.map(|(json, cursor)| (json.to_owned(), cursor.to_owned()));
         for size in [997, 10_000, 10_000_000] {
@@ -231,7 +235,9 @@ mod tests {
 
     #[test]
     fn what_is_no_export() {
-        for stream in [&b"Jan 02 03:04:05 host sshd: x\n"[..], b"lower=1\n", b"=x\n", &binary("MESSAGE", b"x")[..17]] {
+        for stream in
+            [&b"Jan 02 03:04:05 host sshd: x\n"[..], b"lower=1\n", b"=x\n", &binary("MESSAGE", b"x")[..17]]
+        {
             let stream = [stream, &[b'A'; 100], b"\n\n"].concat();
             assert_eq!(read(&stream, &[7]), Err(Garbled), "{}", String::from_utf8_lossy(&stream));
         }

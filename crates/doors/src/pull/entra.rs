@@ -72,7 +72,10 @@ pub struct Cloud {
 
 impl Default for Cloud {
     fn default() -> Cloud {
-        Cloud { login: "https://login.microsoftonline.com".into(), graph: "https://graph.microsoft.com".into() }
+        Cloud {
+            login: "https://login.microsoftonline.com".into(),
+            graph: "https://graph.microsoft.com".into(),
+        }
     }
 }
 
@@ -133,12 +136,18 @@ struct Book {
 pub async fn run(options: Options, context: DoorContext) -> Result<(), DoorError> {
     for url in [&options.cloud.login, &options.cloud.graph] {
         if !is_base(url) {
-            return Err(DoorError::config(DOOR, format!("`{url}` is not written like https://graph.microsoft.com")));
+            return Err(DoorError::config(
+                DOOR,
+                format!("`{url}` is not written like https://graph.microsoft.com"),
+            ));
         }
     }
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
     if options.tenant.is_empty() || !options.tenant.chars().all(good) {
-        return Err(DoorError::config(DOOR, format!("tenant `{}` is neither an id nor a domain", options.tenant)));
+        return Err(DoorError::config(
+            DOOR,
+            format!("tenant `{}` is neither an id nor a domain", options.tenant),
+        ));
     }
     options.client_secret.open(DOOR)?;
     let mut doors = JoinSet::new();
@@ -205,7 +214,9 @@ impl Door {
             let url = book.next.clone().unwrap_or_else(|| self.first(book.since, until));
             let page = match self.ask(&url).await {
                 Ok(page) => page,
-                Err(NoPage::Refused(refused)) if book.next.is_some() && matches!(refused.status.as_u16(), 400 | 404 | 410) => {
+                Err(NoPage::Refused(refused))
+                    if book.next.is_some() && matches!(refused.status.as_u16(), 400 | 404 | 410) =>
+                {
                     tracing::warn!(door = DOOR, %refused, "the next page is not there any more; its hours are asked for again");
                     book.next = None;
                     continue;
@@ -228,7 +239,9 @@ impl Door {
             let (cut, next) = match (cut, links) {
                 (Ok(cut), Ok(links)) => (cut, links.next),
                 (Err(fault), _) => {
-                    self.puller.wait(NoPage::Failed(format!("an answer has no list of records: {fault}"))).await;
+                    self.puller
+                        .wait(NoPage::Failed(format!("an answer has no list of records: {fault}")))
+                        .await;
                     continue;
                 }
                 (_, Err(error)) => {
@@ -236,7 +249,9 @@ impl Door {
                     continue;
                 }
             };
-            if let Some(next) = next.as_ref().filter(|next| !is_of(&self.options.cloud.graph, next) || **next == url) {
+            if let Some(next) =
+                next.as_ref().filter(|next| !is_of(&self.options.cloud.graph, next) || **next == url)
+            {
                 self.puller.wait(NoPage::Failed(format!("the next page is said to be {next}"))).await;
                 continue;
             }
@@ -311,8 +326,10 @@ impl Door {
             percent(secret.expose(), false),
             percent(&format!("{graph}/.default"), false)
         );
-        let url = format!("{}/{}/oauth2/v2.0/token", options.cloud.login.trim_end_matches('/'), options.tenant);
-        let request = self.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body);
+        let url =
+            format!("{}/{}/oauth2/v2.0/token", options.cloud.login.trim_end_matches('/'), options.tenant);
+        let request =
+            self.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body);
         let page = self.puller.ask(request).await.map_err(|none| match none {
             NoPage::Refused(refused) => NoPage::Failed(format!("no token: {refused}")),
             other => other,

@@ -114,7 +114,9 @@ impl Puller {
                 let refused = refused(response).await;
                 let status = refused.status.as_u16();
                 return Err(match refused.after {
-                    Some(after) if status == 429 || status >= 500 => NoPage::Later(after, refused.to_string()),
+                    Some(after) if status == 429 || status >= 500 => {
+                        NoPage::Later(after, refused.to_string())
+                    }
                     None if status >= 500 => NoPage::Failed(refused.to_string()),
                     _ => NoPage::Refused(refused),
                 });
@@ -183,7 +185,9 @@ mod tests {
     fn links_stay_where_they_belong() {
         assert!(is_of("https://acme.okta.com", "https://acme.okta.com/api/v1/logs?after=1"));
         assert!(is_of("https://acme.okta.com/", "https://acme.okta.com/api"));
-        for link in ["https://acme.okta.com.evil/api", "https://acme.okta.com@evil/", "http://acme.okta.com/", "/api"] {
+        for link in
+            ["https://acme.okta.com.evil/api", "https://acme.okta.com@evil/", "http://acme.okta.com/", "/api"]
+        {
             assert!(!is_of("https://acme.okta.com", link), "{link}");
         }
         assert!(is_base("https://acme.okta.com") && is_base("http://127.0.0.1:80"));

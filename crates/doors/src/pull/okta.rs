@@ -87,7 +87,10 @@ struct Event {
 /// Pulls until the shutdown.
 pub async fn run(options: Options, context: DoorContext) -> Result<(), DoorError> {
     if !is_base(&options.url) {
-        return Err(DoorError::config(DOOR, format!("url `{}` is not written like https://acme.okta.com", options.url)));
+        return Err(DoorError::config(
+            DOOR,
+            format!("url `{}` is not written like https://acme.okta.com", options.url),
+        ));
     }
     let http = out::client(DOOR, None)?;
     let mut puller = Puller::new(context, DOOR, &options.source, &options.url, &options.limits);
@@ -99,7 +102,9 @@ pub async fn run(options: Options, context: DoorContext) -> Result<(), DoorError
         };
         let page = match ask(&options, &http, &puller, &url).await {
             Ok(page) => page,
-            Err(NoPage::Refused(refused)) if book.next.is_some() && matches!(refused.status.as_u16(), 400 | 404 | 410) => {
+            Err(NoPage::Refused(refused))
+                if book.next.is_some() && matches!(refused.status.as_u16(), 400 | 404 | 410) =>
+            {
                 // Cursors do not live for ever. What is asked for again comes twice.
                 tracing::warn!(door = DOOR, %refused, "the cursor is not taken any more; begun again a little earlier");
                 book.next = None;
@@ -150,7 +155,8 @@ fn first(options: &Options, published: Option<Timestamp>) -> String {
     let back = SignedDuration::from_hours(24 * i64::from(options.days.min(MOST_DAYS)));
     let since = published.map(|at| at - OVERLAP).unwrap_or_else(|| Timestamp::now() - back);
     let since = percent(&since.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string(), false);
-    let filter = options.filter.as_ref().map(|f| format!("&filter={}", percent(f, false))).unwrap_or_default();
+    let filter =
+        options.filter.as_ref().map(|f| format!("&filter={}", percent(f, false))).unwrap_or_default();
     let base = options.url.trim_end_matches('/');
     format!("{base}/api/v1/logs?since={since}&sortOrder=ASCENDING&limit={PAGE}{filter}")
 }
@@ -161,7 +167,10 @@ async fn ask(options: &Options, http: &Client, puller: &Puller, url: &str) -> Re
         Token::Bearer(from) => ("Bearer", from),
     };
     let token = from.open(DOOR).map_err(|e| NoPage::Failed(e.to_string()))?;
-    let request = http.get(url).header("accept", "application/json").header("authorization", format!("{kind} {}", token.expose()));
+    let request = http
+        .get(url)
+        .header("accept", "application/json")
+        .header("authorization", format!("{kind} {}", token.expose()));
     match puller.ask(request).await {
         Err(NoPage::Refused(refused)) if refused.status.as_u16() == 429 => {
             // Without Retry-After, the head of the answer would say when; it is not kept, and a minute is Okta's unit.

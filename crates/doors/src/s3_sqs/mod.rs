@@ -88,12 +88,16 @@ const BATCH_BYTES: usize = 1 << 20;
 /// Reads until the shutdown.
 pub async fn run(options: Options, context: DoorContext) -> Result<(), DoorError> {
     let queue = Queue::new(&options.queue_url, options.region.as_deref()).ok_or_else(|| {
-        DoorError::config(DOOR, format!("queue_url `{}`: no region can be read from it; set `region`", options.queue_url))
+        DoorError::config(
+            DOOR,
+            format!("queue_url `{}`: no region can be read from it; set `region`", options.queue_url),
+        )
     })?;
     if let Some(bad) = options.buckets.iter().find(|b| !is_bucket(b)) {
         return Err(DoorError::config(DOOR, format!("`{bad}` is no name of a bucket")));
     }
-    let admitted = Admitted { origin: Origin::new(&options.source), limits: Arc::new(options.limits.clone()) };
+    let admitted =
+        Admitted { origin: Origin::new(&options.source), limits: Arc::new(options.limits.clone()) };
     let source = Source::new(&context, DOOR, admitted);
     let aws = Aws::open(DOOR, options.keys.clone(), options.tls.as_ref())?;
     let door = Arc::new(Door { options, queue, aws, source, context });
@@ -230,7 +234,9 @@ impl Door {
         for _ in 0..3 {
             match self.aws.sqs(&self.queue, "DeleteMessage", &body).await {
                 Ok(_) => return,
-                Err(failed) => tracing::warn!(door = DOOR, %failed, "a message is not deleted, and may come again"),
+                Err(failed) => {
+                    tracing::warn!(door = DOOR, %failed, "a message is not deleted, and may come again")
+                }
             }
             backoff.pause(&self.context.shutdown).await;
         }
@@ -294,13 +300,22 @@ impl Door {
                     Ok(()) => None,
                     Err(fault) => Some(Err(useless(fault))),
                 },
-                Ok(None) => Some(std::mem::replace(&mut content, Content::new(Format::Lines, 0, 0)).end(&mut each).map_err(useless)),
+                Ok(None) => Some(
+                    std::mem::replace(&mut content, Content::new(Format::Lines, 0, 0))
+                        .end(&mut each)
+                        .map_err(useless),
+                ),
                 Err(error) => Some(Err(Stopped::Failed(format!("{at}: {}", told(&error))))),
             };
             for head in long.drain(..) {
-                self.source.dead(&self.context.intake, format!("{at}: {}", too_long(limits.record_bytes)), &head).await;
+                self.source
+                    .dead(&self.context.intake, format!("{at}: {}", too_long(limits.record_bytes)), &head)
+                    .await;
             }
-            if records.len() >= BATCH_RECORDS || records.bytes() >= BATCH_BYTES || (last.is_some() && !records.is_empty()) {
+            if records.len() >= BATCH_RECORDS
+                || records.bytes() >= BATCH_BYTES
+                || (last.is_some() && !records.is_empty())
+            {
                 window.push(&self.source, std::mem::take(&mut records), ());
             }
             if let Some(result) = last {

@@ -180,7 +180,10 @@ mod tests {
         assert_eq!(objects(PUT).expect("a notice")[0].version.as_deref(), Some("v1"));
         let sns = serde_json::json!({"Type": "Notification", "MessageId": "1", "TopicArn": "arn:x", "Message": PUT});
         check(&sns.to_string(), &[("trail", "AWSLogs/1/a b/cü.json.gz")]);
-        check(r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Time":"2026-01-02T03:04:05.000Z","Bucket":"trail"}"#, &[]);
+        check(
+            r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Time":"2026-01-02T03:04:05.000Z","Bucket":"trail"}"#,
+            &[],
+        );
         check(
             r#"{"version":"0","id":"x","detail-type":"Object Created","source":"aws.s3","region":"eu-west-1",
             "detail":{"version":"0","bucket":{"name":"trail"},"object":{"key":"a+b%2F.gz","size":5,"version-id":"v"},"reason":"PutObject"}}"#,

@@ -203,9 +203,17 @@ mod tests {
 
     fn check(format: Format, text: &str, expect: &[&str]) {
         for size in [1, 7, 100_000] {
-            for bytes in [text.as_bytes().to_vec(), gzip(text.as_bytes()), [gzip(&text.as_bytes()[..1]), gzip(&text.as_bytes()[1..])].concat()] {
+            for bytes in [
+                text.as_bytes().to_vec(),
+                gzip(text.as_bytes()),
+                [gzip(&text.as_bytes()[..1]), gzip(&text.as_bytes()[1..])].concat(),
+            ] {
                 let (got, end) = read(format, &bytes, size);
-                assert_eq!((got.iter().map(String::as_str).collect::<Vec<_>>(), end), (expect.to_vec(), Ok(())), "{text}");
+                assert_eq!(
+                    (got.iter().map(String::as_str).collect::<Vec<_>>(), end),
+                    (expect.to_vec(), Ok(())),
+                    "{text}"
+                );
             }
         }
     }

@@ -265,15 +265,31 @@ mod tests {
     fn check(framing: Framing, stream: &str, expect: &[&str]) {
         for size in [1, 2, 3, 7, 1_000] {
             let (got, lost) = cut(framing, 100, stream.as_bytes(), &[size]);
-            assert_eq!((got.iter().map(String::as_str).collect::<Vec<_>>(), lost), (expect.to_vec(), None), "{size}");
+            assert_eq!(
+                (got.iter().map(String::as_str).collect::<Vec<_>>(), lost),
+                (expect.to_vec(), None),
+                "{size}"
+            );
         }
     }
 
     #[test]
     fn each_message_by_how_it_begins() {
-        check(Framing::Auto, "<13>one\n<13>two\r\n<13>three\0<13>four", &["<13>one", "<13>two", "<13>three", "<13>four"]);
-        check(Framing::Auto, "8 <13>one\n10 <13>a\nb\nc\n<13>line\n7 <13>two", &["<13>one", "<13>a\nb\nc", "<13>line", "<13>two"]);
-        check(Framing::Auto, "2026-01-02 a\n2026 Jan 2 b\n007 <13>\n\n\n", &["2026-01-02 a", "2026 Jan 2 b", "007 <13>"]);
+        check(
+            Framing::Auto,
+            "<13>one\n<13>two\r\n<13>three\0<13>four",
+            &["<13>one", "<13>two", "<13>three", "<13>four"],
+        );
+        check(
+            Framing::Auto,
+            "8 <13>one\n10 <13>a\nb\nc\n<13>line\n7 <13>two",
+            &["<13>one", "<13>a\nb\nc", "<13>line", "<13>two"],
+        );
+        check(
+            Framing::Auto,
+            "2026-01-02 a\n2026 Jan 2 b\n007 <13>\n\n\n",
+            &["2026-01-02 a", "2026 Jan 2 b", "007 <13>"],
+        );
         check(Framing::Nul, "<13>a\nb\0<13>c\0", &["<13>a\nb", "<13>c"]);
         check(Framing::Lf, "8 <13>one\n", &["8 <13>one"]);
         check(Framing::Octet, "3 a\nb\n4 {\"a}4 x  y", &["a\nb", "{\"a}", "x  y"]);
@@ -298,7 +314,19 @@ mod tests {
         for size in [1, 50, 5_000] {
             let stream = format!("<13>a\n{long}\n<13>b\n3004 <13>{long}<13>c\n");
             let (got, lost) = cut(Framing::Auto, 100, stream.as_bytes(), &[size]);
-            assert_eq!((got, lost), (vec!["<13>a".into(), "LONG yyy".into(), "<13>b".into(), "LONG <13".into(), "<13>c".into()], None));
+            assert_eq!(
+                (got, lost),
+                (
+                    vec![
+                        "<13>a".into(),
+                        "LONG yyy".into(),
+                        "<13>b".into(),
+                        "LONG <13".into(),
+                        "<13>c".into()
+                    ],
+                    None
+                )
+            );
         }
     }
 

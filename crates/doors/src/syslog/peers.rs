@@ -17,11 +17,21 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    pub(crate) fn new(context: &DoorContext, door: &'static str, options: &Options) -> Result<Peers, DoorError> {
-        if options.source.is_none() && options.sources.is_empty() && options.tls.as_ref().is_none_or(|t| t.clients.is_none()) {
+    pub(crate) fn new(
+        context: &DoorContext,
+        door: &'static str,
+        options: &Options,
+    ) -> Result<Peers, DoorError> {
+        if options.source.is_none()
+            && options.sources.is_empty()
+            && options.tls.as_ref().is_none_or(|t| t.clients.is_none())
+        {
             return Err(DoorError::config(
                 door,
-                format!("listener {}: names no source, so nobody could write to it; set `source` or `sources`", options.listen),
+                format!(
+                    "listener {}: names no source, so nobody could write to it; set `source` or `sources`",
+                    options.listen
+                ),
             ));
         }
         let limits: Arc<Limits> = Arc::new(options.limits.clone());

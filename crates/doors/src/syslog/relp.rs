@@ -9,6 +9,7 @@ use crate::door::{DoorContext, Source};
 use crate::intake::Records;
 use crate::pace::Pace;
 use crate::syslog::frame::trimmed;
+use crate::syslog::stream::again;
 use crate::syslog::too_long;
 use crate::window::{BATCHES, Settled, Window};
 use bytes::{Buf, BytesMut};
@@ -28,14 +29,19 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// Numbers of the messages of one batch.
 type Numbers = Vec<u32>;
 
-pub(crate) async fn serve(mut io: impl AsyncRead + AsyncWrite + Unpin, source: &Source, context: &DoorContext) {
+pub(crate) async fn serve(
+    mut io: impl AsyncRead + AsyncWrite + Unpin,
+    source: &Source,
+    context: &DoorContext,
+) {
     let limits = &source.limits;
     let mut window: Window<Numbers> = Window::new(context, BATCHES);
     let mut pace = Pace::new(limits.records_per_s);
     let mut resume: Option<Instant> = None;
     let mut begun: Option<Instant> = None;
     let mut buffer = BytesMut::with_capacity(BUFFER);
-    let mut session = Session { limit: limits.record_bytes, most: limits.request_bytes, ..Session::default() };
+    let mut session =
+        Session { limit: limits.record_bytes, most: limits.request_bytes, ..Session::default() };
     let end = loop {
         let reading = window.has_room() && resume.is_none();
         tokio::select! {
@@ -44,6 +50,9 @@ pub(crate) async fn serve(mut io: impl AsyncRead + AsyncWrite + Unpin, source: &
             settled = window.next() => match settled {
                 Settled::Stored(numbers) => {
                     numbers.iter().for_each(|n| session.answer(*n, "200 OK"));
+                    if !reading {
+                        begun = again(begun);
+                    }
                     if session.flush(&mut io).await.is_err() {
                         break End::Theirs;
                     }
@@ -53,6 +62,7 @@ pub(crate) async fn serve(mut io: impl AsyncRead + AsyncWrite + Unpin, source: &
             },
             () = sleep_until(resume.unwrap_or_else(Instant::now)), if resume.is_some() => {
                 resume = None;
+                begun = again(begun);
                 continue;
             }
             () = sleep_until(begun.unwrap_or_else(Instant::now) + UNFINISHED), if reading && begun.is_some() => break End::Theirs,
@@ -84,7 +94,9 @@ pub(crate) async fn serve(mut io: impl AsyncRead + AsyncWrite + Unpin, source: &
             }
             Err(why) => {
                 let head = buffer.get(..buffer.len().min(HEAD)).unwrap_or_default();
-                source.dead(&context.intake, format!("no RELP: {why}; the connection was closed"), head).await;
+                source
+                    .dead(&context.intake, format!("no RELP: {why}; the connection was closed"), head)
+                    .await;
                 break End::Ours;
             }
         }
@@ -241,7 +253,8 @@ fn head(rest: &[u8]) -> Result<Option<Frame<'_>>, Wrong> {
     let open = |at: usize| if rest.len() > at || rest.len() >= HEAD { Err(Wrong::Head) } else { Ok(None) };
     let word = |from: usize, most: usize, good: fn(&u8) -> bool| {
         let length = rest.get(from..)?.iter().take(most + 1).take_while(|b| good(b)).count();
-        (length > 0 && length <= most).then(|| (rest.get(from..from + length).unwrap_or_default(), from + length))
+        (length > 0 && length <= most)
+            .then(|| (rest.get(from..from + length).unwrap_or_default(), from + length))
     };
     let number = |digits: &[u8]| digits.iter().fold(0u32, |n, d| n * 10 + u32::from(d - b'0'));
     let Some((digits, at)) = word(0, 9, u8::is_ascii_digit) else { return open(0) };
@@ -275,7 +288,10 @@ mod tests {
         let mut whole = new();
         assert_eq!(whole.take(stream), expect.0);
         let got: Vec<_> = whole.records.iter().map(|r| text(r.0)).collect();
-        assert_eq!((got.as_slice(), whole.out.as_str()), (expect.1.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>().as_slice(), expect.2));
+        assert_eq!(
+            (got.as_slice(), whole.out.as_str()),
+            (expect.1.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>().as_slice(), expect.2)
+        );
         let (mut slow, mut buffer, mut done) = (new(), Vec::new(), Ok(0));
         for byte in stream {
             buffer.push(*byte);
@@ -290,7 +306,10 @@ mod tests {
                 }
             }
         }
-        assert_eq!((done, slow.records.len(), slow.too_long.len()), (expect.0, whole.records.len(), whole.too_long.len()));
+        assert_eq!(
+            (done, slow.records.len(), slow.too_long.len()),
+            (expect.0, whole.records.len(), whole.too_long.len())
+        );
     }
 
     #[test]
@@ -298,10 +317,16 @@ mod tests {
         let open = b"1 open 14 relp_version=0\n".as_slice();
         let hello = "1 rsp 62 200 OK\nrelp_version=0\nrelp_software=portreeve\ncommands=syslog\n\n";
         let with = |rest: &[u8]| [open, rest].concat();
-        check(&with(b"2 syslog 7 <13>a\nb\n3 syslog 6 <13>c\n\n"), (Ok(25 + 37), &["<13>a\nb", "<13>c"], hello));
+        check(
+            &with(b"2 syslog 7 <13>a\nb\n3 syslog 6 <13>c\n\n"),
+            (Ok(25 + 37), &["<13>a\nb", "<13>c"], hello),
+        );
         check(&with(b"2 syslog 0\n3 close 0\n"), (Ok(25 + 21), &[], &format!("{hello}2 rsp 6 200 OK\n")));
         check(&with(b"2 syslog 9 half"), (Ok(25), &[], hello));
-        check(&with(b"2 mail 1 x\n"), (Ok(25 + 11), &[], &format!("{hello}2 rsp 34 500 this command is not known here\n")));
+        check(
+            &with(b"2 mail 1 x\n"),
+            (Ok(25 + 11), &[], &format!("{hello}2 rsp 34 500 this command is not known here\n")),
+        );
         let long = with(format!("2 syslog 30 {}\n3 syslog 1 x\n", "y".repeat(30)).as_bytes());
         check(&long, (Ok(long.len()), &["x"], hello));
     }

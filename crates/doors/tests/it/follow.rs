@@ -56,7 +56,12 @@ async fn lines_come_with_their_place_when_they_are_whole() {
         .into_iter()
         .map(|g| {
             let at = g.place.unwrap();
-            (g.origin.rsplit('/').next().unwrap().to_owned(), String::from_utf8(g.record).unwrap(), at.line, at.offset)
+            (
+                g.origin.rsplit('/').next().unwrap().to_owned(),
+                String::from_utf8(g.record).unwrap(),
+                at.line,
+                at.offset,
+            )
         })
         .collect();
     got.sort();
@@ -310,14 +315,20 @@ async fn only_what_is_new_where_that_is_asked_for() {
     let dir = logs(&lab);
     append(&dir.join("a.log"), &lines(0..100));
     let door = open(&lab, "logs/*.log", r#","begin":"end""#);
-    lab.until("the door knows where it begins", |lab| fs::read_dir(lab.path("state")).unwrap().next().is_some()).await;
+    lab.until("the door knows where it begins", |lab| {
+        fs::read_dir(lab.path("state")).unwrap().next().is_some()
+    })
+    .await;
     append(&dir.join("a.log"), &lines(100..110));
     append(&dir.join("b.log"), &lines(110..120));
     lab.records(20).await;
     let mut got = numbers(&lab);
     got.sort_unstable();
     assert_eq!(got, (100..120).collect::<Vec<_>>());
-    assert_eq!(lab.got().iter().find(|g| g.record.starts_with(b"line 100 ")).and_then(|g| g.place).map(|p| p.line), Some(101));
+    assert_eq!(
+        lab.got().iter().find(|g| g.record.starts_with(b"line 100 ")).and_then(|g| g.place).map(|p| p.line),
+        Some(101)
+    );
     lab.end(door).await;
 }
 

@@ -44,7 +44,10 @@ async fn write_journal(lab: &Lab, range: std::ops::Range<u32>) {
 async fn a_real_journal_across_a_restart() {
     let mut lab = Lab::new();
     write_journal(&lab, 0..500).await;
-    let more = format!(r#","directory":"{}","matches":["_SYSTEMD_UNIT=ssh.service"]"#, lab.path("journal").display());
+    let more = format!(
+        r#","directory":"{}","matches":["_SYSTEMD_UNIT=ssh.service"]"#,
+        lab.path("journal").display()
+    );
     let mut seen = Vec::new();
     for (written, expect) in [(0..0, 450), (500..700, 180), (700..700, 0), (700..710, 9)] {
         write_journal(&lab, written).await;
@@ -89,7 +92,8 @@ async fn a_journalctl_that_ends_is_started_again_where_it_was() {
     fs::write(&script, text).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     let door = open(&lab, &format!(r#","journalctl":"{}","begin":"end""#, script.display()));
-    lab.until("it says why", |lab| lab.trouble().iter().any(|t| t.contains("no memory") && t.contains('7'))).await;
+    lab.until("it says why", |lab| lab.trouble().iter().any(|t| t.contains("no memory") && t.contains('7')))
+        .await;
     lab.records(3).await;
     lab.until("it works again", |lab| lab.trouble().is_empty()).await;
     lab.end(door).await;

@@ -44,7 +44,10 @@ impl Broker {
         let daemon = Daemon::spawn(&python, &["-c", PROGRAM, &path, compression], lab.path("broker.log"));
         daemon.says("broker ").await;
         let log = daemon.log();
-        let line = log.lines().find(|l| l.starts_with("broker ")).unwrap_or_else(|| panic!("confluent-kafka of PyPI is missing? {log}"));
+        let line = log
+            .lines()
+            .find(|l| l.starts_with("broker "))
+            .unwrap_or_else(|| panic!("confluent-kafka of PyPI is missing? {log}"));
         Broker { address: line.trim_start_matches("broker ").to_owned(), orders, daemon, given: 0 }
     }
 
@@ -72,7 +75,11 @@ async fn partitions_across_a_restart_in_every_compression() {
         let door = broker.open(&lab, "");
         lab.records(2_500).await;
         let of = |lab: &Lab, word: &str| -> Vec<usize> {
-            lab.texts().iter().filter(|t| t.starts_with(word)).map(|t| t.split(' ').nth(1).unwrap().parse().unwrap()).collect()
+            lab.texts()
+                .iter()
+                .filter(|t| t.starts_with(word))
+                .map(|t| t.split(' ').nth(1).unwrap().parse().unwrap())
+                .collect()
         };
         assert_eq!(of(&lab, "login"), (0..2_000).collect::<Vec<_>>(), "{compression}");
         assert_eq!(of(&lab, "logout"), (0..500).collect::<Vec<_>>(), "{compression}");

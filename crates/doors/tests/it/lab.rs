@@ -1,7 +1,8 @@
 //! A door under test: the other end of its intake, programs that talk to it, and certificates.
 
 use portreeve_doors::{
-    Admitted, Batch, Counters, DeadLetter, DoorContext, Gate, Intake, Limits, Origin, Place, Receipt, Received, Refusal,
+    Admitted, Batch, Counters, DeadLetter, DoorContext, Gate, Intake, Limits, Origin, Place, Receipt,
+    Received, Refusal,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -111,14 +112,18 @@ impl Lab {
                     match received {
                         Some(Received::Batch(batch)) => {
                             if full.load(Ordering::Relaxed) {
-                                batch.ack.answer(Receipt::Refused(Refusal::Disk("no space left on device".into())));
+                                batch.ack.answer(Receipt::Refused(Refusal::Disk(
+                                    "no space left on device".into(),
+                                )));
                                 continue;
                             }
                             store(&arrived, batch);
                         }
                         Some(Received::File(file)) => {
                             if full.load(Ordering::Relaxed) {
-                                file.ack.answer(Receipt::Refused(Refusal::Disk("no space left on device".into())));
+                                file.ack.answer(Receipt::Refused(Refusal::Disk(
+                                    "no space left on device".into(),
+                                )));
                                 continue;
                             }
                             arrived.lock().unwrap().whole.push(file.path);

@@ -1,6 +1,6 @@
 //! A real nats-server: what is published is stored once, whatever happens in between.
 
-use crate::lab::{Authority, Daemon, Lab, LIMIT, which};
+use crate::lab::{Authority, Daemon, LIMIT, Lab, which};
 use async_nats::jetstream;
 use portreeve_doors::DoorError;
 use portreeve_doors::nats::{self, Options};
@@ -146,7 +146,8 @@ async fn a_server_that_goes_and_comes_back() {
     let lab = Lab::new();
     let mut server = Server::start(&lab, "").await;
     let door = open(&lab, &server.url, "");
-    lab.until("the stream is missing", |lab| lab.trouble().iter().any(|t| t.contains("must be made first"))).await;
+    lab.until("the stream is missing", |lab| lab.trouble().iter().any(|t| t.contains("must be made first")))
+        .await;
     let (client, jetstream) = server.stream().await;
     publish(&jetstream, "logs.vpn", 0..100).await;
     lab.records(100).await;
@@ -175,7 +176,8 @@ async fn lines_subjects_and_what_is_too_long() {
     ] {
         jetstream.publish(subject, payload.to_owned().into()).await.unwrap().await.unwrap();
     }
-    let door = open(&lab, &server.url, r#","subject":"logs.vpn","lines":true,"limits":{"record_bytes":1000}"#);
+    let door =
+        open(&lab, &server.url, r#","subject":"logs.vpn","lines":true,"limits":{"record_bytes":1000}"#);
     lab.records(4).await;
     lab.until("a dead letter", |lab| lab.dead().len() == 1).await;
     assert_eq!(lab.texts(), ["one", "two", "three", "four"]);
@@ -190,7 +192,9 @@ async fn a_password_and_tls() {
     let (cert, client) = (ours.signs("server"), ours.signs("client"));
     let config = format!(
         "tls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{}\", verify: true }}\nauthorization {{ user: door, password: \"s3cret\" }}",
-        cert.certificate.display(), cert.key.display(), ours.pem.display()
+        cert.certificate.display(),
+        cert.key.display(),
+        ours.pem.display()
     );
     let server = Server::start(&lab, &config).await;
     let path = lab.path("password");
@@ -201,10 +205,15 @@ async fn a_password_and_tls() {
         .add_root_certificates(ours.pem.clone())
         .add_client_certificate(client.certificate.clone(), client.key.clone());
     let jetstream = jetstream::new(connect.connect(&server.url).await.unwrap());
-    let stream = jetstream::stream::Config { name: "LOGS".into(), subjects: vec!["logs.>".into()], ..Default::default() };
+    let stream = jetstream::stream::Config {
+        name: "LOGS".into(),
+        subjects: vec!["logs.>".into()],
+        ..Default::default()
+    };
     jetstream.create_stream(stream).await.unwrap();
     publish(&jetstream, "logs.vpn", 0..10).await;
-    let login = format!(r#","login":{{"password":{{"user":"door","password":{{"file":"{}"}}}}}}"#, path.display());
+    let login =
+        format!(r#","login":{{"password":{{"user":"door","password":{{"file":"{}"}}}}}}"#, path.display());
     // Without the authority, the server is not believed.
     let door = open(&lab, &server.url, &format!(r#"{login},"tls":{{}}"#));
     lab.until("it says so", |lab| !lab.trouble().is_empty()).await;
@@ -212,7 +221,9 @@ async fn a_password_and_tls() {
     let lab = lab.again();
     let tls = format!(
         r#","tls":{{"authorities":"{}","identity":{{"certificate":"{}","key":"{}"}}}}"#,
-        ours.pem.display(), client.certificate.display(), client.key.display()
+        ours.pem.display(),
+        client.certificate.display(),
+        client.key.display()
     );
     let door = open(&lab, &server.url, &format!("{login}{tls}"));
     lab.records(10).await;

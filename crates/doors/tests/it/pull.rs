@@ -63,15 +63,21 @@ fn organisation(org: Arc<Mutex<Org>>) -> StandIn {
         let mood = org.moods.pop().unwrap_or(Mood::Well);
         match mood {
             Mood::Busy => {
-                return Reply::new(429, r#"{"errorCode":"E0000047","errorSummary":"API call exceeded rate limit"}"#)
-                    .with("retry-after", "1")
-                    .with("x-rate-limit-reset", (now() + 1).to_string());
+                return Reply::new(
+                    429,
+                    r#"{"errorCode":"E0000047","errorSummary":"API call exceeded rate limit"}"#,
+                )
+                .with("retry-after", "1")
+                .with("x-rate-limit-reset", (now() + 1).to_string());
             }
             Mood::Broken => return Reply::new(503, "<html>bad gateway</html>"),
             Mood::Slow => std::thread::sleep(Duration::from_millis(1_500)),
             Mood::NotJson => return Reply::new(200, "<html>log in</html>"),
             Mood::Cursorless if request.query("after").is_some() => {
-                return Reply::new(400, r#"{"errorCode":"E0000001","errorSummary":"Api validation failed: after"}"#);
+                return Reply::new(
+                    400,
+                    r#"{"errorCode":"E0000001","errorSummary":"Api validation failed: after"}"#,
+                );
             }
             _ => {}
         }
@@ -85,7 +91,9 @@ fn organisation(org: Arc<Mutex<Org>>) -> StandIn {
             }
         };
         let to = (from + org.page).min(org.events);
-        let event = |n| format!(r#"{{"uuid":"{n}","published":"{}","eventType":"user.session.start"}}"#, published(n));
+        let event = |n| {
+            format!(r#"{{"uuid":"{n}","published":"{}","eventType":"user.session.start"}}"#, published(n))
+        };
         let events: Vec<String> = (from..to).map(event).collect();
         let host = if mood == Mood::Elsewhere { "http://127.0.0.1:1" } else { url };
         Reply::new(200, format!("[{}]", events.join(",")))
@@ -116,7 +124,8 @@ fn published(n: usize) -> String {
 
 fn open_okta(lab: &Lab, url: &str, token: &str) -> JoinHandle<Result<(), DoorError>> {
     let secret = secret(lab, token);
-    let text = format!(r#"{{"source":"okta","url":"{url}","token":{{"ssws":{secret}}},"days":30,"poll_s":1}}"#);
+    let text =
+        format!(r#"{{"source":"okta","url":"{url}","token":{{"ssws":{secret}}},"days":30,"poll_s":1}}"#);
     let options: okta::Options = serde_json::from_str(&text).unwrap();
     tokio::spawn(okta::run(options, lab.context.clone()))
 }
@@ -149,12 +158,23 @@ async fn okta_from_the_past_to_the_present_and_across_a_restart() {
 async fn okta_through_all_its_failures() {
     let lab = Lab::new();
     // The last of the list comes first.
-    let moods =
-        vec![Mood::Elsewhere, Mood::Cursorless, Mood::Well, Mood::NotJson, Mood::Slow, Mood::Broken, Mood::Well, Mood::Busy];
+    let moods = vec![
+        Mood::Elsewhere,
+        Mood::Cursorless,
+        Mood::Well,
+        Mood::NotJson,
+        Mood::Slow,
+        Mood::Broken,
+        Mood::Well,
+        Mood::Busy,
+    ];
     let org = Arc::new(Mutex::new(Org { events: 500, moods, page: 100, token: "t1" }));
     let stand_in = organisation(org.clone());
     let door = open_okta(&lab, &stand_in.url, "wrong");
-    lab.until("the token is wrong", |lab| lab.trouble().iter().any(|t| t.contains("401") && t.contains("Invalid token"))).await;
+    lab.until("the token is wrong", |lab| {
+        lab.trouble().iter().any(|t| t.contains("401") && t.contains("Invalid token"))
+    })
+    .await;
     assert_eq!(lab.count(), 0);
     // A secret that is written anew is taken without a restart.
     secret(&lab, "t1");
@@ -196,26 +216,44 @@ fn graph(tenant: Arc<Mutex<Tenant>>) -> StandIn {
     StandIn::start(move |request: &Request, url: &str| {
         let mut tenant = tenant.lock().unwrap();
         if request.path == "/acme.example/oauth2/v2.0/token" {
-            assert!(request.body.contains("grant_type=client_credentials&client_id=app&client_secret=s%2B3cret"), "{}", request.body);
+            assert!(
+                request.body.contains("grant_type=client_credentials&client_id=app&client_secret=s%2B3cret"),
+                "{}",
+                request.body
+            );
             tenant.tokens += 1;
             tenant.uses = 6;
-            return Reply::new(200, format!(r#"{{"token_type":"Bearer","expires_in":3599,"access_token":"t{}"}}"#, tenant.tokens));
+            return Reply::new(
+                200,
+                format!(r#"{{"token_type":"Bearer","expires_in":3599,"access_token":"t{}"}}"#, tenant.tokens),
+            );
         }
         let token = format!("Bearer t{}", tenant.tokens);
         if request.header("authorization") != Some(&token) || tenant.uses == 0 {
-            return Reply::new(401, r#"{"error":{"code":"InvalidAuthenticationToken","message":"Lifetime validation failed"}}"#);
+            return Reply::new(
+                401,
+                r#"{"error":{"code":"InvalidAuthenticationToken","message":"Lifetime validation failed"}}"#,
+            );
         }
         tenant.uses -= 1;
         assert_eq!(request.path, "/v1.0/auditLogs/signIns");
         match tenant.moods.pop().unwrap_or(Mood::Well) {
-            Mood::Busy => return Reply::new(429, r#"{"error":{"code":"TooManyRequests"}}"#).with("retry-after", "1"),
+            Mood::Busy => {
+                return Reply::new(429, r#"{"error":{"code":"TooManyRequests"}}"#).with("retry-after", "1");
+            }
             Mood::Broken => return Reply::new(504, ""),
             Mood::NotJson => return Reply::new(200, "{\"value\":[{\"id\":\"1\""),
             Mood::Cursorless if request.query("$skiptoken").is_some() => {
-                return Reply::new(400, r#"{"error":{"code":"BadRequest","message":"Skip token is not valid"}}"#);
+                return Reply::new(
+                    400,
+                    r#"{"error":{"code":"BadRequest","message":"Skip token is not valid"}}"#,
+                );
             }
             Mood::Elsewhere => {
-                return Reply::new(200, r#"{"value":[],"@odata.nextLink":"https://evil.example/v1.0/auditLogs/signIns"}"#);
+                return Reply::new(
+                    200,
+                    r#"{"value":[],"@odata.nextLink":"https://evil.example/v1.0/auditLogs/signIns"}"#,
+                );
             }
             _ => {}
         }
@@ -225,14 +263,25 @@ fn graph(tenant: Arc<Mutex<Tenant>>) -> StandIn {
         assert!(filter.starts_with("createdDateTime ge ") && until - since <= 6 * 3_600 + 2, "{filter}");
         let skip: usize = request.query("$skiptoken").map_or(0, |s| s.parse().unwrap());
         let within: Vec<_> = tenant.records.iter().filter(|(_, at)| (since..until).contains(at)).collect();
-        let record = |(id, at): &&(usize, u64)| format!(r#"{{"id":"{id}","createdDateTime":"{at}","value":["x"]}}"#);
+        let record =
+            |(id, at): &&(usize, u64)| format!(r#"{{"id":"{id}","createdDateTime":"{at}","value":["x"]}}"#);
         let page: Vec<String> = within.iter().skip(skip).take(3).map(record).collect();
         let next = (skip + 3 < within.len()).then(|| {
             let filter = filter.replace(' ', "%20");
-            format!(r#","@odata.nextLink":"{url}/v1.0/auditLogs/signIns?$filter={filter}&$skiptoken={}""#, skip + 3)
+            format!(
+                r#","@odata.nextLink":"{url}/v1.0/auditLogs/signIns?$filter={filter}&$skiptoken={}""#,
+                skip + 3
+            )
         });
         let context = format!("{url}/v1.0/$metadata#auditLogs/signIns");
-        Reply::new(200, format!(r#"{{"@odata.context":"{context}"{},"value":[{}]}}"#, next.unwrap_or_default(), page.join(",")))
+        Reply::new(
+            200,
+            format!(
+                r#"{{"@odata.context":"{context}"{},"value":[{}]}}"#,
+                next.unwrap_or_default(),
+                page.join(",")
+            ),
+        )
     })
 }
 
@@ -294,8 +343,19 @@ async fn entra_through_all_its_failures() {
     let lab = Lab::new();
     let records: Vec<_> = (0..60).map(|n| (n, now() - 100_000 + n as u64 * 60)).collect();
     let moods = vec![
-        Mood::Elsewhere, Mood::Well, Mood::Cursorless, Mood::Cursorless, Mood::Cursorless, Mood::Cursorless, Mood::Cursorless,
-        Mood::Well, Mood::NotJson, Mood::Broken, Mood::Well, Mood::Busy, Mood::Well,
+        Mood::Elsewhere,
+        Mood::Well,
+        Mood::Cursorless,
+        Mood::Cursorless,
+        Mood::Cursorless,
+        Mood::Cursorless,
+        Mood::Cursorless,
+        Mood::Well,
+        Mood::NotJson,
+        Mood::Broken,
+        Mood::Well,
+        Mood::Busy,
+        Mood::Well,
     ];
     let tenant = Arc::new(Mutex::new(Tenant { records, moods, tokens: 0, uses: 0 }));
     let stand_in = graph(tenant.clone());

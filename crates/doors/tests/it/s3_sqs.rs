@@ -15,7 +15,8 @@ impl Moto {
     async fn start(lab: &Lab) -> Moto {
         let port = crate::lab::port();
         let program = which("moto_server", "moto[server], of PyPI");
-        let daemon = Daemon::spawn(&program, &["-H", "127.0.0.1", "-p", &port.to_string()], lab.path("moto.log"));
+        let daemon =
+            Daemon::spawn(&program, &["-H", "127.0.0.1", "-p", &port.to_string()], lab.path("moto.log"));
         daemon.says("Running on").await;
         let moto = Moto { port, _daemon: daemon };
         moto.python(
@@ -102,7 +103,10 @@ tell({'Records': [{'eventName': 'ObjectRemoved:Delete', 's3': {'bucket': {'name'
     moto.all_deleted().await;
     let texts = lab.texts();
     let count = |text: &str| texts.iter().filter(|t| t.contains(text)).count();
-    assert_eq!((count("ConsoleLogin"), count("version account"), count("2 123 eni-2"), count("removed line")), (500, 2, 2, 2));
+    assert_eq!(
+        (count("ConsoleLogin"), count("version account"), count("2 123 eni-2"), count("removed line")),
+        (500, 2, 2, 2)
+    );
     assert!(texts.iter().any(|t| t == r#"{"eventName": "ConsoleLogin", "n": 499}"#));
     let totals = lab.end(door).await;
     assert_eq!((totals.stored, totals.dead), (508, 0));
@@ -126,8 +130,20 @@ tell({'Records': [{'eventName': 'ObjectCreated:Put', 's3': {'bucket': {'name': '
     lab.until("seven dead letters", |lab| lab.dead().len() == 7).await;
     moto.all_deleted().await;
     let dead = lab.dead();
-    for reason in ["cut.gz cannot be unpacked", "Parquet", "ends too early", "none of the forms", "no notification", "bucket other", "given up after 1 tries"] {
-        assert!(dead.iter().any(|d| d.reason.contains(reason)), "{reason}: {:?}", dead.iter().map(|d| &d.reason).collect::<Vec<_>>());
+    for reason in [
+        "cut.gz cannot be unpacked",
+        "Parquet",
+        "ends too early",
+        "none of the forms",
+        "no notification",
+        "bucket other",
+        "given up after 1 tries",
+    ] {
+        assert!(
+            dead.iter().any(|d| d.reason.contains(reason)),
+            "{reason}: {:?}",
+            dead.iter().map(|d| &d.reason).collect::<Vec<_>>()
+        );
     }
     lab.end(door).await;
 }
@@ -138,7 +154,8 @@ async fn an_object_that_comes_late_is_read_at_the_next_try() {
     let moto = Moto::start(&lab).await;
     moto.python("tell({'Records': [{'eventName': 'ObjectCreated:Put', 's3': {'bucket': {'name': 'trail'}, 'object': {'key': 'late'}}}]})").await;
     let door = moto.open(&lab, "");
-    lab.until("it says why", |lab| lab.trouble().iter().any(|t| t.contains("s3://trail/late is not there"))).await;
+    lab.until("it says why", |lab| lab.trouble().iter().any(|t| t.contains("s3://trail/late is not there")))
+        .await;
     // Its own notification is taken away: what is stored comes from the one that failed.
     moto.python("s3.put_bucket_notification_configuration(Bucket='trail', NotificationConfiguration={})\nput('late', 'here')").await;
     lab.records(1).await;
@@ -174,12 +191,15 @@ async fn a_message_stays_invisible_while_it_is_worked_on_and_comes_back_when_the
 async fn a_queue_that_does_not_answer_is_tried_again() {
     let lab = Lab::new();
     let (port, url) = (crate::lab::port(), "queue_url");
-    let text = format!(r#"{{"source":"trail","{url}":"http://127.0.0.1:{port}/1/logs","region":"eu-central-1","keys":{{"access_key_id":"test","secret_access_key":{{"env":"PATH"}}}}}}"#);
+    let text = format!(
+        r#"{{"source":"trail","{url}":"http://127.0.0.1:{port}/1/logs","region":"eu-central-1","keys":{{"access_key_id":"test","secret_access_key":{{"env":"PATH"}}}}}}"#
+    );
     let options: Options = serde_json::from_str(&text).unwrap();
     let door = tokio::spawn(s3_sqs::run(options, lab.context.clone()));
     lab.until("it says so", |lab| lab.trouble().iter().any(|t| t.contains("the queue cannot be read"))).await;
     lab.end(door).await;
-    let wrong: Options = serde_json::from_str(r#"{"source":"t","queue_url":"https://q.example/1/logs"}"#).unwrap();
+    let wrong: Options =
+        serde_json::from_str(r#"{"source":"t","queue_url":"https://q.example/1/logs"}"#).unwrap();
     let lab = Lab::new();
     let error = s3_sqs::run(wrong, lab.context.clone()).await.unwrap_err().to_string();
     assert!(error.contains("set `region`"), "{error}");

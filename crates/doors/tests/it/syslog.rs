@@ -60,12 +60,15 @@ async fn logger_over_udp_and_tcp() {
         (tcp, vec!["-T", "--rfc5424", "--octet-count"], "counted"),
     ] {
         let to = to(address);
-        let args: Vec<&str> = to.iter().map(String::as_str).chain(flags).chain(["-t", "sshd", text]).collect();
+        let args: Vec<&str> =
+            to.iter().map(String::as_str).chain(flags).chain(["-t", "sshd", text]).collect();
         run(logger.clone(), &args, b"").await;
     }
     lab.records(4).await;
     let texts = lab.texts();
-    for (text, begin) in [("over udp", "<13>1 "), ("the old way", "<13>"), ("over tcp", "<13>1 "), ("counted", "<13>1 ")] {
+    for (text, begin) in
+        [("over udp", "<13>1 "), ("the old way", "<13>"), ("over tcp", "<13>1 "), ("counted", "<13>1 ")]
+    {
         assert!(texts.iter().any(|t| t.starts_with(begin) && t.ends_with(text)), "{text}: {texts:?}");
     }
     assert!(lab.got().iter().all(|g| g.origin == "edge" && g.place.is_none()));
@@ -100,8 +103,10 @@ async fn rsyslog_over_tcp_in_both_framings() {
 async fn rsyslog_over_udp() {
     let lab = Lab::new();
     let (address, door) = open(&lab, "udp", EDGE).await;
-    let action =
-        format!(r#"action(type="omfwd" target="127.0.0.1" port="{}" protocol="udp" template="whole")"#, address.port());
+    let action = format!(
+        r#"action(type="omfwd" target="127.0.0.1" port="{}" protocol="udp" template="whole")"#,
+        address.port()
+    );
     let _sender = rsyslog(&lab, &action, "login of anna", 50);
     lab.records(50).await;
     assert!(lab.texts()[0].starts_with("<"));
@@ -135,7 +140,8 @@ async fn rsyslog_over_relp_loses_nothing_when_the_service_restarts() {
         let mut all: Vec<String> = seen.iter().cloned().chain(lab.texts()).collect();
         all.sort();
         all.dedup_by_key(|t| t.rsplit(' ').next().unwrap().to_owned());
-        let mut numbers: Vec<usize> = all.iter().map(|t| t.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+        let mut numbers: Vec<usize> =
+            all.iter().map(|t| t.rsplit(' ').next().unwrap().parse().unwrap()).collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers.len()
@@ -149,7 +155,8 @@ async fn rsyslog_over_relp_loses_nothing_when_the_service_restarts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn by_the_address_of_the_peer() {
     let lab = Lab::new();
-    let more = r#","sources":[{"net":"127.0.0.0/8","source":"branch"},{"net":"127.0.0.2/32","source":"vpn"}]"#;
+    let more =
+        r#","sources":[{"net":"127.0.0.0/8","source":"branch"},{"net":"127.0.0.2/32","source":"vpn"}]"#;
     let (address, door) = open(&lab, "udp", more).await;
     for (from, text) in [("127.0.0.1:0", "of the branch"), ("127.0.0.2:0", "of the gateway")] {
         let socket = UdpSocket::bind(from).await.unwrap();
@@ -193,7 +200,10 @@ async fn records_are_the_bytes_that_were_sent() {
     peer.shutdown().await.unwrap();
     lab.records(4).await;
     let got: Vec<Vec<u8>> = lab.got().into_iter().map(|g| g.record).collect();
-    assert_eq!(got, [multi.to_vec(), b"<13>a line".to_vec(), b"<13>ended by NUL".to_vec(), b"<13>no end".to_vec()]);
+    assert_eq!(
+        got,
+        [multi.to_vec(), b"<13>a line".to_vec(), b"<13>ended by NUL".to_vec(), b"<13>no end".to_vec()]
+    );
     lab.end(door).await;
 }
 
@@ -203,14 +213,18 @@ async fn what_is_too_long_or_broken_becomes_a_dead_letter() {
     let (address, door) = open(&lab, "tcp", r#","source":"edge","limits":{"record_bytes":100000}"#).await;
     let mut peer = TcpStream::connect(address).await.unwrap();
     let long = "y".repeat(2 << 20);
-    let stream = format!("<13>one\n<13>{long}\n<13>two\n{} <13>{long}<13>three\n20 <13>cut off", 4 + long.len());
+    let stream =
+        format!("<13>one\n<13>{long}\n<13>two\n{} <13>{long}<13>three\n20 <13>cut off", 4 + long.len());
     peer.write_all(stream.as_bytes()).await.unwrap();
     drop(peer);
     lab.until("three and three", |lab| lab.count() == 3 && lab.dead().len() == 3).await;
     assert_eq!(lab.texts(), ["<13>one", "<13>two", "<13>three"]);
     let dead = lab.dead();
     let reasons: Vec<_> = dead.iter().map(|d| d.reason.as_str()).collect();
-    assert!(reasons[0].contains("longer than 100000 bytes") && reasons[1].contains("longer than"), "{reasons:?}");
+    assert!(
+        reasons[0].contains("longer than 100000 bytes") && reasons[1].contains("longer than"),
+        "{reasons:?}"
+    );
     assert!(reasons[2].contains("in the middle"), "{reasons:?}");
     assert!(dead.iter().all(|d| d.bytes.len() <= 64 << 10 && d.origin.name() == "edge"));
 

@@ -22,7 +22,8 @@ fn authorities(pem: &Path, required: bool) -> String {
 /// looked at its certificate.
 async fn s_client(address: SocketAddr, trust: &Path, shows: Option<&Identity>, message: &str) -> String {
     let (to, trust) = (address.to_string(), trust.display().to_string());
-    let mut args = vec!["s_client", "-connect", &to, "-CAfile", &trust, "-verify_return_error", "-quiet", "-no_ign_eof"];
+    let mut args =
+        vec!["s_client", "-connect", &to, "-CAfile", &trust, "-verify_return_error", "-quiet", "-no_ign_eof"];
     let paths = shows.map(|i| (i.certificate.display().to_string(), i.key.display().to_string()));
     if let Some((certificate, key)) = &paths {
         args.extend(["-cert", certificate, "-key", key]);
@@ -37,7 +38,8 @@ async fn the_certificate_of_a_client_says_whose_messages_they_are() {
     let lab = Lab::new();
     let ours = Authority::new(lab.dir.path(), "ours");
     let theirs = Authority::new(lab.dir.path(), "theirs");
-    let (server, vpn, other, stranger) = (ours.signs("server"), ours.signs("vpn"), ours.signs("other"), theirs.signs("stranger"));
+    let (server, vpn, other, stranger) =
+        (ours.signs("server"), ours.signs("vpn"), ours.signs("other"), theirs.signs("stranger"));
     lab.doorman.knows(vpn.sum, "edge-vpn");
     let (address, door) = open(&lab, "tcp", &tls(&server, &authorities(&ours.pem, true))).await;
 
