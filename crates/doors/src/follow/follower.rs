@@ -5,22 +5,17 @@ use crate::door::DoorError;
 use crate::follow::known::{Book, Head, Known, Name, Reached, SAMPLE, head_of, sum, tail_of};
 use crate::follow::lines::{Cut, cut};
 use crate::follow::packed::{self, Packed};
+use crate::follow::tracked::{CHUNK, State, Tracked, Way, end_of, is_packed, is_quiet, now, origin, read_at};
 use crate::follow::{Begin, Options};
 use crate::intake::Origin;
 use glob::{MatchOptions, Pattern};
-use memchr::memchr_iter;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-/// Bytes that are read of one file at once; more where a record may be longer.
-const CHUNK: usize = 1 << 20;
-/// A file that is packed or copied is left alone until nobody has written to it for so long; so is one that is handed
-/// over whole.
-const QUIET: Duration = Duration::from_secs(2);
 /// A rotated file is read on for so long: its writer may not have let go of it yet.
 const AFTERWARDS: Duration = Duration::from_secs(60);
 /// A file that nothing was written to for so long is closed, and looked at by its name once a second.
@@ -49,43 +44,6 @@ pub(crate) struct Follower {
     /// Files that are held open.
     open: usize,
     pub(crate) troubles: Vec<String>,
-}
-
-struct Tracked {
-    /// As it is stored.
-    known: Known,
-    /// As far as it was handed over.
-    read: Reached,
-    path: PathBuf,
-    origin: Origin,
-    way: Way,
-    state: State,
-    file: Option<File>,
-    packed: Option<Packed>,
-    size: u64,
-    /// The size at which nothing but the beginning of a line was left.
-    partial: u64,
-    /// When it last grew.
-    grown: Instant,
-    /// Its last piece was handed over.
-    ended: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Way {
-    Lines,
-    Packed,
-    Whole,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
-    /// A pattern names it.
-    Live,
-    /// No pattern names it any more, or it is what became of a file that one did name; read on until then.
-    Rotated(Instant),
-    /// Only its content is remembered.
-    Gone,
 }
 
 /// What was read of one file.
@@ -574,6 +532,7 @@ impl Follower {
             .retain(|_, t| t.state != State::Gone || t.known.is_distinct() || t.known.seen > now() - 600);
     }
 }
+<<<<<<< HEAD
 
 impl Tracked {
     fn new(known: Known, path: PathBuf, way: Way) -> Tracked {
@@ -732,3 +691,5 @@ fn end_of(file: &File, size: u64) -> io::Result<Reached> {
     reached.tail = tail_of(file, reached.offset)?.unwrap_or_default();
     Ok(reached)
 }
+=======
+>>>>>>> w/doors-stream

@@ -12,6 +12,7 @@ mod follower;
 mod known;
 mod lines;
 mod packed;
+mod tracked;
 
 use crate::counters::DoorCounts;
 use crate::declaration::Declaration;

@@ -9,6 +9,7 @@ use crate::door::{DoorContext, Source};
 use crate::intake::Records;
 use crate::pace::Pace;
 use crate::syslog::frame::trimmed;
+use crate::syslog::stream::again;
 use crate::syslog::too_long;
 use crate::window::{BATCHES, Settled, Window};
 use bytes::{Buf, BytesMut};
@@ -49,6 +50,9 @@ pub(crate) async fn serve(
             settled = window.next() => match settled {
                 Settled::Stored(numbers) => {
                     numbers.iter().for_each(|n| session.answer(*n, "200 OK"));
+                    if !reading {
+                        begun = again(begun);
+                    }
                     if session.flush(&mut io).await.is_err() {
                         break End::Theirs;
                     }
@@ -58,6 +62,7 @@ pub(crate) async fn serve(
             },
             () = sleep_until(resume.unwrap_or_else(Instant::now)), if resume.is_some() => {
                 resume = None;
+                begun = again(begun);
                 continue;
             }
             () = sleep_until(begun.unwrap_or_else(Instant::now) + UNFINISHED), if reading && begun.is_some() => break End::Theirs,

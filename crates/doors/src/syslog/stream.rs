@@ -60,6 +60,9 @@ pub(crate) async fn serve(
                 if settled == Settled::GivenUp(()) {
                     break;
                 }
+                if !reading {
+                    begun = again(begun);
+                }
                 continue;
             }
             () = sleep_until(since + LINGER), if !records.is_empty() && window.has_room() => {
@@ -71,6 +74,7 @@ pub(crate) async fn serve(
             }
             () = sleep_until(resume.unwrap_or(since)), if resume.is_some() => {
                 resume = None;
+                begun = again(begun);
                 continue;
             }
             () = sleep_until(begun.unwrap_or(since) + UNFINISHED), if reading && begun.is_some() => {
@@ -144,8 +148,115 @@ pub(crate) async fn serve(
     window.drain(|()| {}).await;
 }
 
+/// The time in which we did not read is not the peer's.
+pub(crate) fn again(begun: Option<Instant>) -> Option<Instant> {
+    begun.map(|_| Instant::now())
+}
+
 fn take(buffer: &mut BytesMut) -> Vec<u8> {
     let all = buffer.to_vec();
     buffer.clear();
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::Counters;
+    use crate::gate::{Admitted, Gate, Limits};
+    use crate::intake::{Intake, Origin, Receipt, Received};
+    use std::sync::Arc;
+    use tokio::io::AsyncWriteExt;
+    use tokio_util::sync::CancellationToken;
+
+    struct Nobody;
+
+    impl Gate for Nobody {
+        fn token(&self, _: &'static str, _: &[u8]) -> Option<Admitted> {
+            None
+        }
+
+        fn certificate(&self, _: &'static str, _: &[u8; 32]) -> Option<Admitted> {
+            None
+        }
+    }
+
+    /// A connection, whose other end stores all; what came is given back when it has ended.
+    fn connect(
+        limits: Limits,
+    ) -> (tokio::io::DuplexStream, CancellationToken, tokio::task::JoinHandle<Vec<String>>) {
+        let (intake, mut from) = Intake::channel(4);
+        let shutdown = CancellationToken::new();
+        let context = DoorContext {
+            intake,
+            gate: Arc::new(Nobody),
+            counters: Counters::default(),
+            state_dir: std::env::temp_dir(),
+            shutdown: shutdown.clone(),
+        };
+        let admitted = Admitted { origin: Origin::new("edge"), limits: Arc::new(limits) };
+        let source = Source::new(&context, "syslog_tcp", admitted);
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let served = tokio::spawn(async move { serve(far, &source, Framing::Auto, &context).await });
+        let stored = tokio::spawn(async move {
+            let mut came = Vec::new();
+            while let Some(received) = from.recv().await {
+                match received {
+                    Received::Batch(batch) => {
+                        came.extend(
+                            batch.records.iter().map(|(r, _)| String::from_utf8_lossy(r).into_owned()),
+                        );
+                        batch.ack.answer(Receipt::Stored);
+                    }
+                    Received::Dead(letter) => came.push(format!("DEAD {}", letter.reason)),
+                    Received::File(_) => {}
+                }
+            }
+            served.await.expect("served");
+            came
+        });
+        (near, shutdown, stored)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_byte_now_and_then_does_not_hold_a_connection() {
+        let (mut peer, _shutdown, came) = connect(Limits::default());
+        peer.write_all(b"<13>whole\n").await.expect("sent");
+        // Quiet for as long as it likes, with nothing begun.
+        tokio::time::sleep(UNFINISHED * 10).await;
+        let begin = Instant::now();
+        while peer.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let held = begin.elapsed();
+        assert!(held >= UNFINISHED && held < UNFINISHED + Duration::from_secs(3), "{held:?}");
+        let came = came.await.expect("stored");
+        assert_eq!(came.first().map(String::as_str), Some("<13>whole"));
+        assert!(came[1].starts_with("DEAD not finished within 60 s"), "{came:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_is_held_to_its_rate() {
+        let limits = Limits { records_per_s: Some(10), ..Limits::default() };
+        let (mut peer, _shutdown, came) = connect(limits);
+        let begin = Instant::now();
+        // A hundred at once is what ten seconds allow; the rest waits.
+        for _ in 0..20 {
+            peer.write_all("<13>x\n".repeat(10_000 / 20).as_bytes()).await.expect("sent");
+        }
+        drop(peer);
+        assert_eq!(came.await.expect("stored").len(), 10_000);
+        let took = begin.elapsed().as_secs();
+        assert!((100..=1_000).contains(&took), "{took} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_on_its_way_at_the_end_is_read() {
+        let (mut peer, shutdown, came) = connect(Limits::default());
+        peer.write_all(b"<13>before\n").await.expect("sent");
+        shutdown.cancel();
+        peer.write_all(b"<13>on its way\n<13>half of").await.expect("sent");
+        let came = came.await.expect("stored");
+        assert_eq!(came, ["<13>before", "<13>on its way", "DEAD the service ended in the middle of it"]);
+    }
 }
