@@ -112,6 +112,7 @@ pub async fn run(options: Options, context: DoorContext) -> Result<(), DoorError
     let mut doors: JoinSet<Result<(), DoorError>> = JoinSet::new();
     let mut running = BTreeSet::new();
     let mut backoff = Backoff::new();
+    let mut began = false;
     let mut result = Ok(());
     while !context.shutdown.is_cancelled() {
         let opened = tokio::select! {
@@ -125,9 +126,11 @@ pub async fn run(options: Options, context: DoorContext) -> Result<(), DoorError
                     let door = Door::new(*partition, options.clone(), source.clone(), context.clone())?;
                     doors.spawn(door.run(client.clone()));
                 }
-                backoff = Backoff::new();
+                (backoff, began) = (Backoff::new(), true);
                 None
             }
+            // A secret that is being written anew passes; one that never was there does not.
+            Ok(Err(Opening::Wrong(wrong))) if began => Some(wrong.to_string()),
             Ok(Err(Opening::Wrong(wrong))) => {
                 result = Err(wrong);
                 context.shutdown.cancel();

@@ -100,6 +100,7 @@ pub async fn run(options: Options, context: DoorContext) -> Result<(), DoorError
         Admitted { origin: Origin::new(&options.source), limits: Arc::new(options.limits.clone()) };
     let source = Source::new(&context, DOOR, admitted);
     let mut backoff = Backoff::new();
+    let mut began = false;
     while !context.shutdown.is_cancelled() {
         let opened = tokio::select! {
             () = context.shutdown.cancelled() => break,
@@ -107,6 +108,7 @@ pub async fn run(options: Options, context: DoorContext) -> Result<(), DoorError
         };
         let trouble = match opened {
             Ok((client, messages)) => {
+                began = true;
                 source.counts.says(None);
                 backoff = Backoff::new();
                 let why = consume(&options, &context, &source, messages).await;
@@ -114,7 +116,9 @@ pub async fn run(options: Options, context: DoorContext) -> Result<(), DoorError
                 why
             }
             Err(DoorError::Peer { why, .. }) => why,
-            Err(wrong) => return Err(wrong),
+            // A secret that is being written anew passes; one that never was there does not.
+            Err(wrong) if !began => return Err(wrong),
+            Err(wrong) => wrong.to_string(),
         };
         if !context.shutdown.is_cancelled() {
             tracing::warn!(door = DOOR, source = options.source, %trouble, "is tried again");

@@ -33,12 +33,13 @@ pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DoorEr
 pub(crate) fn save<T: Serialize>(path: &Path, state: &T) -> Result<(), DoorError> {
     let wrong = |e: std::io::Error| DoorError::file(path, format!("cannot be written: {e}"));
     let bytes = serde_json::to_vec(state).map_err(|e| DoorError::file(path, e))?;
+    let dir = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir).map_err(wrong)?;
     let next = path.with_extension("next");
     let mut file = File::create(&next).map_err(wrong)?;
     file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(wrong)?;
     fs::rename(&next, path).map_err(wrong)?;
     // The new name is only on disk once its directory is.
-    let dir = path.parent().unwrap_or(Path::new("."));
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(wrong)
 }
 

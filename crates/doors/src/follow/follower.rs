@@ -5,7 +5,9 @@ use crate::door::DoorError;
 use crate::follow::known::{Book, Head, Known, Name, Reached, SAMPLE, head_of, sum, tail_of};
 use crate::follow::lines::{Cut, cut};
 use crate::follow::packed::{self, Packed};
-use crate::follow::tracked::{CHUNK, State, Tracked, Way, end_of, is_packed, is_quiet, now, origin, read_at};
+use crate::follow::tracked::{
+    CHUNK, Opener, State, Tracked, Way, end_of, is_packed, is_quiet, now, origin, read_at,
+};
 use crate::follow::{Begin, Options};
 use crate::intake::Origin;
 use glob::{MatchOptions, Pattern};
@@ -32,6 +34,7 @@ pub(crate) struct Follower {
     patterns: Vec<String>,
     exclude: Vec<Pattern>,
     whole: Vec<Pattern>,
+    opener: Opener,
     limit: usize,
     once: bool,
     /// Files that are there when the door first opens are not read.
@@ -75,6 +78,7 @@ impl Follower {
             patterns: options.paths.clone(),
             exclude: patterns(&options.exclude)?,
             whole: patterns(&options.whole)?,
+            opener: Opener { symlinks: options.symlinks },
             limit: options.limits.record_bytes,
             once: options.once,
             from_end: book.is_none() && options.begin == Begin::End,
@@ -87,7 +91,7 @@ impl Follower {
         };
         for known in book.unwrap_or_default().files {
             let path = known.path.path();
-            let mut tracked = Tracked::new(known, path, Way::Lines);
+            let mut tracked = Tracked::new(known, path, Way::Lines, follower.opener);
             tracked.state = State::Gone;
             follower.add(tracked);
         }
@@ -164,6 +168,12 @@ impl Follower {
             let Ok(paths) = glob::glob_with(&pattern, MATCH) else { continue };
             for path in paths {
                 match path {
+                    Ok(path) if !self.opener.symlinks && path.is_symlink() => {
+                        self.troubles.push(format!(
+                            "{}: is a symbolic link; `symlinks` lets it be read",
+                            path.display()
+                        ));
+                    }
                     Ok(path) => match std::fs::metadata(&path) {
                         Ok(meta) if meta.is_file() => found.push((path, meta)),
                         _ => {}
@@ -184,7 +194,7 @@ impl Follower {
         let tracked = self.tracked.get_mut(&id)?;
         let renamed = tracked.path != path;
         if tracked.state == State::Gone {
-            let same = match File::open(path) {
+            let same = match self.opener.open(path) {
                 Ok(file) if way == Way::Lines => tracked.known.is_content_of(&file).unwrap_or(false),
                 // Nobody writes to a packed file again; one that is handed over whole is looked at by its size.
                 Ok(_) => true,
@@ -236,9 +246,12 @@ impl Follower {
         let way = self.way_of(path);
         let quiet = self.once || is_quiet(meta);
         let opened = match way {
-            Way::Whole => {
-                Ok(Some(Tracked::new(Known::of(path, meta, Head::default()), path.to_owned(), way)))
-            }
+            Way::Whole => Ok(Some(Tracked::new(
+                Known::of(path, meta, Head::default()),
+                path.to_owned(),
+                way,
+                self.opener,
+            ))),
             Way::Packed if !quiet => Ok(None),
             Way::Packed => self.meet_packed(path, meta),
             Way::Lines => self.meet_plain(path, meta, quiet),
@@ -257,8 +270,9 @@ impl Follower {
     }
 
     fn meet_plain(&mut self, path: &Path, meta: &Metadata, quiet: bool) -> io::Result<Option<Tracked>> {
-        let file = File::open(path)?;
-        let mut tracked = Tracked::new(Known::of(path, meta, head_of(&file)?), path.to_owned(), Way::Lines);
+        let file = self.opener.open(path)?;
+        let mut tracked =
+            Tracked::new(Known::of(path, meta, head_of(&file)?), path.to_owned(), Way::Lines, self.opener);
         for (id, other) in &self.tracked {
             // The sums first: this is asked of each new file about each that is known.
             if other.known.head != tracked.known.head {
@@ -293,9 +307,9 @@ impl Follower {
     }
 
     fn meet_packed(&mut self, path: &Path, meta: &Metadata) -> io::Result<Option<Tracked>> {
-        let mut packed = Packed::open(File::open(path)?);
+        let mut packed = Packed::open(self.opener.open(path)?);
         let known = Known::of(path, meta, packed.head()?);
-        let mut tracked = Tracked::new(known, path.to_owned(), Way::Packed);
+        let mut tracked = Tracked::new(known, path.to_owned(), Way::Packed, self.opener);
         for (id, other) in &self.tracked {
             if other.known.head != tracked.known.head {
                 continue;
@@ -304,7 +318,7 @@ impl Follower {
             if !known.is_distinct() || !known.may_have_become(path) {
                 continue;
             }
-            if let Some(rest) = packed::is_content_of(&known, path)? {
+            if let Some(rest) = packed::is_content_of(&known, || self.opener.open(path))? {
                 tracing::debug!(path = %path.display(), of = %other.path.display(), "packed, and known");
                 if other.state == State::Gone {
                     let id = *id;
@@ -367,7 +381,7 @@ impl Follower {
         let was = known.path.path();
         let Some(Ok(entries)) = was.parent().map(std::fs::read_dir) else { return };
         for path in entries.flatten().map(|e| e.path()).filter(|p| known.may_have_become(p)) {
-            let Ok(file) = File::open(&path) else { continue };
+            let Ok(file) = self.opener.open(&path) else { continue };
             let Ok(meta) = file.metadata() else { continue };
             if !meta.is_file() {
                 continue;
@@ -375,7 +389,7 @@ impl Follower {
             let moved = (meta.dev(), meta.ino()) == (known.device, known.inode);
             if is_packed(&path) {
                 if known.is_distinct()
-                    && let Ok(Some(packed)) = packed::is_content_of(&known, &path)
+                    && let Ok(Some(packed)) = packed::is_content_of(&known, || self.opener.open(&path))
                 {
                     return self.give(id, &path, Way::Packed, None, Some(packed));
                 }
@@ -501,7 +515,7 @@ impl Follower {
             && let Some(file) = file
             && let (Ok(meta), Ok(head)) = (file.metadata(), head_of(&file))
         {
-            let mut new = Tracked::new(Known::of(&path, &meta, head), path, Way::Lines);
+            let mut new = Tracked::new(Known::of(&path, &meta, head), path, Way::Lines, self.opener);
             (new.size, new.file) = (u64::MAX, Some(file));
             self.add(new);
         }

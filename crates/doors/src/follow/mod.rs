@@ -52,6 +52,10 @@ pub struct Options {
     /// Patterns of files that are no lines: handed over whole once they are complete. They must be in `paths` as well.
     #[serde(default)]
     pub whole: Vec<String>,
+    /// Reads what symbolic links lead to, such as `/var/log/containers` of Kubernetes. Who may put a link into a
+    /// directory that is followed could else have any file read that this service can read.
+    #[serde(default)]
+    pub symlinks: bool,
     /// What to do with files that are there when the door is opened for the first time.
     #[serde(default)]
     pub begin: Begin,

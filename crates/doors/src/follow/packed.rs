@@ -70,12 +70,15 @@ impl Packed {
 }
 
 /// Does this packed file hold what was read before? Then it is returned at the place that was reached.
-pub(crate) fn is_content_of(known: &Known, path: &std::path::Path) -> io::Result<Option<Packed>> {
-    let mut packed = Packed::open(File::open(path)?);
+pub(crate) fn is_content_of(
+    known: &Known,
+    open: impl Fn() -> io::Result<File>,
+) -> io::Result<Option<Packed>> {
+    let mut packed = Packed::open(open()?);
     packed.fill(known.head.0 as usize)?;
     let head = packed.buffer.get(..known.head.0 as usize);
     if head.map(sum) != Some(known.head.1) {
         return Ok(None);
     }
-    Packed::open_at(File::open(path)?, known.reached)
+    Packed::open_at(open()?, known.reached)
 }

@@ -6,9 +6,10 @@ use crate::follow::lines::{Cut, cut};
 use crate::follow::packed::Packed;
 use crate::intake::Origin;
 use memchr::memchr_iter;
-use std::fs::{File, Metadata};
+use rustix::fs::OFlags;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,12 +19,32 @@ pub(crate) const CHUNK: usize = 1 << 20;
 /// over whole.
 const QUIET: Duration = Duration::from_secs(2);
 
+/// How files are opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opener {
+    pub(crate) symlinks: bool,
+}
+
+impl Opener {
+    /// Opens for reading. What was put there in place of a file (a link, a pipe) neither leads elsewhere nor blocks.
+    pub(crate) fn open(self, path: &Path) -> io::Result<File> {
+        let follow = if self.symlinks { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let flags = (OFlags::NONBLOCK | follow).bits();
+        let file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)?;
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::Error::other("is no file any more")),
+        }
+    }
+}
+
 pub(crate) struct Tracked {
     /// As it is stored.
     pub(crate) known: Known,
     /// As far as it was handed over.
     pub(crate) read: Reached,
     pub(crate) path: PathBuf,
+    pub(crate) opener: Opener,
     pub(crate) origin: Origin,
     pub(crate) way: Way,
     pub(crate) state: State,
@@ -56,13 +77,14 @@ pub(crate) enum State {
 }
 
 impl Tracked {
-    pub(crate) fn new(known: Known, path: PathBuf, way: Way) -> Tracked {
+    pub(crate) fn new(known: Known, path: PathBuf, way: Way, opener: Opener) -> Tracked {
         let read = known.reached;
         let origin = origin(&path);
         Tracked {
             known,
             read,
             path,
+            opener,
             origin,
             way,
             state: State::Live,
@@ -81,7 +103,7 @@ impl Tracked {
         if self.size == self.read.offset && self.state == State::Live {
             return Ok(false);
         }
-        let file = match File::open(&self.path) {
+        let file = match self.opener.open(&self.path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(e) => return Err(e),
@@ -96,13 +118,13 @@ impl Tracked {
 
     pub(crate) fn read_packed(&mut self, id: u64, limit: usize) -> io::Result<Option<Piece>> {
         if self.packed.is_none() {
-            let file = File::open(&self.path)?;
+            let file = self.opener.open(&self.path)?;
             match Packed::open_at(file, self.read)? {
                 Some(packed) => self.packed = Some(packed),
                 // Another file under this name.
                 None => {
                     (self.known.reached, self.read) = (Reached::default(), Reached::default());
-                    self.packed = Some(Packed::open(File::open(&self.path)?));
+                    self.packed = Some(Packed::open(self.opener.open(&self.path)?));
                 }
             }
         }

@@ -350,3 +350,23 @@ async fn many_files() {
     assert_eq!(got, all(6_000));
     lab.end(door).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_is_read_where_that_is_asked_for() {
+    let mut lab = Lab::new();
+    let dir = logs(&lab);
+    append(&lab.path("elsewhere.log"), "not for us\n");
+    append(&dir.join("a.log"), "ours\n");
+    std::os::unix::fs::symlink(lab.path("elsewhere.log"), dir.join("b.log")).unwrap();
+    let door = open(&lab, "logs/*.log", "");
+    lab.records(1).await;
+    lab.until("it says so", |lab| lab.trouble().iter().any(|t| t.contains("b.log: is a symbolic link")))
+        .await;
+    lab.end(door).await;
+    assert_eq!(lab.texts(), ["ours"]);
+    lab = lab.again();
+    let door = open(&lab, "logs/*.log", r#","symlinks":true"#);
+    lab.records(1).await;
+    assert_eq!(lab.texts(), ["not for us"]);
+    lab.end(door).await;
+}
