@@ -4,6 +4,7 @@ mod app;
 mod brief;
 pub mod config;
 mod dead;
+pub mod desk;
 mod gate;
 mod http;
 mod hub;
@@ -11,4 +12,5 @@ mod line;
 mod service;
 
 pub use app::App;
+pub use http::openapi;
 pub use service::{Service, Start, StartError};
