@@ -49,6 +49,8 @@ impl Browser {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
+            // A connection whose body was refused unread is closed, and must not be used again.
+            .max_idle_connections(0)
             .proxy(None)
             .build()
             .new_agent();

@@ -179,7 +179,7 @@ async fn other_pages_and_other_names_stay_outside() {
     assert_eq!(browser.send("PATCH", "/api/v1/cases", None).status, 405);
     assert_eq!(browser.send("POST", &format!("/api/v1{notes}"), Some(("application/json", "{"))).status, 400);
     assert_eq!(browser.send("POST", &format!("/api/v1{notes}"), Some(("text/plain", "x"))).status, 415);
-    let large = format!("{{\"body\":\"{}\"}}", "x".repeat(2 << 20));
+    let large = format!("{{\"body\":\"{}\"}}", "x".repeat(1 << 20));
     assert_eq!(
         browser.send("POST", &format!("/api/v1{notes}"), Some(("application/json", &large))).status,
         413
