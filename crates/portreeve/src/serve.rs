@@ -54,6 +54,9 @@ impl Serve {
         runtime.block_on(async {
             let service = Service::start(start).await.map_err(usage)?;
             say(&format!("listening on {}\n", service.address()))?;
+            if let Some(link) = service.first_run() {
+                say(&format!("nobody has an account yet; open this once, within a day: {link}\n"))?;
+            }
             ended(&service).await.map_err(usage)?;
             service.close().await;
             Ok(0)

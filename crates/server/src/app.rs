@@ -2,11 +2,12 @@
 
 use crate::config::Config;
 use crate::dead::DeadLetters;
+use crate::desk::accounts::Accounts;
 use crate::gate::Sources;
 use crate::hub::Hub;
 use crate::line::{Grounds, Health, Progress, Pulse, Told};
 use crate::service::{StartError, grounds};
-use portreeve_doors::Counters;
+use portreeve_doors::{Counters, Intake};
 use portreeve_lake::Lake;
 use portreeve_model::{EventTime, SymbolTable};
 use portreeve_pipeline::Catalog;
@@ -14,6 +15,7 @@ use portreeve_store::Store;
 use std::path::PathBuf;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio_util::sync::CancellationToken;
 
 /// The service, as its handlers see it.
 pub struct App {
@@ -33,6 +35,11 @@ pub struct App {
     pub(crate) grounds: RwLock<Arc<Grounds>>,
     pub(crate) renew: Mutex<Option<SyncSender<Told>>>,
     pub started: EventTime,
+    pub(crate) accounts: Accounts,
+    /// For letters that are offered again; gone once the service closes.
+    pub(crate) intake: Mutex<Option<Intake>>,
+    /// The service closes: streams of news end.
+    pub(crate) closing: CancellationToken,
 }
 
 impl App {
@@ -54,6 +61,15 @@ impl App {
             to.send(Told::Renewed(fresh)).ok();
         }
         Ok(())
+    }
+
+    pub(crate) fn intake(&self) -> Option<Intake> {
+        self.intake.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sources or their tokens changed: the doors know it when this returns.
+    pub(crate) fn reload_sources(&self) -> Result<(), portreeve_store::Error> {
+        self.sources.load(&self.config, &self.store, crate::line::now().0)
     }
 
     /// The judge ends when nobody can tell it anything any more.

@@ -104,9 +104,28 @@ impl DeadLetters {
     }
 }
 
+impl DeadLetters {
+    /// Keeps a letter again that was taken and could not be handed over. It has a new id.
+    pub fn give_back(&self, letter: &Letter) -> io::Result<()> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.write(letter.clone())
+    }
+}
+
 impl Inner {
     fn keep(&mut self, letter: &DeadLetter, at: i64) -> io::Result<()> {
         use base64::Engine;
+        self.write(Letter {
+            id: String::new(),
+            at,
+            door: letter.door.to_owned(),
+            origin: letter.origin.name().to_owned(),
+            reason: letter.reason.clone(),
+            bytes: base64::engine::general_purpose::STANDARD.encode(&letter.bytes),
+        })
+    }
+
+    fn write(&mut self, letter: Letter) -> io::Result<()> {
         if self.open.as_ref().is_none_or(|(_, size)| *size >= FILE_BYTES.min(self.most / 4).max(1)) {
             let path = self.dir.join(format!("{:08}.ndjson", self.number));
             self.number += 1;
@@ -114,14 +133,7 @@ impl Inner {
             self.make_room()?;
         }
         self.kept += 1;
-        let letter = Letter {
-            id: format!("{:08}-{}", self.number - 1, self.kept),
-            at,
-            door: letter.door.to_owned(),
-            origin: letter.origin.name().to_owned(),
-            reason: letter.reason.clone(),
-            bytes: base64::engine::general_purpose::STANDARD.encode(&letter.bytes),
-        };
+        let letter = Letter { id: format!("{:08}-{}", self.number - 1, self.kept), ..letter };
         let Some((file, size)) = &mut self.open else { return Ok(()) };
         *size += write(file, &letter)?;
         Ok(())

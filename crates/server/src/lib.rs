@@ -4,6 +4,7 @@ mod app;
 pub mod brief;
 pub mod config;
 mod dead;
+pub mod desk;
 mod gate;
 mod http;
 mod hub;
@@ -11,5 +12,6 @@ mod line;
 mod service;
 
 pub use app::App;
+pub use http::openapi;
 pub use line::{Grounds, Health, OriginHealth, Progress, Pulse};
 pub use service::{Service, Start, StartError};

@@ -4,10 +4,13 @@
 use crate::app::App;
 use crate::config::{Config, ConfigError, S3At};
 use crate::dead::DeadLetters;
+use crate::desk::accounts::Accounts;
+use crate::desk::sign_in;
 use crate::gate::Sources;
 use crate::http;
 use crate::hub::Hub;
 use crate::line::{self, Book, Grounds, Health, Judge, Keeper, Progress, Pulse, Reader};
+use portreeve_access::token::Token;
 use portreeve_content::Content;
 use portreeve_context::Tables;
 use portreeve_doors::http::{Http, Memory, serve};
@@ -74,6 +77,7 @@ pub struct Start {
 pub struct Service {
     pub app: Arc<App>,
     address: std::net::SocketAddr,
+    first_run: Option<Token>,
     /// Ends the listeners and doors.
     closing: CancellationToken,
     doors: Vec<tokio::task::JoinHandle<()>>,
@@ -145,12 +149,25 @@ impl Service {
             // Databases and files block.
             blocking(move || Opened::open(&config, &data, catalog)).await?
         };
-        let Opened { store, lake, journal, history, origins, grounds, dead, sources, upto } = opened;
+        let Opened {
+            store,
+            lake,
+            journal,
+            history,
+            origins,
+            grounds,
+            dead,
+            sources,
+            upto,
+            accounts,
+            first_run,
+        } = opened;
         let (progress, hub) = (Arc::new(Progress::default()), Hub::default());
         let (health, pulse): (Health, Arc<RwLock<Pulse>>) = Default::default();
         let saved = Arc::new(AtomicU64::new(history.upto()));
         let origins = Arc::new(Mutex::new(origins));
         let counters = Counters::default();
+        let closing = CancellationToken::new();
         let (intake, from_doors) = Intake::channel(config.doors.batches.unwrap_or(256));
         let (to_reader, from_keeper) = mpsc::sync_channel(KEPT_AHEAD);
         let (to_judge, from_reader) = mpsc::sync_channel(READ_AHEAD);
@@ -171,6 +188,9 @@ impl Service {
             grounds: RwLock::new(grounds.clone()),
             renew: Mutex::new(Some(to_judge.clone())),
             started: line::now(),
+            accounts,
+            intake: Mutex::new(Some(intake.clone())),
+            closing: closing.clone(),
         });
         let keeper = Keeper {
             journal: journal.clone(),
@@ -229,10 +249,10 @@ impl Service {
             }
         })?);
         let flusher = flusher(lake, journal, saved, progress, &config)?;
-        let closing = CancellationToken::new();
         let mut service = Service {
             app,
             address: config.web.listen,
+            first_run,
             closing,
             doors: Vec::new(),
             intake: Some(intake.clone()),
@@ -246,6 +266,21 @@ impl Service {
     /// Where the page listens.
     pub fn address(&self) -> std::net::SocketAddr {
         self.address
+    }
+
+    /// Where the first person makes their account, while there is nobody: to be printed where only whoever started the
+    /// service reads it.
+    pub fn first_run(&self) -> Option<String> {
+        let token = self.first_run.as_ref()?;
+        let web = &self.app.config.web;
+        let at = match &web.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => {
+                let scheme = if web.tls.is_some() { "https" } else { "http" };
+                format!("{scheme}://{}", self.address)
+            }
+        };
+        Some(format!("{at}/first-run?token={}", token.expose()))
     }
 
     async fn open_doors(
@@ -265,8 +300,7 @@ impl Service {
             memory: Memory::default(),
             options: config.doors.http.clone(),
         };
-        let pages = http::routes(self.app.clone());
-        let whole = pages.merge(portreeve_doors::http::routes(doors.clone()));
+        let whole = http::routes(self.app.clone()).merge(portreeve_doors::http::routes(doors.clone()));
         self.address = self.listen(config.web.listen, config.web.tls.as_ref(), whole).await?;
         for listener in &config.doors.http_listen {
             let doors = Http { options: listener.doors.clone(), ..doors.clone() };
@@ -346,6 +380,7 @@ impl Service {
         }
         // The keeper ends when no door can reach it, the reader after the keeper, the judge after the reader.
         drop(self.intake.take());
+        drop(self.app.intake.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.app.stop_renewing();
         let (line, flusher) = (std::mem::take(&mut self.line), self.flusher.take());
         let store = self.app.store.clone();
@@ -377,6 +412,9 @@ struct Opened {
     sources: Arc<Sources>,
     /// The first record that is not everywhere yet.
     upto: u64,
+    accounts: Accounts,
+    /// While there is nobody.
+    first_run: Option<Token>,
 }
 
 impl Opened {
@@ -404,7 +442,22 @@ impl Opened {
         let sources = Arc::new(Sources::default());
         sources.load(config, &store, line::now().0)?;
         let journal = Arc::new(Mutex::new(journal));
-        Ok((Opened { store, lake, journal, history, origins, grounds, dead, sources, upto }, names))
+        let accounts = Accounts::open(data, config)?;
+        let first_run = sign_in::offer_first_run(&store, line::now().0)?;
+        let opened = Opened {
+            store,
+            lake,
+            journal,
+            history,
+            origins,
+            grounds,
+            dead,
+            sources,
+            upto,
+            accounts,
+            first_run,
+        };
+        Ok((opened, names))
     }
 }
 

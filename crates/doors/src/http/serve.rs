@@ -24,6 +24,10 @@ use tokio_util::sync::CancellationToken;
 /// The TLS of a listener, as its files say now: asked for each connection.
 pub type TlsNow = Arc<dyn Fn() -> Arc<rustls::ServerConfig> + Send + Sync>;
 
+/// Who is at the other end of the connection, as every request carries it: the peer, or a proxy before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PeerAddress(pub IpAddr);
+
 /// How patient a listener is.
 #[derive(Clone, Copy, Debug)]
 pub struct ServeLimits {
@@ -108,10 +112,12 @@ pub async fn serve(
         let (routes, watcher) = (routes.clone(), graceful.watcher());
         tokio::spawn(async move {
             let _seat = seat;
-            let Some(tls) = tls else { return connection(stream, None, routes, limits, watcher).await };
+            let Some(tls) = tls else {
+                return connection(stream, (peer, None), routes, limits, watcher).await;
+            };
             if let Ok(Ok(stream)) = timeout(HANDSHAKE, tls.accept(stream)).await {
                 let shown = certificate(&stream);
-                connection(stream, shown, routes, limits, watcher).await;
+                connection(stream, (peer, shown), routes, limits, watcher).await;
             }
         });
     }
@@ -142,7 +148,7 @@ pub(crate) fn certificate(stream: &tokio_rustls::server::TlsStream<TcpStream>) -
 
 async fn connection<S>(
     stream: S,
-    shown: Option<ClientCertificate>,
+    (peer, shown): (IpAddr, Option<ClientCertificate>),
     routes: Router,
     limits: ServeLimits,
     watcher: Watcher,
@@ -166,6 +172,7 @@ async fn connection<S>(
         .keep_alive_timeout(limits.head);
     let routes = TowerToHyperService::new(routes);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(PeerAddress(peer));
         if let Some(shown) = shown {
             request.extensions_mut().insert(shown);
         }

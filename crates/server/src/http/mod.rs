@@ -1,6 +1,12 @@
 //! The page and the API, on one router.
 
+mod api;
+mod events;
+mod guard;
+mod input;
 mod metrics;
+mod route;
+mod session;
 mod standing;
 
 use crate::app::App;
@@ -10,9 +16,16 @@ use std::sync::Arc;
 
 /// Everything but the doors.
 pub(crate) fn routes(app: Arc<App>) -> Router {
+    let guard = axum::middleware::from_fn_with_state(app.clone(), guard::guard);
     Router::new()
+        .nest("/api/v1", api::router().layer(guard))
         .route("/healthz", get(standing::healthz))
         .route("/readyz", get(standing::readyz))
         .route("/metrics", get(metrics::metrics))
         .with_state(app)
+}
+
+/// What the API offers, as OpenAPI 3.1.
+pub fn openapi() -> serde_json::Value {
+    route::document(&api::routes())
 }

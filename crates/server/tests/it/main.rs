@@ -1,4 +1,9 @@
 //! The service as its peers see it.
 
+mod browser;
+mod document;
+mod entrance;
 mod line;
 mod site;
+mod walls;
+mod work;

@@ -1,0 +1,317 @@
+//! What people do to a case: take it, hand it on, decide otherwise, close it, merge it. Each rests on the revision that
+//! was read.
+
+use super::cases::{CaseLine, Names, decision_of, guarded, line, parsed};
+use super::{Doing, Fault, Who, change, stamp};
+use crate::app::App;
+use crate::hub::News;
+use portreeve_access::permit::Verb;
+use portreeve_store::case::{By, Case, Pap, Tlp, decision, merge as merging, work};
+use portreeve_store::{CaseId, Error, PersonId, WriteTx};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One change of one case.
+fn on_case(
+    app: &App,
+    who: &Who,
+    (verb, number): (Verb, i64),
+    said: impl Serialize,
+    mut f: impl FnMut(&mut WriteTx<'_>, Case, By<'_>) -> Result<Case, Error>,
+) -> Result<CaseLine, Fault> {
+    let object = format!("case:{number}");
+    let detail = serde_json::to_value(said).map_err(|e| Fault::Inside(e.to_string()))?;
+    let done = change(app, who, &Doing::new(verb, &object).with(detail), |tx, by| {
+        let case = guarded(tx, who, verb, CaseId(number))?;
+        let case = f(tx, case, by)?;
+        line(tx, case, &mut Names::default())
+    })?;
+    app.hub.tell(News::Case { number, is_new: false });
+    Ok(done)
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AssignInput {
+    /// `me`, `nobody`, or the id of a person.
+    pub owner: String,
+}
+
+pub fn assign(
+    app: &App,
+    who: &Who,
+    number: i64,
+    revision: i64,
+    input: &AssignInput,
+) -> Result<CaseLine, Fault> {
+    let owner = match input.owner.trim() {
+        "nobody" => None,
+        "me" => Some(who.person()?),
+        id => Some(PersonId(
+            id.parse().map_err(|_| Fault::invalid("owner", "me, nobody, or the id of a person"))?,
+        )),
+    };
+    on_case(app, who, (Verb::CaseAssign, number), input, |tx, case, by| {
+        work::assign(tx, case.id, revision, owner, by)
+    })
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StatusInput {
+    /// `new`, `open`, `in_progress` or `waiting`.
+    pub status: String,
+}
+
+pub fn status(
+    app: &App,
+    who: &Who,
+    number: i64,
+    revision: i64,
+    input: &StatusInput,
+) -> Result<CaseLine, Fault> {
+    let status = input.status.parse()?;
+    on_case(app, who, (Verb::CaseAssign, number), input, |tx, case, by| {
+        work::set_status(tx, case.id, revision, status, by)
+    })
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TierInput {
+    /// `l1`, `t2` or `t3`.
+    pub tier: String,
+    pub reason: String,
+}
+
+pub fn escalate(
+    app: &App,
+    who: &Who,
+    number: i64,
+    revision: i64,
+    input: &TierInput,
+) -> Result<CaseLine, Fault> {
+    let tier = input.tier.parse()?;
+    on_case(app, who, (Verb::CaseEscalate, number), input, |tx, case, by| {
+        Ok(work::escalate(tx, case.id, revision, tier, &input.reason, by)?.0)
+    })
+}
+
+pub fn hand_back(
+    app: &App,
+    who: &Who,
+    number: i64,
+    revision: i64,
+    input: &TierInput,
+) -> Result<CaseLine, Fault> {
+    let tier = input.tier.parse()?;
+    on_case(app, who, (Verb::CaseEscalate, number), input, |tx, case, by| {
+        work::hand_back(tx, case.id, revision, tier, &input.reason, by)
+    })
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CloseInput {
+    /// `true_positive_impact`, `true_positive_no_impact`, `benign_positive`, `false_positive_logic`,
+    /// `false_positive_data`, `not_applicable` or `undetermined`.
+    pub disposition: String,
+    pub reason: String,
+    /// Although steps are begun or blocked.
+    #[serde(default)]
+    pub leave_tasks: bool,
+}
+
+pub fn close(
+    app: &App,
+    who: &Who,
+    number: i64,
+    revision: i64,
+    input: &CloseInput,
+) -> Result<CaseLine, Fault> {
+    let disposition = input.disposition.parse()?;
+    let closing = work::Closing { disposition, reason: &input.reason, leave_tasks: input.leave_tasks };
+    on_case(app, who, (Verb::CaseClose, number), input, |tx, case, by| {
+        work::close(tx, case.id, revision, &closing, by)
+    })
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonInput {
+    pub reason: String,
+}
+
+pub fn reopen(
+    app: &App,
+    who: &Who,
+    number: i64,
+    revision: i64,
+    input: &ReasonInput,
+) -> Result<CaseLine, Fault> {
+    on_case(app, who, (Verb::CaseReopen, number), input, |tx, case, by| {
+        work::reopen(tx, case.id, revision, &input.reason, by)
+    })
+}
+
+/// A closed case came up again, and stays closed.
+pub fn stays_closed(
+    app: &App,
+    who: &Who,
+    number: i64,
+    revision: i64,
+    input: &ReasonInput,
+) -> Result<CaseLine, Fault> {
+    on_case(app, who, (Verb::CaseClose, number), input, |tx, case, by| {
+        work::stays_closed(tx, case.id, revision, &input.reason, by)
+    })
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecideInput {
+    /// `escalate`, `investigate` or `close`.
+    pub decision: String,
+    pub reason: String,
+}
+
+pub fn decide(
+    app: &App,
+    who: &Who,
+    number: i64,
+    revision: i64,
+    input: &DecideInput,
+) -> Result<CaseLine, Fault> {
+    let decided = decision_of("decision", &input.decision)?;
+    on_case(app, who, (Verb::CaseDecide, number), input, |tx, case, by| {
+        decision::decide(tx, case.id, revision, decided, &input.reason, by)
+    })
+}
+
+/// The engine's decision counts again.
+pub fn withdraw(
+    app: &App,
+    who: &Who,
+    number: i64,
+    revision: i64,
+    input: &ReasonInput,
+) -> Result<CaseLine, Fault> {
+    on_case(app, who, (Verb::CaseDecide, number), input, |tx, case, by| {
+        decision::withdraw(tx, case.id, revision, &input.reason, by)
+    })
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SharingInput {
+    /// `clear`, `green`, `amber`, `amber_strict` or `red`; what is not given stays.
+    pub tlp: Option<String>,
+    /// `clear`, `green`, `amber` or `red`.
+    pub pap: Option<String>,
+}
+
+/// TLP:RED is for named people: the case is then restricted to its owner and who said so, until more are named.
+pub fn sharing(
+    app: &App,
+    who: &Who,
+    number: i64,
+    revision: i64,
+    input: &SharingInput,
+) -> Result<CaseLine, Fault> {
+    let (tlp, pap) = (parsed::<Tlp>(input.tlp.as_deref())?, parsed::<Pap>(input.pap.as_deref())?);
+    on_case(app, who, (Verb::CaseRestrict, number), input, |tx, case, by| {
+        let (tlp, pap) = (tlp.unwrap_or(case.tlp), pap.unwrap_or(case.pap));
+        let mut now = work::set_sharing(tx, case.id, revision, tlp, pap, by)?;
+        if tlp == Tlp::Red && !now.restricted {
+            let members: Vec<PersonId> = who.person.into_iter().collect();
+            now = work::restrict(tx, case.id, now.revision, Some(&members), by)?;
+        }
+        Ok(now)
+    })
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RestrictInput {
+    /// Ids of people; whoever restricts is always among them. Null or not given: open to everybody.
+    #[serde(deserialize_with = "some_words")]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub members: Option<Vec<String>>,
+}
+
+fn some_words<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    struct Words(Vec<String>);
+    impl<'de> Deserialize<'de> for Words {
+        fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Words, D::Error> {
+            stamp::words(from).map(Words)
+        }
+    }
+    Ok(Option::<Words>::deserialize(from)?.map(|w| w.0))
+}
+
+pub fn restrict(
+    app: &App,
+    who: &Who,
+    number: i64,
+    revision: i64,
+    input: &RestrictInput,
+) -> Result<CaseLine, Fault> {
+    let wrong = |_| Fault::invalid("members", "ids of people");
+    let members = match &input.members {
+        None => None,
+        Some(ids) => {
+            let ids = ids.iter().map(|id| id.parse().map(PersonId).map_err(wrong));
+            let mut ids = ids.collect::<Result<Vec<_>, _>>()?;
+            ids.extend(who.person.filter(|me| !ids.contains(me)));
+            Some(ids)
+        }
+    };
+    on_case(app, who, (Verb::CaseRestrict, number), input, |tx, case, by| {
+        if members.is_none() && case.tlp == Tlp::Red {
+            return Err(Error::NotNow(format!(
+                "case {number} is TLP:RED and stays with its members; lower the TLP first"
+            )));
+        }
+        work::restrict(tx, case.id, revision, members.as_deref(), by)
+    })
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MergeInput {
+    /// The case that goes into this one.
+    pub from: i64,
+    /// Its revision.
+    pub from_revision: i64,
+    pub reason: String,
+}
+
+pub fn merge(
+    app: &App,
+    who: &Who,
+    number: i64,
+    revision: i64,
+    input: &MergeInput,
+) -> Result<CaseLine, Fault> {
+    let done = on_case(app, who, (Verb::CaseMerge, number), input, |tx, case, by| {
+        let from = guarded(tx, who, Verb::CaseMerge, CaseId(input.from))?;
+        merging::merge(tx, (case.id, revision), (from.id, input.from_revision), &input.reason, by)
+    })?;
+    app.hub.tell(News::Case { number: input.from, is_new: false });
+    Ok(done)
+}
+
+pub fn unmerge(
+    app: &App,
+    who: &Who,
+    number: i64,
+    revision: i64,
+    input: &ReasonInput,
+) -> Result<CaseLine, Fault> {
+    on_case(app, who, (Verb::CaseMerge, number), input, |tx, case, by| {
+        if let Some(into) = case.merged_into {
+            guarded(tx, who, Verb::CaseMerge, into)?;
+        }
+        merging::unmerge(tx, case.id, revision, &input.reason, by)
+    })
+}

@@ -1,0 +1,264 @@
+//! What comes with a request: parts of the address, a query, and a body that is JSON or the form of a page.
+
+use super::session::{check_csrf, check_origin, visitor, who};
+use crate::app::App;
+use crate::desk::sign_in::Visitor;
+use crate::desk::{Fault, Once, Who};
+use crate::service::blocking;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, Limited};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// The largest body that is read.
+const MOST: usize = 1 << 20;
+
+/// A request without anything to say.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+/// Parts of the address. What has not their form is not there.
+pub(crate) struct At<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for At<T> {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<At<T>, Fault> {
+        // Who is not known does not learn which addresses there are.
+        who(app, parts).await?;
+        match Path::<T>::from_request_parts(parts, app).await {
+            Ok(Path(at)) => Ok(At(at)),
+            Err(_) => Err(Fault::not_found("such thing")),
+        }
+    }
+}
+
+/// The query of an address.
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Asked<T> {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Asked<T>, Fault> {
+        form(parts.uri.query().unwrap_or_default().as_bytes()).map(Asked)
+    }
+}
+
+/// Empty fields of a form say nothing.
+fn form<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    let pairs: Vec<(String, String)> =
+        serde_urlencoded::from_bytes(bytes).map_err(|e| Fault::Body(e.to_string()))?;
+    fields(pairs)
+}
+
+fn fields<T: DeserializeOwned>(mut pairs: Vec<(String, String)>) -> Result<T, Fault> {
+    pairs.retain(|(_, value)| !value.is_empty());
+    let again = serde_urlencoded::to_string(&pairs).map_err(|e| Fault::Body(e.to_string()))?;
+    serde_urlencoded::from_str(&again).map_err(|e| Fault::invalid("field", e.to_string()))
+}
+
+/// How the answer is given.
+enum Reply {
+    Json,
+    /// To a page of ours.
+    Form {
+        then: String,
+    },
+}
+
+/// What a body held besides what was asked for.
+#[derive(Default)]
+struct Beside {
+    csrf: Option<String>,
+    revision: Option<i64>,
+}
+
+struct Read<T> {
+    input: T,
+    beside: Beside,
+    reply: Reply,
+    hash: [u8; 32],
+}
+
+/// A local path and nothing else: an answer never sends somebody to another site.
+fn local(then: Option<String>) -> String {
+    let good = |t: &String| {
+        t.starts_with('/') && !t.starts_with("//") && t.bytes().all(|b| b.is_ascii_graphic() && b != b'\\')
+    };
+    then.filter(good).unwrap_or_else(|| "/".to_owned())
+}
+
+async fn read<T: DeserializeOwned>(parts: &Parts, body: Body) -> Result<Read<T>, Fault> {
+    let bytes = match Limited::new(body, MOST).collect().await {
+        Ok(whole) => whole.to_bytes(),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => return Err(Fault::TooLarge(MOST)),
+        Err(error) => return Err(Fault::Body(error.to_string())),
+    };
+    let mut hash = Sha256::new();
+    for part in [parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), bytes.as_ref()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let hash = hash.finalize().into();
+    let kind = parts.headers.get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?"));
+    let kind = kind.map(|k| k.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    match kind.as_deref() {
+        None if bytes.is_empty() => json(b"{}", hash),
+        Some("application/json") if bytes.is_empty() => json(b"{}", hash),
+        Some("application/json") => json(&bytes, hash),
+        Some("application/x-www-form-urlencoded") => {
+            let mut pairs: Vec<(String, String)> =
+                serde_urlencoded::from_bytes(&bytes).map_err(|e| Fault::Body(e.to_string()))?;
+            let mut take = |name: &str| {
+                let at = pairs.iter().position(|(n, _)| n == name)?;
+                Some(pairs.remove(at).1)
+            };
+            let (csrf, revision, then) = (take("csrf"), take("revision"), take("then"));
+            let revision = revision.filter(|r| !r.is_empty()).map(|r| r.parse()).transpose();
+            let revision = revision.map_err(|_| Fault::invalid("revision", "is no number"))?;
+            let reply = Reply::Form { then: local(then) };
+            Ok(Read { input: fields(pairs)?, beside: Beside { csrf, revision }, reply, hash })
+        }
+        _ => Err(Fault::Media),
+    }
+}
+
+fn json<T: DeserializeOwned>(bytes: &[u8], hash: [u8; 32]) -> Result<Read<T>, Fault> {
+    let mut value: serde_json::Value =
+        serde_json::from_slice(bytes).map_err(|e| Fault::Body(e.to_string()))?;
+    let mut beside = Beside::default();
+    if let Some(map) = value.as_object_mut()
+        && let Some(revision) = map.remove("revision")
+    {
+        let number = revision.as_i64().ok_or_else(|| Fault::invalid("revision", "is no number"))?;
+        beside.revision = Some(number);
+    }
+    let input = T::deserialize(value).map_err(|e| Fault::invalid("body", e.to_string()))?;
+    Ok(Read { input, beside, reply: Reply::Json, hash })
+}
+
+fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Fault> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let number = value.to_str().ok().and_then(|v| v.trim().trim_matches('"').parse().ok());
+    number.map(Some).ok_or_else(|| Fault::invalid("If-Match", "write \"N\", the revision of the last answer"))
+}
+
+fn once(headers: &HeaderMap, request: [u8; 32]) -> Result<Option<Once>, Fault> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(Once { key: key.to_owned(), request })),
+        _ => Err(Fault::invalid("Idempotency-Key", "1 to 255 visible characters")),
+    }
+}
+
+/// A request that changes something: who, what, and on which revision it rests.
+pub(crate) struct Act<T> {
+    pub(crate) who: Who,
+    pub(crate) visitor: Visitor,
+    pub(crate) input: T,
+    revision: Option<i64>,
+    reply: Answering,
+}
+
+/// How an answer is to be given.
+pub(crate) struct Answering(Reply);
+
+impl<T: DeserializeOwned + Send> FromRequest<Arc<App>> for Act<T> {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Act<T>, Fault> {
+        let (mut parts, body) = request.into_parts();
+        let mut who = who(app, &mut parts).await?;
+        // A page of another site is turned away before its body is read, unless its token may stand in the body.
+        let is_form = parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|v| v.as_bytes().starts_with(b"application/x-www"));
+        if !is_form {
+            check_csrf(app, &parts, &who, None)?;
+        }
+        let read = read::<T>(&parts, body).await?;
+        if is_form {
+            check_csrf(app, &parts, &who, read.beside.csrf.as_deref())?;
+        }
+        who.once = once(&parts.headers, read.hash)?;
+        let revision = if_match(&parts.headers)?.or(read.beside.revision);
+        let visitor = visitor(app, &parts);
+        Ok(Act { who, visitor, input: read.input, revision, reply: Answering(read.reply) })
+    }
+}
+
+impl<T: Send + 'static> Act<T> {
+    /// Does it where that may block, and answers.
+    pub(crate) async fn run<O: Serialize + Send + 'static>(
+        self,
+        app: Arc<App>,
+        f: impl FnOnce(&App, &Who, &T) -> Result<O, Fault> + Send + 'static,
+    ) -> Response {
+        let Act { who, input, reply, .. } = self;
+        let done = blocking(move || f(&app, &who, &input)).await;
+        reply.answer(done)
+    }
+
+    /// As `run`, on the revision that the request names.
+    pub(crate) async fn on_revision<O: Serialize + Send + 'static>(
+        self,
+        app: Arc<App>,
+        f: impl FnOnce(&App, &Who, i64, &T) -> Result<O, Fault> + Send + 'static,
+    ) -> Response {
+        let Some(revision) = self.revision else { return self.reply.answer::<()>(Err(Fault::NoRevision)) };
+        self.run(app, move |app, who, input| f(app, who, revision, input)).await
+    }
+
+    pub(crate) fn into_parts(self) -> (Who, Visitor, T, Answering) {
+        (self.who, self.visitor, self.input, self.reply)
+    }
+}
+
+impl Answering {
+    pub(crate) fn is_form(&self) -> bool {
+        matches!(self.0, Reply::Form { .. })
+    }
+
+    pub(crate) fn answer<O: Serialize>(self, done: Result<O, Fault>) -> Response {
+        match (self.0, done) {
+            (_, Err(fault)) => fault.into_response(),
+            (Reply::Json, Ok(done)) => Json(done).into_response(),
+            (Reply::Form { then }, Ok(_)) => see_other(&then),
+        }
+    }
+}
+
+pub(crate) fn see_other(to: &str) -> Response {
+    let to = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
+    (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
+}
+
+/// A request of somebody who is not signed in yet.
+pub(crate) struct Open<T> {
+    pub(crate) visitor: Visitor,
+    pub(crate) headers: HeaderMap,
+    pub(crate) input: T,
+    pub(crate) reply: Answering,
+}
+
+impl<T: DeserializeOwned + Send> FromRequest<Arc<App>> for Open<T> {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Open<T>, Fault> {
+        let (parts, body) = request.into_parts();
+        check_origin(app, &parts)?;
+        let read = read::<T>(&parts, body).await?;
+        let visitor = visitor(app, &parts);
+        Ok(Open { visitor, headers: parts.headers, input: read.input, reply: Answering(read.reply) })
+    }
+}

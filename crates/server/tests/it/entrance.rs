@@ -1,0 +1,142 @@
+//! Getting in, and staying out.
+
+use super::browser::{Browser, code};
+use super::site::{config, start};
+use serde_json::json;
+
+const GOOD: &str = "seven herons over the lake";
+
+fn first(browser: &mut Browser, link: &str) -> (String, Vec<String>) {
+    let token = link.split_once("token=").expect("a token").1;
+    let made = browser.post(
+        "/first-run",
+        json!({ "token": token, "name": "anna", "password": GOOD, "zone": "Europe/Berlin" }),
+    );
+    assert_eq!(made.status, 200, "{}", made.text);
+    assert!(
+        made.cookies.iter().any(|c| c.contains("HttpOnly") && c.contains("SameSite=Strict")),
+        "{:?}",
+        made.cookies
+    );
+    browser.look();
+    let blocked = browser.get("/cases");
+    assert_eq!((blocked.status, blocked.kind()), (403, "must-enrol".to_owned()));
+    let offer = browser.post("/me/totp", json!({})).json();
+    let secret = offer["secret"].as_str().expect("a secret").to_owned();
+    let wrong = browser.post("/me/totp/confirm", json!({ "ticket": offer["ticket"], "code": "000000x" }));
+    assert_eq!(wrong.status, 422, "{}", wrong.text);
+    let before = browser.clone();
+    let done =
+        browser.post("/me/totp/confirm", json!({ "ticket": offer["ticket"], "code": code(&secret, 0) }));
+    assert_eq!(done.status, 200, "{}", done.text);
+    assert_eq!(before.clone().get("/session").status, 401, "the cookie of before is of no more use");
+    browser.look();
+    let codes = done.json()["recovery_codes"].as_array().expect("codes").clone();
+    (secret, codes.iter().map(|c| c.as_str().expect("text").to_owned()).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_person_comes_in_once_and_then_by_password_and_code() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = start(dir.path(), config("")).await;
+    let link = service.first_run().expect("a link while there is nobody");
+    let mut browser = Browser::new(&service);
+    let token = link.split_once("token=").expect("a token").1;
+    let weak = browser.post("/first-run", json!({ "token": token, "name": "anna", "password": "portreeve" }));
+    assert_eq!(weak.status, 422, "{}", weak.text);
+    let wrong = browser.post("/first-run", json!({ "token": "prt_set_x", "name": "anna", "password": GOOD }));
+    assert_eq!(wrong.status, 409);
+    let (secret, codes) = first(&mut browser, &link);
+    assert_eq!(browser.get("/cases").status, 200);
+    let again = browser.post("/first-run", json!({ "token": token, "name": "bert", "password": GOOD }));
+    assert_eq!(again.status, 409);
+
+    // Password, then code, in two steps.
+    let mut other = Browser::new(&service);
+    let half = other.post("/session", json!({ "name": "Anna", "password": GOOD }));
+    assert_eq!((half.status, half.kind()), (401, "second-factor".to_owned()));
+    assert_eq!(other.get("/session").status, 401, "half the way in is not in");
+    let used = other.post("/session/second", json!({ "code": code(&secret, 0) }));
+    assert_eq!((used.status, used.kind()), (401, "wrong-secret".to_owned()), "used when it was enrolled");
+    let entered = other.post("/session/second", json!({ "code": code(&secret, 1) }));
+    assert_eq!(entered.status, 200, "{}", entered.text);
+    // A recovery code, once, in one step.
+    let by_recovery = json!({ "name": "anna", "password": GOOD, "code": codes[0] });
+    assert_eq!(Browser::new(&service).post("/session", by_recovery.clone()).status, 200);
+    assert_eq!(Browser::new(&service).post("/session", by_recovery).status, 401);
+    // A cookie that somebody planted is not the one that counts.
+    let mut planted = Browser::new(&service);
+    let stranger = "A".repeat(43);
+    planted.cookies.insert("portreeve".to_owned(), stranger.clone());
+    let entered = planted.post("/session", json!({ "name": "anna", "password": GOOD, "code": codes[1] }));
+    assert_eq!(entered.status, 200, "{}", entered.text);
+    assert_ne!(planted.cookies["portreeve"], stranger);
+    // Out is out.
+    planted.look();
+    assert_eq!(planted.clone().post("/session/end", json!({})).status, 200);
+    assert_eq!(planted.get("/session").status, 401);
+    // A new password ends the other logins.
+    other.look();
+    let changed =
+        browser.post("/me/password", json!({ "password": GOOD, "new": "eight herons over the lake" }));
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    assert_eq!(other.get("/session").status, 401);
+    assert_eq!(browser.get("/session").status, 200);
+    service.close().await;
+    // Nobody is asked a second time.
+    let service = start(dir.path(), config("")).await;
+    assert!(service.first_run().is_none());
+    service.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_is_slowed_down_and_learns_nothing_of_names() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = start(dir.path(), config("")).await;
+    let link = service.first_run().expect("a link");
+    let mut browser = Browser::new(&service);
+    first(&mut browser, &link);
+    let guess = |name: &str| {
+        Browser::new(&service).post("/session", json!({ "name": name, "password": "wrong, wrong" }))
+    };
+    let (known, unknown) = (guess("anna"), guess("nobody at all"));
+    assert_eq!((known.status, &known.text), (401, &unknown.text));
+    let answers: Vec<u16> = (0..6).map(|_| guess("anna").status).collect();
+    assert!(answers.ends_with(&[429, 429]), "{answers:?}");
+    let locked = guess("ANNA");
+    assert_eq!(locked.status, 429);
+    assert!(locked.headers["retry-after"].parse::<u32>().expect("seconds") > 0);
+    let right = Browser::new(&service).post("/session", json!({ "name": "anna", "password": GOOD }));
+    assert_eq!(right.status, 429, "also with the right one");
+    assert_eq!(browser.get("/session").status, 200, "who is in stays in");
+    service.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_without_script_comes_in_and_goes_on_to_a_page_of_ours() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = start(dir.path(), config("")).await;
+    let link = service.first_run().expect("a link");
+    let token = link.split_once("token=").expect("a token").1.to_owned();
+    let mut browser = Browser::new(&service);
+    let form = |then: &str| {
+        format!("token={token}&name=anna&password=seven+herons+over+the+lake&display=&then={then}")
+    };
+    let mut foreign = browser.clone();
+    foreign.origin = Some("https://evil.example".to_owned());
+    let kind = "application/x-www-form-urlencoded";
+    let answer = foreign.send("POST", "/api/v1/first-run", Some((kind, &form("%2F"))));
+    assert_eq!((answer.status, answer.kind()), (403, "foreign-page".to_owned()));
+    let answer = browser.send("POST", "/api/v1/first-run", Some((kind, &form("%2F%2Fevil.example"))));
+    assert_eq!((answer.status, answer.headers["location"].as_str()), (303, "/"));
+    browser.look();
+    // The second token may stand in the form.
+    let csrf = browser.csrf.take().expect("a token");
+    let refused = browser.send("POST", "/api/v1/session/end", Some((kind, "then=%2Fsign-in")));
+    assert_eq!(refused.status, 403);
+    let answer =
+        browser.send("POST", "/api/v1/session/end", Some((kind, &format!("csrf={csrf}&then=%2Fsign-in"))));
+    assert_eq!((answer.status, answer.headers["location"].as_str()), (303, "/sign-in"));
+    assert!(!browser.cookies.contains_key("portreeve"));
+    service.close().await;
+}
