@@ -156,6 +156,8 @@ impl From<Error> for Fault {
             Error::Conflict { .. } | Error::Taken { .. } | Error::NotNow(_) => {
                 Fault::Conflict { text: error.to_string() }
             }
+            // In the words of one that is hidden: nobody learns which cases there are.
+            Error::NotFound { what: "case", .. } => Fault::not_found("such thing"),
             Error::NotFound { what, id } => Fault::not_found(format!("{what} {id}")),
             Error::Invalid { field, why } => Fault::invalid(field, why),
             Error::Busy(_) | Error::Unreachable(_) | Error::Full | Error::Unsure => {

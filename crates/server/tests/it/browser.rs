@@ -12,12 +12,12 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     i64::try_from(since.as_micros()).expect("before the year 294,000")
 }
 
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     pub headers: BTreeMap<String, String>,
     pub cookies: Vec<String>,
@@ -25,17 +25,17 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{}: {e}: {}", self.status, self.text))
     }
 
-    pub fn kind(&self) -> String {
+    pub(crate) fn kind(&self) -> String {
         self.json()["type"].as_str().unwrap_or_default().replace("urn:portreeve:problem:", "")
     }
 }
 
 #[derive(Clone)]
-pub struct Browser {
+pub(crate) struct Browser {
     agent: ureq::Agent,
     base: String,
     pub cookies: BTreeMap<String, String>,
@@ -45,7 +45,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    pub fn new(service: &Service) -> Browser {
+    pub(crate) fn new(service: &Service) -> Browser {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -65,13 +65,13 @@ impl Browser {
         }
     }
 
-    pub fn with(&self, name: &str, value: &str) -> Browser {
+    pub(crate) fn with(&self, name: &str, value: &str) -> Browser {
         let mut other = self.clone();
         other.more.push((name.to_owned(), value.to_owned()));
         other
     }
 
-    pub fn send(&mut self, method: &str, path: &str, body: Option<(&str, &str)>) -> Answer {
+    pub(crate) fn send(&mut self, method: &str, path: &str, body: Option<(&str, &str)>) -> Answer {
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
         let cookies: Vec<String> = self.cookies.iter().map(|(n, v)| format!("{n}={v}")).collect();
         if !cookies.is_empty() {
@@ -114,16 +114,16 @@ impl Browser {
         Answer { status, headers, cookies, text }
     }
 
-    pub fn get(&mut self, path: &str) -> Answer {
+    pub(crate) fn get(&mut self, path: &str) -> Answer {
         self.send("GET", &format!("/api/v1{path}"), None)
     }
 
-    pub fn post(&mut self, path: &str, body: Value) -> Answer {
+    pub(crate) fn post(&mut self, path: &str, body: Value) -> Answer {
         self.send("POST", &format!("/api/v1{path}"), Some(("application/json", &body.to_string())))
     }
 
     /// Takes the session's second token, as a page does.
-    pub fn look(&mut self) {
+    pub(crate) fn look(&mut self) {
         let view = self.get("/session");
         assert_eq!(view.status, 200, "{}", view.text);
         self.csrf = view.json()["csrf"].as_str().map(str::to_owned);
@@ -131,14 +131,14 @@ impl Browser {
 }
 
 /// Somebody with these roles.
-pub fn person(app: &App, name: &str, roles: &[&str]) -> PersonId {
+pub(crate) fn person(app: &App, name: &str, roles: &[&str]) -> PersonId {
     let roles = roles.iter().map(|r| (*r).to_owned()).collect();
     let new = NewPerson { name, display: "", zone: "UTC", roles: &roles, password_hash: None, oidc: None };
     app.store.write(|tx| people::create(tx, &new, now())).expect("a person").id
 }
 
 /// Somebody with these roles who has signed in with a second factor.
-pub fn signed_in(service: &Service, name: &str, roles: &[&str]) -> Browser {
+pub(crate) fn signed_in(service: &Service, name: &str, roles: &[&str]) -> Browser {
     let person = person(&service.app, name, roles);
     let (token, session) = Session::begin(now()).expect("randomness");
     let login = Login {
@@ -161,7 +161,7 @@ pub fn signed_in(service: &Service, name: &str, roles: &[&str]) -> Browser {
 }
 
 /// The code of an authenticator app (RFC 6238), some steps from now.
-pub fn code(base32: &str, steps: i64) -> String {
+pub(crate) fn code(base32: &str, steps: i64) -> String {
     let (mut held, mut bits, mut secret) = (0u32, 0, Vec::new());
     for c in base32.bytes() {
         let value = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|a| *a == c).expect("base32");
@@ -182,7 +182,7 @@ pub fn code(base32: &str, steps: i64) -> String {
 }
 
 /// A case as the engine writes one.
-pub fn case(app: &App, id: &str, title: &str) -> CaseId {
+pub(crate) fn case(app: &App, id: &str, title: &str) -> CaseId {
     let entities = [entity::Entity::new(entity::Kind::Address, "192.0.2.7")];
     let said = EngineCase {
         engine_id: id,

@@ -1,7 +1,7 @@
 //! Getting in, and staying out.
 
 use super::browser::{Browser, code};
-use super::site::{config, start};
+use super::site::{acme, config, start};
 use serde_json::json;
 
 const GOOD: &str = "seven herons over the lake";
@@ -38,7 +38,7 @@ fn first(browser: &mut Browser, link: &str) -> (String, Vec<String>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_person_comes_in_once_and_then_by_password_and_code() {
     let dir = tempfile::tempdir().expect("a folder");
-    let service = start(dir.path(), config("")).await;
+    let service = start(dir.path(), config(&acme().join("context"), "")).await;
     let link = service.first_run().expect("a link while there is nobody");
     let mut browser = Browser::new(&service);
     let token = link.split_once("token=").expect("a token").1;
@@ -84,7 +84,7 @@ async fn the_first_person_comes_in_once_and_then_by_password_and_code() {
     assert_eq!(browser.get("/session").status, 200);
     service.close().await;
     // Nobody is asked a second time.
-    let service = start(dir.path(), config("")).await;
+    let service = start(dir.path(), config(&acme().join("context"), "")).await;
     assert!(service.first_run().is_none());
     service.close().await;
 }
@@ -92,7 +92,7 @@ async fn the_first_person_comes_in_once_and_then_by_password_and_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_guesses_is_slowed_down_and_learns_nothing_of_names() {
     let dir = tempfile::tempdir().expect("a folder");
-    let service = start(dir.path(), config("")).await;
+    let service = start(dir.path(), config(&acme().join("context"), "")).await;
     let link = service.first_run().expect("a link");
     let mut browser = Browser::new(&service);
     first(&mut browser, &link);
@@ -115,7 +115,7 @@ async fn who_guesses_is_slowed_down_and_learns_nothing_of_names() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_without_script_comes_in_and_goes_on_to_a_page_of_ours() {
     let dir = tempfile::tempdir().expect("a folder");
-    let service = start(dir.path(), config("")).await;
+    let service = start(dir.path(), config(&acme().join("context"), "")).await;
     let link = service.first_run().expect("a link");
     let token = link.split_once("token=").expect("a token").1.to_owned();
     let mut browser = Browser::new(&service);

@@ -1,7 +1,7 @@
 //! Work on cases by way of the API: once, on the revision that was read, with its line in the audit.
 
 use super::browser::{Browser, case, signed_in};
-use super::site::{config, start};
+use super::site::{acme, config, start};
 use serde_json::json;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ const HOSTILE: &str = "<script>alert(1)</script>\u{202e}\"'&; DROP TABLE";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_case_goes_through_its_life() {
     let dir = tempfile::tempdir().expect("a folder");
-    let service = start(dir.path(), config("")).await;
+    let service = start(dir.path(), config(&acme().join("context"), "")).await;
     let number = case(&service.app, "c1", HOSTILE).0;
     let path = format!("/cases/{number}");
     let mut anna = signed_in(&service, "anna", &["l1"]);
@@ -106,7 +106,7 @@ async fn a_case_goes_through_its_life() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_cases_go_on_where_the_last_ended() {
     let dir = tempfile::tempdir().expect("a folder");
-    let service = start(dir.path(), config("")).await;
+    let service = start(dir.path(), config(&acme().join("context"), "")).await;
     let mut wanted: Vec<i64> =
         (0..7).map(|n| case(&service.app, &format!("c{n}"), &format!("case {n}")).0).collect();
     let mut anna = signed_in(&service, "anna", &["viewer"]);
@@ -129,7 +129,7 @@ async fn pages_of_cases_go_on_where_the_last_ended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_is_made_and_writes_at_once() {
     let dir = tempfile::tempdir().expect("a folder");
-    let service = start(dir.path(), config("")).await;
+    let service = start(dir.path(), config(&acme().join("context"), "")).await;
     let mut admin = signed_in(&service, "admin", &["responder-admin"]);
     let mut once = admin.with("Idempotency-Key", "s-1");
     let made = once.post("/sources", json!({ "name": "edge", "zone": "Europe/Berlin" }));
@@ -157,7 +157,7 @@ async fn a_source_is_made_and_writes_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changes_is_told_to_open_pages() {
     let dir = tempfile::tempdir().expect("a folder");
-    let service = start(dir.path(), config("")).await;
+    let service = start(dir.path(), config(&acme().join("context"), "")).await;
     let number = case(&service.app, "c1", "anna").0;
     let mut anna = signed_in(&service, "anna", &["l1"]);
     let mut stream = TcpStream::connect(service.address()).expect("connected");
