@@ -9,6 +9,7 @@ mod http;
 mod hub;
 mod line;
 mod service;
+pub mod ui;
 
 pub use app::App;
 pub use service::{Service, Start, StartError};

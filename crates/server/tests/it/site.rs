@@ -48,7 +48,8 @@ pub async fn judged(app: &App, records: u64) {
     while app.progress.judged.load(Ordering::Relaxed) < records {
         if begun.elapsed() > Duration::from_secs(180) {
             let health = app.health.read().expect("health");
-            let read: Vec<_> = health.iter().map(|(o, h)| (o, h.read.as_ref().map(|r| r.counts.records))).collect();
+            let read: Vec<_> =
+                health.iter().map(|(o, h)| (o, h.read.as_ref().map(|r| r.counts.records))).collect();
             panic!("{records} records: {:?} {read:#?}", app.progress);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
