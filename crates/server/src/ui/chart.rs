@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use portreeve_report::wire;
 
 /// Microseconds of a stamp of a case; a stamp that is none is 1970.
-fn micros(stamp: &str) -> i64 {
+pub(super) fn micros(stamp: &str) -> i64 {
     stamp.parse::<Timestamp>().map_or(0, Timestamp::as_microsecond)
 }
 
@@ -166,4 +166,130 @@ pub(super) fn path(case: &wire::Case) -> Vec<PathStep> {
         add("then", format!("{more} more in the case"), "");
     }
     steps
+}
+
+/// One step of somebody from one place to another.
+pub struct Hop {
+    pub at: String,
+    pub session: String,
+    pub from: String,
+    pub to: String,
+    pub how: String,
+    /// Column of `from` and of `to`: account, address, gateway, address inside.
+    columns: (usize, usize),
+}
+
+/// Steps that are drawn, and that the table holds.
+const HOPS: usize = 200;
+
+/// From the sessions of a case, in time order.
+pub(super) fn hops(case: &wire::Case) -> Vec<Hop> {
+    let mut sessions: Vec<&wire::Session> = case.sessions.iter().filter(|s| s.suspect).collect();
+    sessions.sort_by_key(|s| micros(&s.start));
+    let mut all = Vec::new();
+    for s in sessions {
+        let mut add = |from: &str, to: &str, how: &str, columns| {
+            all.push(Hop {
+                at: s.start.clone(),
+                session: s.id.clone(),
+                from: from.to_owned(),
+                to: to.to_owned(),
+                how: how.to_owned(),
+                columns,
+            });
+        };
+        for ip in &s.public_ips {
+            add(&s.principal, ip, "comes from", (0, 1));
+            add(ip, &s.gateway, &s.service, (1, 2));
+        }
+        for ip in &s.tunnel_ips {
+            add(&s.gateway, ip, "is given", (2, 3));
+        }
+    }
+    all.truncate(HOPS);
+    all
+}
+
+/// Places and the ways between them.
+pub(super) struct Web {
+    pub height: usize,
+    pub nodes: Vec<Node>,
+    pub ways: Vec<Way>,
+}
+
+pub(super) struct Node {
+    pub x: usize,
+    pub y: usize,
+    pub label: String,
+    column: usize,
+    name: String,
+}
+
+pub(super) struct Way {
+    pub x1: usize,
+    pub y1: usize,
+    pub x2: usize,
+    pub y2: usize,
+    pub number: usize,
+}
+
+const COLUMN: usize = 255;
+const NODE_WIDTH: usize = 180;
+
+pub(super) fn web(hops: &[Hop]) -> Web {
+    let mut web = Web { height: 0, nodes: Vec::new(), ways: Vec::new() };
+    for (n, hop) in hops.iter().enumerate() {
+        let (x1, y1) = web.node(hop.columns.0, &hop.from);
+        let (x2, y2) = web.node(hop.columns.1, &hop.to);
+        web.ways.push(Way { x1: x1 + NODE_WIDTH, y1: y1 + 11, x2, y2: y2 + 11, number: n + 1 });
+    }
+    web.height = web.nodes.iter().map(|n| n.y).max().unwrap_or(0) + 32;
+    web
+}
+
+impl Web {
+    fn node(&mut self, column: usize, name: &str) -> (usize, usize) {
+        if let Some(n) = self.nodes.iter().find(|n| n.column == column && n.name == name) {
+            return (n.x, n.y);
+        }
+        let above = self.nodes.iter().filter(|n| n.column == column).count();
+        let (x, y) = (column * COLUMN + 4, above * 34 + 4);
+        self.nodes.push(Node { x, y, label: short(name, 26), column, name: name.to_owned() });
+        (x, y)
+    }
+}
+
+/// A week by hour.
+pub(super) struct Heat {
+    pub cells: Vec<Cell>,
+}
+
+pub(super) struct Cell {
+    pub x: usize,
+    pub y: usize,
+    pub class: &'static str,
+    /// Of one, in a thousand; how strong it is drawn.
+    pub strength: String,
+    pub title: String,
+    pub is_marked: bool,
+}
+
+pub(super) const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+pub(super) fn heat(rhythm: &[[u32; 24]; 7], marked: &[(usize, usize)]) -> Heat {
+    let most = rhythm.iter().flatten().copied().max().unwrap_or(0).max(1);
+    let mut cells = Vec::new();
+    for (day, hours) in rhythm.iter().enumerate() {
+        for (hour, n) in hours.iter().enumerate() {
+            cells.push(Cell {
+                x: 40 + hour * 28,
+                y: day * 24 + 4,
+                class: if *n == 0 { "empty" } else { "cell" },
+                strength: format!("{:.2}", 0.15 + 0.85 * f64::from(*n) / f64::from(most)),
+                title: format!("{} {hour}:00: {n}", DAYS[day]),
+                is_marked: marked.contains(&(day, hour)),
+            });
+        }
+    }
+    Heat { cells }
 }

@@ -10,13 +10,24 @@
 //! * Zone and theme are cookies; [`preferences`] reads and sets them.
 //! * Links hold the whole state of a page, so that going back and sharing work.
 
+mod account;
 pub mod assets;
+mod audit;
+mod case;
 mod chart;
+mod door;
+mod entity;
+mod error;
 pub mod link;
+mod people;
 pub mod preferences;
 mod queue;
+mod search;
 mod shell;
+mod sources;
+mod suppressions;
 mod text;
+mod tokens;
 
 #[cfg(test)]
 mod contrast;
@@ -26,5 +37,20 @@ mod fixture;
 mod hostile;
 
 pub use crate::brief::{Brief, From, Mark};
+pub use account::{AccountView, Login, Passkey, account};
+pub use audit::{AuditEntry, AuditView, audit};
+pub use case::{
+    CaseView, Clock, ContainmentView, Moment, Note, Override, Related, Task, Verdict, case, moments_of,
+};
+pub use door::{
+    EnrolView, FirstRunView, SecondFactorView, SignInView, enrol, first_run, second_factor, sign_in,
+};
+pub use entity::{CaseLine, EntityView, Factor, Usual, entity};
+pub use error::{ErrorView, error};
+pub use people::{PeopleView, Person, people};
 pub use queue::{Answer, Filter, Line, QueueView, queue};
+pub use search::{Hit, SearchView, search};
 pub use shell::{Health, Me, Shell, SourceHealth, Theme, Undo, Zone, Zones};
+pub use sources::{DeadLetter, DeadLettersView, SourcesView, dead_letters, sources};
+pub use suppressions::{Preview, Silenced, Suppression, SuppressionsView, suppressions};
+pub use tokens::{Token, TokensView, tokens};
