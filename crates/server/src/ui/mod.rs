@@ -30,6 +30,8 @@ mod text;
 mod tokens;
 
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod contrast;
 #[cfg(test)]
 mod fixture;
