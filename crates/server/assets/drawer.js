@@ -33,7 +33,25 @@ function unfold() {
   if (target && target.tagName === "DETAILS") target.open = true;
 }
 
+// A table that is wider than its place can be reached and scrolled by keyboard.
+function reach() {
+  for (const box of document.querySelectorAll(".scroll,#card")) {
+    if (box.id === "card") {
+      if (box.scrollHeight > box.clientHeight) box.tabIndex = 0;
+      continue;
+    }
+    if (box.scrollWidth <= box.clientWidth) continue;
+    box.tabIndex = 0;
+    box.setAttribute("role", "group");
+    box.setAttribute("aria-label", "Table that scrolls sideways");
+  }
+}
+
 dress();
 unfold();
+reach();
 document.addEventListener("shown", dress);
+document.addEventListener("shown", reach);
+document.addEventListener("toggle", reach, true);
+addEventListener("resize", reach);
 addEventListener("hashchange", unfold);

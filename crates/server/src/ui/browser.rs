@@ -45,7 +45,10 @@ fn router(asked: Asked) -> Router {
                 (StatusCode::SEE_OTHER, [(header::LOCATION, back)])
             }),
         )
-        .route("/api/v1/events", get(async || ([(header::CONTENT_TYPE, "text/event-stream")], ": nothing\n\n")))
+        .route(
+            "/api/v1/events",
+            get(async || ([(header::CONTENT_TYPE, "text/event-stream")], ": nothing\n\n")),
+        )
         .merge(assets::routes())
         .merge(preferences::routes())
         .layer(axum::middleware::map_response(async |mut answer: axum::response::Response| {
@@ -83,5 +86,8 @@ async fn a_browser_shows_the_pages_and_a_case_is_triaged_by_keyboard() {
     let asked = asked.lock().expect("no panic");
     let (to, form) = asked.first().expect("the form was sent");
     assert_eq!(to, "/cases/8/escalate");
-    assert!(form.contains("csrf_token=dG9rZW4") && form.contains("reason=jumps+to+the+file+server"), "{form}");
+    assert!(
+        form.contains("csrf_token=dG9rZW4") && form.contains("reason=jumps+to+the+file+server"),
+        "{form}"
+    );
 }

@@ -154,19 +154,32 @@ fn aftermath(n: &str) -> portreeve_report::actions::Aftermath {
         "approved_by": [n], "emergency": false, "history": []});
     let sighting = json!({"at": "2026-03-04T09:30:00Z", "plan": n, "step": 1, "target": n, "got_in": true, "what": n,
         "evidence": n});
-    serde_json::from_value(json!({"case_id": n, "ledger_read": true, "as_of": "2026-03-04T10:00:00Z", "actions": [taken],
+    serde_json::from_value(
+        json!({"case_id": n, "ledger_read": true, "as_of": "2026-03-04T10:00:00Z", "actions": [taken],
         "next_deadline": {"at": "2026-03-05T09:00:00Z", "what": n, "overdue": true}, "gaps": [],
-        "sightings": [sighting]}))
+        "sightings": [sighting]}),
+    )
     .expect("an aftermath")
 }
 
 fn preview(n: &str) -> Preview {
-    let one = |number, disposition: &str| Silenced { number, title: n.into(), at: NOW, disposition: disposition.into() };
+    let one = |number, disposition: &str| Silenced {
+        number,
+        title: n.into(),
+        at: NOW,
+        disposition: disposition.into(),
+    };
     Preview { days: 90, would: 2, cases: vec![one(3, "true_positive_impact"), one(4, n)] }
 }
 
 pub(super) fn case_view(n: &str) -> CaseView {
-    let clock = |kind: &str, due, met_at, paused, is_breached| Clock { kind: kind.into(), due, paused, met_at, is_breached };
+    let clock = |kind: &str, due, met_at, paused, is_breached| Clock {
+        kind: kind.into(),
+        due,
+        paused,
+        met_at,
+        is_breached,
+    };
     CaseView {
         number: 7,
         revision: 3,
@@ -197,7 +210,15 @@ pub(super) fn case_view(n: &str) -> CaseView {
             done_by: n.into(),
             revision: 1,
         }],
-        notes: vec![Note { id: 1, revision: 1, body: n.into(), author: n.into(), at: NOW, edited: true, is_mine: true }],
+        notes: vec![Note {
+            id: 1,
+            revision: 1,
+            body: n.into(),
+            author: n.into(),
+            at: NOW,
+            edited: true,
+            is_mine: true,
+        }],
         verdicts: vec![Verdict {
             number: 1,
             turn: n.into(),
@@ -241,7 +262,13 @@ fn entity_view(n: &str) -> EntityView {
         users: usual(),
         factors: vec![Factor { at: NOW, what: n.into(), factor: n.into(), from: n.into(), unusual: true }],
         sessions: case(n).sessions,
-        cases: vec![CaseLine { number: 7, title: n.into(), status: n.into(), disposition: n.into(), at: NOW }],
+        cases: vec![CaseLine {
+            number: 7,
+            title: n.into(),
+            status: n.into(),
+            disposition: n.into(),
+            at: NOW,
+        }],
     }
 }
 
@@ -293,7 +320,14 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
         has_password: true,
         fault: s(),
     };
-    let person = Person { id: 1, name: s(), display: s(), roles: vec![s()], locked_until: Some(NOW), ..Person::default() };
+    let person = Person {
+        id: 1,
+        name: s(),
+        display: s(),
+        roles: vec![s()],
+        locked_until: Some(NOW),
+        ..Person::default()
+    };
     let token = Token {
         name: s(),
         holder: s(),
@@ -328,13 +362,57 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
         ("enrol", enrol(&shell, &EnrolView { uri: s(), secret: s(), fault: s(), recovery: vec![] })),
         ("recovery", enrol(&shell, &EnrolView { recovery: vec![s()], ..EnrolView::default() })),
         ("account", account(&shell, &account_view)),
-        ("people", people(&shell, &PeopleView { people: vec![person], roles: roles(), fault: s(), invitation: Some(s()) })),
-        ("tokens", tokens(&shell, &TokensView { tokens: vec![token], roles: roles(), secret: Some(s()), fault: s() })),
-        ("sources", sources(&shell, &SourcesView { secret: Some(s()), doors: vec![s()], dead: 1, fault: s() })),
+        (
+            "people",
+            people(
+                &shell,
+                &PeopleView { people: vec![person], roles: roles(), fault: s(), invitation: Some(s()) },
+            ),
+        ),
+        (
+            "tokens",
+            tokens(
+                &shell,
+                &TokensView { tokens: vec![token], roles: roles(), secret: Some(s()), fault: s() },
+            ),
+        ),
+        (
+            "sources",
+            sources(&shell, &SourcesView { secret: Some(s()), doors: vec![s()], dead: 1, fault: s() }),
+        ),
         ("dead_letters", dead_letters(&shell, &DeadLettersView { letters: vec![letter], next: s() })),
-        ("search", search(&shell, &SearchView { q: s(), from: s(), to: s(), hits: vec![hit], next: s(), fault: s(), read: s() })),
-        ("audit", audit(&shell, &AuditView { actor: s(), object: s(), entries: vec![entry], before: Some(1), verified: Some(s()) })),
-        ("error", error(&shell, &ErrorView { status: 404, title: s(), detail: s(), then: vec![(s(), "/queue".into()), (s(), s())] })),
+        (
+            "search",
+            search(
+                &shell,
+                &SearchView { q: s(), from: s(), to: s(), hits: vec![hit], next: s(), fault: s(), read: s() },
+            ),
+        ),
+        (
+            "audit",
+            audit(
+                &shell,
+                &AuditView {
+                    actor: s(),
+                    object: s(),
+                    entries: vec![entry],
+                    before: Some(1),
+                    verified: Some(s()),
+                },
+            ),
+        ),
+        (
+            "error",
+            error(
+                &shell,
+                &ErrorView {
+                    status: 404,
+                    title: s(),
+                    detail: s(),
+                    then: vec![(s(), "/queue".into()), (s(), s())],
+                },
+            ),
+        ),
     ]
 }
 

@@ -31,6 +31,12 @@ pub struct DeadLetter {
     pub record: String,
 }
 
+impl DeadLettersView {
+    fn more(&self) -> String {
+        super::link::query("/dead-letters", &[("after", &self.next)])
+    }
+}
+
 #[derive(Template)]
 #[template(path = "sources.html")]
 struct Sources<'a> {

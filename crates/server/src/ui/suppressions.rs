@@ -53,7 +53,11 @@ impl Preview {
             0 => "none of them a true positive".to_owned(),
             n => format!("{n} of them a true positive"),
         };
-        format!("It would have silenced {} of the last {} days, {real}.", count(self.would, "case"), self.days)
+        format!(
+            "It would have silenced {} of the last {} days, {real}.",
+            count(self.would, "case"),
+            self.days
+        )
     }
 }
 
