@@ -28,7 +28,7 @@ pub struct AuditEntry {
 }
 
 impl AuditView {
-    fn older(&self, before: &i64) -> String {
+    fn older(&self, before: impl std::fmt::Display) -> String {
         let before = before.to_string();
         super::link::query("/audit", &[("actor", &self.actor), ("object", &self.object), ("before", &before)])
     }

@@ -3,6 +3,7 @@
 use super::chart::{PathStep, path};
 use super::link;
 use super::shell::Shell;
+use super::text::Whole;
 use crate::brief::Brief;
 use askama::Template;
 use portreeve_report::wire;
@@ -90,8 +91,8 @@ impl Filter {
         )
     }
 
-    fn select(&self, case: i64) -> String {
-        Filter { case: Some(case), ..self.clone() }.url()
+    fn select(&self, case: impl Whole) -> String {
+        Filter { case: Some(case.whole()), ..self.clone() }.url()
     }
 
     fn after(&self, cursor: &str) -> String {
@@ -126,12 +127,14 @@ impl Filter {
 }
 
 impl QueueView {
-    fn is_selected(&self, number: i64) -> bool {
+    fn is_selected(&self, number: impl Whole) -> bool {
+        let number = number.whole();
         self.selected.as_ref().is_some_and(|a| a.number == number)
     }
 
     /// The one row that the tab key stops at: the chosen, else the first.
-    fn has_stop(&self, number: i64) -> bool {
+    fn has_stop(&self, number: impl Whole) -> bool {
+        let number = number.whole();
         match self.selected.as_ref().filter(|a| self.lines.iter().any(|l| l.number == a.number)) {
             Some(a) => a.number == number,
             None => self.lines.first().is_some_and(|l| l.number == number),

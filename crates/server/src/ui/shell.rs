@@ -1,9 +1,8 @@
 //! What every page has around it: who is signed in, how the sources are, which zone times are shown in.
 
-use super::text::span;
+use super::text::{Whole, span};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use std::borrow::Borrow;
 
 #[derive(Clone, Debug, Default)]
 pub struct Shell {
@@ -148,16 +147,16 @@ impl Shell {
     }
 
     /// To the second, in the zone in force.
-    pub fn at(&self, micros: impl Borrow<i64>) -> String {
-        match Timestamp::from_microsecond(*micros.borrow()) {
+    pub fn at(&self, micros: impl Whole) -> String {
+        match Timestamp::from_microsecond(micros.whole()) {
             Ok(t) => t.to_zoned(self.zone().0).strftime("%Y-%m-%d %H:%M:%S").to_string(),
             Err(_) => "no time".to_owned(),
         }
     }
 
     /// RFC 3339 in UTC, for machines and for the title.
-    pub fn iso(&self, micros: impl Borrow<i64>) -> String {
-        Timestamp::from_microsecond(*micros.borrow()).map_or_else(|_| String::new(), |t| t.to_string())
+    pub fn iso(&self, micros: impl Whole) -> String {
+        Timestamp::from_microsecond(micros.whole()).map_or_else(|_| String::new(), |t| t.to_string())
     }
 
     /// A time that stands in a case as RFC 3339.
@@ -169,12 +168,12 @@ impl Shell {
     }
 
     /// How long ago, or until then.
-    pub fn age(&self, micros: impl Borrow<i64>) -> String {
-        span(self.now.saturating_sub(*micros.borrow()))
+    pub fn age(&self, micros: impl Whole) -> String {
+        span(self.now.saturating_sub(micros.whole()))
     }
 
-    pub fn is_past(&self, micros: impl Borrow<i64>) -> bool {
-        *micros.borrow() < self.now
+    pub fn is_past(&self, micros: impl Whole) -> bool {
+        micros.whole() < self.now
     }
 }
 

@@ -41,20 +41,43 @@ fn reference(out: &mut String, c: char) {
     out.push_str(&format!("&#x{:x};", u32::from(c)));
 }
 
+/// A whole number, however often a template borrowed it.
+pub trait Whole {
+    fn whole(&self) -> i64;
+}
+
+impl Whole for i64 {
+    fn whole(&self) -> i64 {
+        *self
+    }
+}
+
+impl Whole for usize {
+    fn whole(&self) -> i64 {
+        i64::try_from(*self).unwrap_or(i64::MAX)
+    }
+}
+
+impl<T: Whole> Whole for &T {
+    fn whole(&self) -> i64 {
+        (**self).whole()
+    }
+}
+
 /// `in_progress` for the eye.
 pub(super) fn words(id: impl AsRef<str>) -> String {
     id.as_ref().replace('_', " ")
 }
 
 /// `3 cases`, `1 case`.
-pub(super) fn count(n: impl std::borrow::Borrow<usize>, one: &str) -> String {
-    let n = n.borrow();
-    format!("{n} {one}{}", if *n == 1 { "" } else { "s" })
+pub(super) fn count(n: impl Whole, one: &str) -> String {
+    let n = n.whole();
+    format!("{n} {one}{}", if n == 1 { "" } else { "s" })
 }
 
 /// A span of time in its two largest units: `3 d 4 h`, `12 min`, `8 s`.
-pub(super) fn span(micros: i64) -> String {
-    let s = micros.unsigned_abs() / 1_000_000;
+pub(super) fn span(micros: impl Whole) -> String {
+    let s = micros.whole().unsigned_abs() / 1_000_000;
     let (d, h, m) = (s / 86_400, s % 86_400 / 3_600, s % 3_600 / 60);
     match (d, h, m) {
         (0, 0, 0) => format!("{s} s"),
