@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn spans() {
-        let s = 1_000_000;
+        let s = 1_000_000_i64;
         assert_eq!(span(8 * s), "8 s");
         assert_eq!(span(-720 * s), "12 min");
         assert_eq!(span(7_260 * s), "2 h 1 min");
