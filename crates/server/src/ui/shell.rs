@@ -187,8 +187,8 @@ mod tests {
 
     #[test]
     fn a_zone_moves_times_and_a_wrong_one_does_not() {
-        let mut shell = Shell::default();
-        shell.zones = Zones { chosen: Zone::Utc, mine: "Europe/Berlin".into(), theirs: "No/Where".into() };
+        let zones = Zones { chosen: Zone::Utc, mine: "Europe/Berlin".into(), theirs: "No/Where".into() };
+        let mut shell = Shell { zones, ..Shell::default() };
         assert_eq!(shell.stamp("2026-03-04T08:00:00Z"), "2026-03-04 08:00:00");
         shell.zones.chosen = Zone::Mine;
         assert_eq!(shell.stamp("2026-07-04T08:00:00.5Z"), "2026-07-04 10:00:00");
