@@ -135,7 +135,7 @@ pub struct Deadline {
 
 /// Where an action stands, in the words of a person.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Standing {
+pub enum Standing {
     InForce,
     /// Final and proven: a session that ended, a password that changed.
     Done,
@@ -147,7 +147,7 @@ pub(crate) enum Standing {
 }
 
 impl Standing {
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Standing::InForce => "in force",
             Standing::Done => "done",
@@ -158,7 +158,7 @@ impl Standing {
     }
 
     /// How the page colours it: the words that decisions have.
-    pub(crate) fn class(self) -> &'static str {
+    pub fn class(self) -> &'static str {
         match self {
             Standing::InForce | Standing::Done => "close",
             Standing::Unproven => "escalate",
@@ -169,7 +169,7 @@ impl Standing {
 }
 
 impl Taken {
-    pub(crate) fn standing(&self) -> Standing {
+    pub fn standing(&self) -> Standing {
         match self.state.as_str() {
             "verified" if self.is_final => Standing::Done,
             "verified" => Standing::InForce,
@@ -180,18 +180,18 @@ impl Taken {
     }
 
     /// What was done to whom, and where.
-    pub(crate) fn says(&self) -> String {
+    pub fn says(&self) -> String {
         format!("{}: {} at {}", self.title, self.target.value, self.device)
     }
 
     /// When it ends by itself, while there is something to end.
-    pub(crate) fn ends(&self) -> Option<&str> {
+    pub fn ends(&self) -> Option<&str> {
         let holds = matches!(self.standing(), Standing::InForce | Standing::Unproven);
         self.until.as_deref().filter(|_| holds)
     }
 
     /// Who allowed it, and how.
-    pub(crate) fn allowed(&self) -> String {
+    pub fn allowed(&self) -> String {
         match (self.approved_by.is_empty(), self.emergency) {
             (true, _) => "approved by nobody".to_owned(),
             (false, true) => format!("EMERGENCY, allowed alone by {}", self.approved_by.join(", ")),
@@ -202,18 +202,18 @@ impl Taken {
 
 impl Reentry {
     /// The step that did not hold.
-    pub(crate) fn step(&self) -> String {
+    pub fn step(&self) -> String {
         let at = if self.device.is_empty() { String::new() } else { format!(" at {}", self.device) };
         format!("step {} of plan {} ({}: {}{at})", self.step, self.plan, self.title, self.target)
     }
 
     /// Is it another case whose containment did not hold?
-    pub(crate) fn of_other(&self, case: &str) -> bool {
+    pub fn of_other(&self, case: &str) -> bool {
         self.case_id != case
     }
 
     /// What was seen.
-    pub(crate) fn seen(&self) -> String {
+    pub fn seen(&self) -> String {
         let times = if self.times == 1 { "once".to_owned() } else { format!("{} times", self.times) };
         format!("got in {times}, first {}: {} ({})", self.first, self.what, self.evidence)
     }
@@ -259,7 +259,7 @@ impl Aftermath {
     }
 
     /// How many actions stand where, in a few words.
-    pub(crate) fn counts(&self) -> String {
+    pub fn counts(&self) -> String {
         let all = [Standing::InForce, Standing::Done, Standing::Unproven, Standing::Ended, Standing::NotDone];
         let counts: Vec<String> = all
             .into_iter()
@@ -270,7 +270,7 @@ impl Aftermath {
     }
 
     /// How often somebody got in after containment.
-    pub(crate) fn inside(&self) -> usize {
+    pub fn inside(&self) -> usize {
         self.sightings.iter().filter(|s| s.got_in).count()
     }
 
@@ -281,7 +281,7 @@ impl Aftermath {
     }
 
     /// Containment that is missing, each with its reason: unproven, refused, left out, never taken up.
-    pub(crate) fn open(&self, case: &wire::Case) -> Vec<String> {
+    pub fn open(&self, case: &wire::Case) -> Vec<String> {
         if !self.ledger_read {
             return vec!["no ledger was given: what was done is not known".to_owned()];
         }

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 pub(crate) static FORMAT: Format = Format { name: "html", file: "report.html", write };
 
 /// The land outline, see `assets/README.md`.
-const WORLD: &str = include_str!("../assets/world.path");
+pub const WORLD: &str = include_str!("../assets/world.path");
 
 // The macro makes public items of the function.
 #[allow(unreachable_pub)]

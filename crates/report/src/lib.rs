@@ -20,6 +20,7 @@ pub mod terminal;
 mod timesketch;
 pub mod wire;
 
+pub use html::WORLD;
 pub use hunted::{Done, Hunted};
 
 use actions::Aftermath;

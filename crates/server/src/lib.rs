@@ -10,6 +10,7 @@ mod http;
 mod hub;
 mod line;
 mod service;
+pub mod ui;
 
 pub use app::App;
 pub use http::openapi;

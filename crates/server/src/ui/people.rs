@@ -1,0 +1,45 @@
+//! People and their roles.
+
+use super::shell::Shell;
+use askama::Template;
+
+#[derive(Default)]
+pub struct PeopleView {
+    pub people: Vec<Person>,
+    /// Ids and titles.
+    pub roles: Vec<(String, String)>,
+    pub fault: String,
+    /// A link that was just made for somebody to set a password: shown once.
+    pub invitation: Option<String>,
+}
+
+#[derive(Default)]
+pub struct Person {
+    pub id: i64,
+    pub revision: i64,
+    pub name: String,
+    pub display: String,
+    pub roles: Vec<String>,
+    pub second_factor: bool,
+    pub disabled: bool,
+    pub locked_until: Option<i64>,
+    pub last_login: Option<i64>,
+}
+
+impl Person {
+    fn has(&self, role: &str) -> bool {
+        self.roles.iter().any(|r| r == role)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "people.html")]
+struct Page<'a> {
+    shell: &'a Shell,
+    v: &'a PeopleView,
+}
+
+/// `GET /people`.
+pub fn people(shell: &Shell, view: &PeopleView) -> String {
+    super::text::page(&Page { shell, v: view })
+}
