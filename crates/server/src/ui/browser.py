@@ -14,6 +14,20 @@ def watch(page):
     page.on("requestfailed", lambda r: None if "events" in r.url else faults.append(f"{r.url}: {r.failure}"))
 
 
+def until(page, says):
+    """Waits for it from outside: inside, the policy allows no evaluation of texts."""
+    for _ in range(1200):
+        try:
+            if page.evaluate(says):
+                return
+        except Exception as error:
+            # Between two pages there is nothing to ask.
+            if "context was destroyed" not in str(error):
+                raise
+        page.wait_for_timeout(100)
+    faults.append(f"{page.url}: never {says}")
+
+
 with sync_playwright() as p:
     browser = p.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--no-proxy-server"])
     for width, scheme in ((1280, "light"), (1280, "dark"), (390, "light")):
@@ -40,14 +54,14 @@ with sync_playwright() as p:
     selected = "table.rows tr[aria-selected=true]"
     page.keyboard.press("j")
     page.wait_for_selector("table.rows tr[data-case='8'][aria-selected=true]")
-    page.wait_for_function("location.search.includes('case=8')")
+    until(page, "location.search.includes('case=8')")
     page.keyboard.press("e")
     page.keyboard.type("jumps to the file server")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.body.textContent.includes('done: /cases/8/escalate')")
-    page.wait_for_function(f"document.activeElement === document.querySelector(\"{selected}\")")
+    until(page, "document.body.textContent.includes('done: /cases/8/escalate')")
+    until(page, f"document.activeElement === document.querySelector(\"{selected}\")")
     page.keyboard.press("k")
-    page.wait_for_function("location.search.includes('case=7')")
+    until(page, "location.search.includes('case=7')")
     page.keyboard.press("x")
     page.wait_for_selector("#bulk input:checked")
     page.keyboard.press("?")
@@ -57,7 +71,7 @@ with sync_playwright() as p:
     if page.locator("#filter").input_value()[-4:] != "jjee":
         faults.append("keys act while somebody writes")
     page.keyboard.press("Escape")
-    page.wait_for_function(f"document.activeElement === document.querySelector(\"{selected}\")")
+    until(page, f"document.activeElement === document.querySelector(\"{selected}\")")
     browser.close()
 
 if faults:

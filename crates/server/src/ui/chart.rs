@@ -169,7 +169,7 @@ pub(super) fn path(case: &wire::Case) -> Vec<PathStep> {
 }
 
 /// One step of somebody from one place to another.
-pub struct Hop {
+pub(crate) struct Hop {
     pub at: String,
     pub session: String,
     pub from: String,
