@@ -100,6 +100,8 @@ async fn run(
     let wrong = |e: datafusion::error::DataFusionError| Fault::Query(e.strip_backtrace());
     let mut config =
         SessionConfig::new().with_target_partitions(options.threads.max(1)).with_information_schema(true);
+    // Footers are read when a statement needs them, not all of them before.
+    config.options_mut().execution.collect_statistics = false;
     let parquet = &mut config.options_mut().execution.parquet;
     parquet.pushdown_filters = true;
     parquet.reorder_filters = true;
@@ -115,10 +117,7 @@ async fn run(
     let table: Arc<dyn TableProvider> = if paths.is_empty() {
         Arc::new(MemTable::try_new(schema(), vec![vec![]]).map_err(wrong)?)
     } else {
-        let listing = ListingOptions::new(Arc::new(ParquetFormat::default()))
-            .with_file_extension("parquet")
-            .with_collect_stat(false)
-            .with_target_partitions(options.threads.max(1));
+        let listing = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("parquet");
         let config = ListingTableConfig::new_with_multi_paths(paths)
             .with_listing_options(listing)
             .with_schema(schema());

@@ -16,14 +16,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Only reading of files that a view names.
-pub struct Files {
+pub(super) struct Files {
     view: View,
     /// Place of each file in the manifest.
     known: HashMap<String, usize>,
 }
 
 impl Files {
-    pub fn new(view: &View) -> Files {
+    pub(super) fn new(view: &View) -> Files {
         let known = view
             .manifest
             .files
