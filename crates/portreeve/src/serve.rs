@@ -53,10 +53,12 @@ impl Serve {
         let start = Start { config, data: self.data, catalog };
         runtime.block_on(async {
             let service = Service::start(start).await.map_err(usage)?;
-            say(&format!("listening on {}\n", service.address()))?;
+            let mut words = format!("listening on {}\n", service.address());
             if let Some(link) = service.first_run() {
-                say(&format!("nobody has an account yet; open this once, within a day: {link}\n"))?;
+                words.push_str(&format!("nobody has an account yet; open this once, within a day: {link}\n"));
             }
+            // A service does not end because nobody reads what it says.
+            say(&words).ok();
             ended(&service).await.map_err(usage)?;
             service.close().await;
             Ok(0)

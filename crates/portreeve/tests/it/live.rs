@@ -86,17 +86,22 @@ impl Running {
 
 /// The status of the answer; nothing where the connection broke.
 fn post(address: &str, token: &str, body: &str) -> Option<u16> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(120))).ok()?;
+    try_post(address, token, body).ok()
+}
+
+fn try_post(address: &str, token: &str, body: &str) -> std::io::Result<u16> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(120)))?;
     let head = format!(
         "POST /services/collector HTTP/1.1\r\nHost: portreeve\r\nAuthorization: Splunk {token}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
-    stream.write_all(head.as_bytes()).ok()?;
-    stream.write_all(body.as_bytes()).ok()?;
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body.as_bytes())?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    answer.split(' ').nth(1)?.parse().ok()
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok());
+    status.ok_or_else(|| std::io::Error::other(format!("the answer is {answer:?}")))
 }
 
 /// Without where records stand: the files of a hunt are not what came through a door.
@@ -210,7 +215,9 @@ fn killed_again_and_again_it_decides_as_a_hunt_does() {
             }
             again += 1;
         }
-        assert_eq!(post(&running.address, &token, body), Some(200), "{source}");
+        let answer = try_post(&running.address, &token, body);
+        let log = || std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+        assert!(matches!(answer, Ok(200)), "{n}, {source}: {answer:?}: {}", log());
     }
     assert!(kills > 4 && again > 0, "{kills} kills, {again} of them before an answer");
     running.terminate();
