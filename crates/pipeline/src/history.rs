@@ -138,7 +138,8 @@ impl History {
         Some((first, self.runs.iter().map(|r| r.head.last).max()?))
     }
 
-    /// Adds events in any order; on disk when it returns. `upto` is the position in the journal that they reach.
+    /// Adds events in any order; on disk when it returns, and only then taken out of `events`. `upto` is the position in
+    /// the journal that they reach.
     pub fn append(&mut self, events: &mut Vec<Event>, upto: u64) -> Result<(), HistoryError> {
         if events.is_empty() && upto <= self.upto() {
             return Ok(());
@@ -152,7 +153,8 @@ impl History {
             events: events.len() as u64,
             replaces: Vec::new(),
         };
-        self.write(head, &mut events.drain(..).map(Ok))?;
+        self.write(head, &mut events.iter().cloned().map(Ok))?;
+        events.clear();
         self.compact()
     }
 

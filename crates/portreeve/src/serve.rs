@@ -1,11 +1,14 @@
 //! `portreeve serve`: the live service, until it is told to end.
 
-use crate::{ContextArgs, Failure, SourceArgs, say, usage};
+use crate::{ContextArgs, Failure, INTERNAL, SourceArgs, say, usage};
 use clap::Args;
 use portreeve_server::config::Config;
 use portreeve_server::{Service, Start};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+/// How often it is looked whether the line still goes on.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Run the same engine live: doors for records, verdicts within seconds
 #[derive(Args)]
@@ -60,20 +63,29 @@ impl Serve {
             // A service does not end because nobody reads what it says.
             say(&words).ok();
             ended(&service).await.map_err(usage)?;
+            let stopped = service.stopped().map(str::to_owned);
             service.close().await;
-            Ok(0)
+            match stopped {
+                None => Ok(0),
+                Some(why) => Err(Failure { code: INTERNAL, text: format!("verdicts stopped: {why}") }),
+            }
         })
     }
 }
 
-/// Until SIGTERM or SIGINT. SIGHUP reads context and content anew.
+/// Until SIGTERM or SIGINT, or until no verdicts come any more: a supervisor starts it again, and it goes on from its
+/// journal. SIGHUP reads context and content anew.
 async fn ended(service: &Service) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut term = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     loop {
+        if service.stopped().is_some() {
+            return Ok(());
+        }
         tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
             _ = term.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = hang_up.recv() => {

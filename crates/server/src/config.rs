@@ -65,8 +65,6 @@ pub struct ContextFiles {
     pub content: Option<PathBuf>,
     /// Log sources of the site; by default `sources.d` in the context folder.
     pub sources: Option<PathBuf>,
-    /// Seconds between two looks whether any of these files changed; 0 for never.
-    pub look_every_s: Option<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

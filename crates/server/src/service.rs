@@ -204,6 +204,7 @@ impl Service {
             most_backlog: config.engine.backlog_bytes,
         };
         let origins_of_reader = origins.clone();
+        let begun = journal.lock().unwrap_or_else(PoisonError::into_inner).next_seq();
         let reader = Reader {
             from: from_keeper,
             to: to_judge,
@@ -221,6 +222,7 @@ impl Service {
             progress: progress.clone(),
             health,
             next: upto,
+            begun,
             stored: lake.through() + 1,
         };
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
@@ -239,15 +241,19 @@ impl Service {
             pulse,
             book: Book::new(store, lake.clone(), hub, origins.clone()),
             saved: saved.clone(),
+            history_days: config.engine.history_days,
         };
-        let mut line = Vec::new();
-        line.push(thread("keeper", move || keeper.run())?);
-        line.push(thread("reader", move || reader.run())?);
-        line.push(thread("judge", move || {
-            if let Err(error) = judge.run(history) {
-                tracing::error!(%error, "the engine cannot go on; records are kept, and judged after a restart");
-            }
-        })?);
+        let line = vec![
+            part("keeper", &progress, move || {
+                keeper.run();
+                Ok(())
+            })?,
+            part("reader", &progress, move || {
+                reader.run();
+                Ok(())
+            })?,
+            part("judge", &progress, move || judge.run(history))?,
+        ];
         let flusher = flusher(lake, journal, saved, progress, &config)?;
         let mut service = Service {
             app,
@@ -261,6 +267,11 @@ impl Service {
         };
         service.open_doors(&config, intake, counters, sources, &data).await?;
         Ok(service)
+    }
+
+    /// Why the line does not go on, if it does not: then the service is to be closed and started again.
+    pub fn stopped(&self) -> Option<&str> {
+        self.app.progress.stopped.get().map(String::as_str)
     }
 
     /// Where the page listens.
@@ -543,6 +554,28 @@ fn tls_now(options: Option<&TlsOptions>, protocols: &[&str]) -> Result<Option<se
     let Some(options) = options else { return Ok(None) };
     let tls = Tls::open(options.clone(), protocols)?;
     Ok(Some(Arc::new(move || tls.config())))
+}
+
+/// A thread of the line: where it fails or dies, the service says so and does not pretend to judge.
+fn part(
+    name: &'static str,
+    progress: &Arc<Progress>,
+    run: impl FnOnce() -> Result<(), portreeve_pipeline::history::HistoryError> + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
+    struct Watched(&'static str, Arc<Progress>);
+    impl Drop for Watched {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                self.1.stop(format!("{}: a defect of this program; the log has its place", self.0));
+            }
+        }
+    }
+    let watched = Watched(name, progress.clone());
+    thread(name, move || {
+        if let Err(error) = run() {
+            watched.1.stop(format!("{}: {error}", watched.0));
+        }
+    })
 }
 
 fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {

@@ -238,7 +238,7 @@ fn of_schema(schema: i64, path: &Path) -> Database {
 /// For a new schema: fill its tables above, then
 /// `cargo test -p portreeve-store writes_fixtures_of_schemas_that_are_new -- --ignored`.
 #[test]
-#[ignore = "writes files"]
+#[ignore = "writes the fixtures of schemas that have none: cargo test -p portreeve-store writes_fixtures -- --ignored"]
 fn writes_fixtures_of_schemas_that_are_new() {
     for schema in (1..migrate::NEWEST).filter(|s| !fixture(*s).exists()) {
         let dir = tempfile::tempdir().unwrap();

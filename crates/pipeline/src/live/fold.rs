@@ -98,9 +98,9 @@ impl<'c> Fold<'c> {
         self.counts
     }
 
-    /// Events taken since the last call.
-    pub(super) fn unsaved(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.unsaved)
+    /// Events that are not on disk.
+    pub(super) fn unsaved(&mut self) -> &mut Vec<Event> {
+        &mut self.unsaved
     }
 
     /// Principals whose dossiers were written since the last call.

@@ -111,7 +111,12 @@ impl<'c> Live<'c> {
 
     /// Writes what was taken to disk; `upto` is the position in the journal before which every record was taken.
     pub fn save(&mut self, upto: u64) -> Result<(), HistoryError> {
-        self.history.append(&mut self.fold.unsaved(), upto)
+        self.history.append(self.fold.unsaved(), upto)
+    }
+
+    /// What was told of these cases did not arrive: it is told again with the next verdicts.
+    pub fn tell_again(&mut self, ids: &[String]) {
+        self.stale |= self.verdicts.tell_again(ids);
     }
 
     /// The cases that changed. Judges the principals that were touched; and everything, where that was not done for

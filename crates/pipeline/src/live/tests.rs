@@ -154,6 +154,18 @@ fn told(seed: u64, late_us: u64, twice: bool, settings: &Settings, restarts: boo
         assert_eq!(case, &company.hunted[id], "{id}");
     }
     assert!(service.judge(true).expect("disk").is_empty(), "nothing new, nothing told");
+    let lost: Vec<String> = cases.keys().take(2).cloned().collect();
+    service.tell_again(&lost);
+    let again: Vec<String> = service
+        .judge(true)
+        .expect("disk")
+        .into_iter()
+        .map(|c| match c {
+            Change::Case(case) => case.id.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(again, lost, "what did not arrive is told again, and nothing else");
     let counts = service.counts();
     assert_eq!(
         counts.events,

@@ -55,6 +55,15 @@ impl<'c> Verdicts<'c> {
         }
     }
 
+    /// Forgets that these cases were given; true where there is one of them.
+    pub(super) fn tell_again(&mut self, ids: &[String]) -> bool {
+        let mut any = false;
+        for told in self.told.iter_mut().filter(|t| ids.contains(&t.id)) {
+            (told.given, any) = (0, true);
+        }
+        any
+    }
+
     /// Judges everything.
     pub(super) fn whole(&mut self, engine: &Engine<'_>, threads: usize) -> Vec<Change> {
         self.drafts = engine.judge(&self.rules, threads);

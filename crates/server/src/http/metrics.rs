@@ -40,16 +40,11 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
         ("records_read_total", "Records read", &p.read),
         ("records_judged_total", "Records that a verdict knows", &p.judged),
         ("records_refused_total", "Records refused because too many wait", &p.refused),
-        ("journal_damage_total", "Places of the journal that could not be read", &p.damaged),
+        ("journal_lost_total", "Records of the journal that could not be read", &p.damaged),
     ] {
         page.one(name, "counter", help, Progress::get(counter));
     }
-    page.one(
-        "backlog_bytes",
-        "gauge",
-        "Bytes of records that wait to be read",
-        Progress::get(&p.backlog_bytes),
-    );
+    page.one("backlog_bytes", "gauge", "Bytes of records that wait to be read", p.backlog_bytes());
     page.one("held_back", "gauge", "Doors are held back", u8::from(p.held_back.load(Ordering::Relaxed)));
     let latency = Progress::get(&p.latency_us) as f64 / 1e6;
     page.one(

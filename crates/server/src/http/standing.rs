@@ -1,7 +1,6 @@
 //! Is the service alive, and does it take and judge records? For supervisors and balancers; it tells nothing else.
 
 use crate::app::App;
-use crate::line::Progress;
 use crate::service::blocking;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -20,8 +19,11 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) 
     if !progress.ready.load(Ordering::Acquire) {
         waits.push("records of before are being folded".to_owned());
     }
+    if let Some(why) = progress.stopped.get() {
+        waits.push(format!("verdicts have stopped: {why}"));
+    }
     if progress.held_back.load(Ordering::Relaxed) {
-        let bytes = Progress::get(&progress.backlog_bytes);
+        let bytes = progress.backlog_bytes();
         waits.push(format!("{bytes} bytes of records wait; doors are held back"));
     }
     let store = app.store.clone();

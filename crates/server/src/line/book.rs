@@ -21,7 +21,7 @@ use std::time::Duration;
 /// Cases of one transaction.
 const AT_ONCE: usize = 32;
 /// How often writing is tried, and how long it is waited for between.
-const TRIES: u32 = 60;
+const TRIES: u32 = 5;
 const BETWEEN: Duration = Duration::from_secs(1);
 
 pub(crate) struct Book {
@@ -30,6 +30,8 @@ pub(crate) struct Book {
     pub(crate) hub: Hub,
     /// While everything is judged anew: the ids that were told.
     pub(crate) told: Option<BTreeSet<String>>,
+    /// Withdrawals that the store did not take: id, why, whether late.
+    owed: Vec<(String, String, bool)>,
     /// What is told now is found late, for something other than new records.
     pub(crate) late: bool,
     /// Counts what the engine said, for the order in which the store takes it.
@@ -42,6 +44,7 @@ impl Book {
     pub(crate) fn new(store: Store, lake: Arc<Lake>, hub: Hub, origins: Arc<Mutex<Origins>>) -> Book {
         Book {
             origins,
+            owed: Vec::new(),
             store,
             lake,
             hub,
@@ -58,20 +61,25 @@ impl Book {
     }
 
     /// Everything was told: what the store holds besides is withdrawn, where the records are still there that it rested on.
-    pub(crate) fn complete(&mut self, since: Option<EventTime>) {
-        let Some(told) = self.told.take() else { return };
-        let late = std::mem::take(&mut self.late);
+    /// False where the store could not be asked: then it is to be called again.
+    pub(crate) fn complete(&mut self, since: Option<EventTime>) -> bool {
         let since = since.map_or(i64::MAX, |t| t.0);
         let known = self.patiently(|store| store.read(|tx| engine::standing(tx, since)));
-        for id in known.unwrap_or_default() {
-            if !told.contains(&id) {
-                self.withdraw(&id, "what is known now does not show it any more", late);
-            }
+        let (Some(known), Some(told)) = (known, self.told.as_ref()) else { return self.told.is_none() };
+        let gone: Vec<String> = known.into_iter().filter(|id| !told.contains(id)).collect();
+        let late = std::mem::take(&mut self.late);
+        self.told = None;
+        for id in gone {
+            self.withdraw(&id, "what is known now does not show it any more", late);
         }
+        true
     }
 
-    /// Writes what changed.
-    pub(crate) fn write(&mut self, changes: Vec<Change>) {
+    /// Writes what changed; the ids of the cases that the store did not take, to be told again.
+    pub(crate) fn write(&mut self, changes: Vec<Change>) -> Vec<String> {
+        for (id, why, late) in std::mem::take(&mut self.owed) {
+            self.withdraw(&id, &why, late);
+        }
         let mut renamed: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut cases = Vec::new();
         for change in changes {
@@ -85,13 +93,17 @@ impl Book {
             told.extend(cases.iter().map(|c| c.id.clone()));
         }
         let origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner).names().to_vec();
+        let mut owed = Vec::new();
         for some in cases.chunks_mut(AT_ONCE) {
             self.attach(some, &origins);
-            self.write_some(some, &renamed);
+            if !self.write_some(some, &renamed) {
+                owed.extend(some.iter().map(|c| c.id.clone()));
+            }
         }
+        owed
     }
 
-    fn write_some(&mut self, cases: &[Case], renamed: &BTreeMap<String, Vec<String>>) {
+    fn write_some(&mut self, cases: &[Case], renamed: &BTreeMap<String, Vec<String>>) -> bool {
         self.round = self.round.max(super::now().0) + 1;
         let (round, late) = (self.round, self.late);
         let said: Vec<Said> = cases.iter().map(Said::of).collect();
@@ -107,20 +119,24 @@ impl Book {
                     .collect::<Result<Vec<Taken>, Error>>()
             })
         });
-        for (taken, said) in taken.into_iter().flatten().zip(&said) {
+        let Some(taken) = taken else { return false };
+        for (taken, said) in taken.into_iter().zip(&said) {
             if !matches!(taken, Taken::Unchanged(_) | Taken::Stale(_)) {
                 self.hub
                     .tell(News::Case { number: taken.case().0, is_new: matches!(taken, Taken::Created(_)) });
                 tracing::debug!(case = taken.case().0, id = said.wire.case_id, "case written");
             }
         }
+        true
     }
 
-    fn withdraw(&self, id: &str, why: &str, late: bool) {
+    fn withdraw(&mut self, id: &str, why: &str, late: bool) {
         let now = super::now().0;
         let taken = self.patiently(|store| store.write(|tx| engine::withdraw(tx, id, why, late, now)));
-        if let Some(Some(taken)) = taken {
-            self.hub.tell(News::Case { number: taken.case().0, is_new: false });
+        match taken {
+            Some(Some(taken)) => self.hub.tell(News::Case { number: taken.case().0, is_new: false }),
+            Some(None) => {}
+            None => self.owed.push((id.to_owned(), why.to_owned(), late)),
         }
     }
 
@@ -134,7 +150,7 @@ impl Book {
                     std::thread::sleep(BETWEEN);
                 }
                 Err(error) => {
-                    tracing::error!(%error, "a case could not be written; it is written when everything is judged anew");
+                    tracing::error!(%error, "the store did not take what the engine says; it is told again");
                     return None;
                 }
             }

@@ -20,6 +20,8 @@ const PACE_TIMES: u32 = 2;
 /// What was read is written to the history so often, or when so many events wait.
 const SAVE: Duration = Duration::from_secs(10);
 const SAVE_EVENTS: usize = 200_000;
+/// Old events are looked for so often.
+const TIDY: Duration = Duration::from_secs(3_600);
 
 /// What verdicts rest on besides the records.
 pub struct Grounds {
@@ -49,6 +51,8 @@ pub(crate) struct Judge {
     pub(crate) book: Book,
     /// Records before this number are in the history.
     pub(crate) saved: Arc<std::sync::atomic::AtomicU64>,
+    /// Events older than this are forgotten; 0 for never.
+    pub(crate) history_days: u32,
 }
 
 /// Why one engine ended.
@@ -101,10 +105,11 @@ impl Judge {
         self.book.begin(grounds.generation > 0);
         let (mut judged_at, mut took) = (Instant::now(), Duration::ZERO);
         self.judge(live, rounds, true)?;
-        self.book.complete(live.history().bounds().map(|b| b.0));
+        let mut complete = self.book.complete(live.history().bounds().map(|b| b.0));
         self.tell(live, grounds);
         self.progress.ready.store(true, Ordering::Release);
         let mut events: Vec<Event> = Vec::new();
+        let mut tidied = Instant::now();
         loop {
             match self.from.recv_timeout(PACE) {
                 Ok(Told::Read(read)) => self.gather(read, &mut events, rounds),
@@ -126,11 +131,29 @@ impl Judge {
                 self.judge(live, rounds, false)?;
                 (judged_at, took) = (Instant::now(), begun.elapsed());
             }
-            if rounds.unsaved > 0 && rounds.saved_at.elapsed() >= SAVE || rounds.unsaved >= SAVE_EVENTS {
-                live.save(rounds.upto)?;
-                (rounds.unsaved, rounds.saved_at) = (0, Instant::now());
+            if rounds.unsaved > 0 && rounds.saved_at.elapsed() >= SAVE
+                || rounds.unsaved >= SAVE_EVENTS && rounds.saved_at.elapsed() >= PACE
+            {
+                match live.save(rounds.upto) {
+                    Ok(()) => rounds.unsaved = 0,
+                    // A full disk passes; until then the events are in memory, and their records in the journal.
+                    Err(error) => tracing::error!(%error, "events cannot be saved; it is tried again"),
+                }
+                rounds.saved_at = Instant::now();
                 self.saved.store(live.history().upto(), Ordering::Release);
                 self.tell(live, grounds);
+                if !complete {
+                    complete = self.book.complete(live.history().bounds().map(|b| b.0));
+                }
+            }
+            if self.history_days > 0 && tidied.elapsed() >= TIDY {
+                tidied = Instant::now();
+                let oldest = now().minus(i64::from(self.history_days) * portreeve_model::time::DAY_US);
+                match live.history_mut().forget_before(oldest) {
+                    Ok(0) => {}
+                    Ok(gone) => tracing::info!(gone, "events past their time are forgotten"),
+                    Err(error) => tracing::error!(%error, "old events cannot be deleted"),
+                }
             }
         }
     }
@@ -144,7 +167,8 @@ impl Judge {
 
     fn judge(&mut self, live: &mut Live<'_>, rounds: &mut Rounds, wholly: bool) -> Result<(), HistoryError> {
         let changes = live.judge(wholly)?;
-        self.book.write(changes);
+        let owed = self.book.write(changes);
+        live.tell_again(&owed);
         Progress::set(&self.progress.judged, rounds.last);
         if let Some(arrival) = rounds.waiting.take() {
             let waited = u64::try_from(now().since(arrival)).unwrap_or(0);

@@ -51,7 +51,7 @@ impl Keeper {
     }
 
     fn keep(&mut self, round: Vec<Batch>) {
-        let backlog = Progress::get(&self.progress.backlog_bytes);
+        let backlog = self.progress.backlog_bytes();
         // Once held back, until half of it is worked off: else it would flicker.
         let held = self.progress.held_back.load(Ordering::Relaxed);
         let held = backlog > if held { self.most_backlog / 2 } else { self.most_backlog };
@@ -76,8 +76,6 @@ impl Keeper {
                 return;
             }
         }
-        let bytes: usize = entries.iter().map(|e| e.bytes.len()).sum();
-        self.progress.backlog_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         match self.to.try_send(entries) {
             Ok(()) => {}
             // They are in the journal; the reader finds them there by their numbers.
@@ -123,12 +121,9 @@ fn whole_file(
     let mut open = Records::default();
     let mut failed = None;
     let keep = |records: Records| {
-        let bytes = records.bytes() as u64;
-        let mut entries = [entry(origin.name(), door, now(), records)];
-        write(journal, progress, &mut entries)?;
         // The reader finds them in the journal.
-        progress.backlog_bytes.fetch_add(bytes, Ordering::Relaxed);
-        Ok::<(), String>(())
+        let mut entries = [entry(origin.name(), door, now(), records)];
+        write(journal, progress, &mut entries)
     };
     let problems = portreeve_pipeline::live::split(path, &mut |record, line, offset| {
         open.push_at(record, portreeve_doors::Place { line, offset });
@@ -162,6 +157,9 @@ fn write(journal: &Mutex<Journal>, progress: &Progress, entries: &mut [Entry]) -
         })
         .collect();
     let mut seq = journal.append(&batches).map_err(|e| e.to_string())?;
+    // Counted before anybody can read them, so that the count of what was read never runs ahead of it.
+    let bytes: usize = entries.iter().map(|e| e.bytes.len()).sum();
+    progress.kept_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     journal.sync().map_err(|e| e.to_string())?;
     for entry in entries {
         entry.seq = seq;

@@ -23,6 +23,7 @@ pub(crate) use keeper::Keeper;
 pub use reader::{Health, OriginHealth};
 pub(crate) use reader::{Reader, RulesOf, Told};
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How far each part of the line is; read by metrics, health pages and the parts themselves.
@@ -32,14 +33,17 @@ pub struct Progress {
     pub kept: AtomicU64,
     pub read: AtomicU64,
     pub judged: AtomicU64,
-    /// Bytes of the journal that are not yet read.
-    pub backlog_bytes: AtomicU64,
+    /// Bytes of records that were kept, and of them those that were read, since the start.
+    pub kept_bytes: AtomicU64,
+    pub read_bytes: AtomicU64,
     /// The keeper holds the doors back.
     pub held_back: AtomicBool,
     /// Records refused because of it.
     pub refused: AtomicU64,
-    /// What stands on disk and could not be read, in records or bytes, as far as it is known.
+    /// Records in the journal that could not be read.
     pub damaged: AtomicU64,
+    /// Why a part of the line does not go on, if one does not.
+    pub stopped: OnceLock<String>,
     /// Everything that was there at the start is folded and judged.
     pub ready: AtomicBool,
     /// From the arrival of a record to the verdict that knows it, of the last round; microseconds.
@@ -47,6 +51,20 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Bytes of records that wait to be read.
+    pub fn backlog_bytes(&self) -> u64 {
+        Progress::get(&self.kept_bytes).saturating_sub(Progress::get(&self.read_bytes))
+    }
+
+    pub(crate) fn stop(&self, why: String) {
+        tracing::error!(
+            why,
+            "the line stops; what it has not judged is in the journal, and is judged after a restart"
+        );
+        self.ready.store(false, Ordering::Release);
+        self.stopped.set(why).ok();
+    }
+
     pub(crate) fn set(counter: &AtomicU64, n: u64) {
         counter.store(n, Ordering::Relaxed);
     }

@@ -76,6 +76,8 @@ pub(crate) struct Reader {
     pub(crate) next: u64,
     /// Rows of records before this number are in the lake.
     pub(crate) stored: u64,
+    /// The first record that was kept since the start.
+    pub(crate) begun: u64,
 }
 
 /// What is on its way to the lake and the judge.
@@ -146,13 +148,21 @@ impl Reader {
                 }
                 Ok(Replayed::Damage(damage)) => {
                     tracing::error!(%damage, "the journal is damaged; what follows is read");
-                    self.progress.damaged.fetch_add(1, Ordering::Relaxed);
                 }
             }
         }
     }
 
     fn entry(&mut self, entry: &Entry, origins: &mut BTreeMap<Arc<str>, Origin>, open: &mut Open) {
+        if entry.seq + entry.len() as u64 <= self.next {
+            // It was found in the journal before it came here.
+            return;
+        }
+        if entry.seq > self.next {
+            let lost = entry.seq - self.next;
+            tracing::error!(from = self.next, lost, "records of the journal could not be read");
+            self.progress.damaged.fetch_add(lost, Ordering::Relaxed);
+        }
         let origin = origins.entry(entry.origin.clone()).or_insert_with(|| Origin {
             reading: Reading::new(
                 (self.numbers)(&entry.origin),
@@ -208,9 +218,9 @@ impl Reader {
                 }
             }
         }
-        let bytes = entry.bytes.len() as u64;
-        let left = Progress::get(&self.progress.backlog_bytes).saturating_sub(bytes);
-        Progress::set(&self.progress.backlog_bytes, left);
+        if entry.seq >= self.begun {
+            self.progress.read_bytes.fetch_add(entry.bytes.len() as u64, Ordering::Relaxed);
+        }
     }
 
     /// Gives what was read to the lake and the judge.

@@ -13,7 +13,7 @@ const LOCATION: &str = "PORTREEVE_TEST_CRASH";
 
 /// Not a test: what the others start and kill. It says which cases are written, once they are.
 #[test]
-#[ignore = "is started by the tests of crashes"]
+#[ignore = "the child that the other tests of this file start and kill: cargo test -p portreeve-store --test it crash"]
 fn writes_until_it_is_killed() {
     let Ok(location) = std::env::var(LOCATION) else { return };
     let location: Location = location.parse().unwrap();
