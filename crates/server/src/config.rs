@@ -32,6 +32,7 @@ pub struct Config {
     /// Sources by name, besides those that are made on the page.
     pub sources: BTreeMap<String, SourceOf>,
     pub access: Access,
+    pub deadlines: Deadlines,
 }
 
 /// The page and the API.
@@ -100,6 +101,41 @@ impl Default for Engine {
             year: None,
         }
     }
+}
+
+/// Until when a case is to be acknowledged, contained and resolved, by its decision. They run from the moment at which
+/// the service shows the case.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Deadlines {
+    pub escalate: Deadline,
+    pub investigate: Deadline,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Deadlines {
+            escalate: Deadline {
+                acknowledge_min: Some(15),
+                contain_min: Some(60),
+                resolve_min: Some(24 * 60),
+            },
+            investigate: Deadline {
+                acknowledge_min: Some(4 * 60),
+                contain_min: None,
+                resolve_min: Some(72 * 60),
+            },
+        }
+    }
+}
+
+/// Minutes; no deadline where none is given.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Deadline {
+    pub acknowledge_min: Option<u32>,
+    pub contain_min: Option<u32>,
+    pub resolve_min: Option<u32>,
 }
 
 /// Where cases, people and audit are kept.
@@ -250,6 +286,14 @@ impl Config {
         ];
         single.into_iter().flatten().for_each(from);
         self.lake.s3.iter_mut().for_each(|s3| from(&mut s3.credentials_file));
+        for follow in &mut self.doors.follow {
+            let named = [&mut follow.exclude, &mut follow.whole].into_iter().flatten();
+            // A pattern of a name alone is about files anywhere.
+            let named = named.filter(|pattern| pattern.contains('/'));
+            for pattern in follow.paths.iter_mut().chain(named) {
+                *pattern = dir.join(&*pattern).to_string_lossy().into_owned();
+            }
+        }
     }
 
     /// Says what cannot be right although it could be read.
@@ -330,9 +374,11 @@ mod tests {
     fn paths_are_meant_from_where_the_file_lies() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("portreeve.toml");
-        std::fs::write(&path, "[context]\ndir = \"context\"\nintel = [\"a\", \"/b\"]\n").expect("written");
+        std::fs::write(&path, "[context]\ndir = \"context\"\nintel = [\"a\", \"/b\"]\n[[doors.follow]]\npaths = [\"logs/*\", \"/c\"]\n").expect("written");
         let config = Config::read(&path).expect("a configuration");
         assert_eq!(config.context.dir, Some(dir.path().join("context")));
         assert_eq!(config.context.intel, [dir.path().join("a"), PathBuf::from("/b")]);
+        let logs = dir.path().join("logs/*").to_string_lossy().into_owned();
+        assert_eq!(config.doors.follow[0].paths, [logs, "/c".to_owned()]);
     }
 }

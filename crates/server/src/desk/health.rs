@@ -33,6 +33,12 @@ pub(crate) struct Standing {
     pub(crate) problems: Vec<String>,
 }
 
+impl Standing {
+    pub(crate) fn is_well(&self) -> bool {
+        self.problems.is_empty() && self.gaps.iter().all(|g| g.to.is_some())
+    }
+}
+
 pub(crate) struct Silence {
     pub(crate) from: EventTime,
     /// None: until now.
@@ -59,10 +65,12 @@ pub(crate) fn of(app: &App) -> Health {
             records += read.counts.records;
         }
         all.last_event = all.last_event.max(one.last_event);
-        all.unwell += usize::from(!one.problems.is_empty() || one.gaps.iter().any(|g| g.to.is_none()));
+        all.unwell += usize::from(!one.is_well());
         all.sources.push(one);
     }
     all.understood = share(known, records);
+    // What needs somebody comes first.
+    all.sources.sort_by_key(Standing::is_well);
     all
 }
 
@@ -110,9 +118,13 @@ fn standing(name: &str, health: &OriginHealth, now: EventTime) -> Standing {
     if let Some(read) = read {
         one.problems.extend(read.problems.iter().cloned());
         one.problems.extend(read.clocks.iter().map(clock));
-        if read.counts.records >= SILENT_RECORDS && one.understood.is_some_and(|u| u < 50.0) {
-            one.problems.push("less than half of its records are understood".to_owned());
-        }
+        one.problems.extend(match one.understood {
+            Some(u) if u <= 0.0 => Some("none of its records is understood".to_owned()),
+            Some(u) if u < 50.0 && records >= SILENT_RECORDS => {
+                Some("less than half of its records are understood".to_owned())
+            }
+            _ => None,
+        });
     }
     one
 }

@@ -125,6 +125,7 @@ pub(super) fn queue(n: &str) -> QueueView {
     };
     QueueView {
         filter: Filter {
+            standing: String::new(),
             queue: "escalate".into(),
             q: n.into(),
             owner: n.into(),

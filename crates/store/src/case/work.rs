@@ -236,11 +236,19 @@ pub(crate) fn change(
     case.revision += 1;
     save(tx, &mut case, by.at)?;
     say(tx, id, &said, by)?;
-    if was == Status::New && case.status != Status::New {
-        clock::meet(tx, id, clock::Kind::Acknowledge, by.at)?;
-        return super::get(tx, id);
+    if was == case.status {
+        return Ok(case);
     }
-    Ok(case)
+    if was == Status::New {
+        clock::meet(tx, id, clock::Kind::Acknowledge, by.at)?;
+    }
+    // While somebody outside has to answer, no deadline of ours runs.
+    match (was, case.status) {
+        (_, Status::Waiting) => clock::pause_all(tx, id, by.at)?,
+        (Status::Waiting, _) => clock::resume_all(tx, id, by.at)?,
+        _ => {}
+    }
+    super::get(tx, id)
 }
 
 /// A line of the timeline about what a person did beside the case's state; who follows the case hears of it.
