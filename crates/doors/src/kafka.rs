@@ -20,6 +20,7 @@ use rskafka::client::{Client, ClientBuilder, Credentials, SaslConfig};
 use rskafka::record::RecordAndOffset;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -39,12 +40,15 @@ pub static DECLARATION: Declaration = Declaration {
 };
 
 /// Which topic.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "KafkaOptions")]
 pub struct Options {
+    /// The source that its records are said to come from.
     pub source: String,
     /// `broker:9092`; one that is there is enough.
     pub brokers: Vec<String>,
+    /// Which topic.
     pub topic: String,
     /// All, where none is named. New ones are found within minutes.
     #[serde(default)]
@@ -58,21 +62,28 @@ pub struct Options {
     /// Needs `authorities`.
     #[serde(default)]
     pub tls: Option<ClientTls>,
+    /// Without it, none.
     #[serde(default)]
     pub login: Option<Login>,
+    /// What it may send.
     #[serde(default)]
     pub limits: Limits,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+/// How to log in (SASL).
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "KafkaLogin")]
 pub struct Login {
+    /// How the password is shown to the broker.
     pub mechanism: Mechanism,
+    /// Who logs in.
     pub user: String,
+    /// Where the password lies.
     pub password: SecretRef,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 pub enum Mechanism {
     #[serde(rename = "PLAIN")]
     Plain,

@@ -5,14 +5,16 @@ pub mod brief;
 pub mod config;
 mod dead;
 pub mod desk;
+mod entrances;
 mod gate;
+mod housekeeper;
 mod http;
 mod hub;
 mod line;
 mod service;
 pub mod ui;
 
-pub use app::App;
+pub use app::{App, Reread};
 pub use http::openapi;
 pub use line::{Grounds, Health, OriginHealth, Progress, Pulse};
 pub use service::{Service, Start, StartError};

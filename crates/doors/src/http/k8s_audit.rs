@@ -12,7 +12,8 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::post;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 pub static DOOR: Declaration = Declaration {
@@ -26,10 +27,12 @@ pub static DOOR: Declaration = Declaration {
 };
 
 /// How audit events are taken.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct K8sAuditOptions {
+    /// Whether the door is open.
     pub enabled: bool,
+    /// Path of the address that records are sent to.
     pub path: String,
 }
 

@@ -15,7 +15,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::post;
 use memchr::memchr_iter;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 pub static DOOR: Declaration = Declaration {
@@ -30,10 +31,12 @@ pub static DOOR: Declaration = Declaration {
 };
 
 /// How lines are taken.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NdjsonOptions {
+    /// Whether the door is open.
     pub enabled: bool,
+    /// Path of the address that records are sent to.
     pub path: String,
 }
 

@@ -17,7 +17,8 @@ use crate::rate::Rates;
 use crate::unpack::{Coding, Fault, Unpack};
 use bytes::{Buf, BytesMut};
 use frame::{Frame, Read, Wrong, ack};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub static DOOR: Declaration = Declaration {
 };
 
 /// A listener for Lumberjack.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LumberjackOptions {
     /// Address and port: `0.0.0.0:5044`.

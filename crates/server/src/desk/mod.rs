@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod audit;
 pub mod cases;
 pub mod fault;
+pub mod health;
 pub mod letters;
 pub mod notes;
 pub mod own;

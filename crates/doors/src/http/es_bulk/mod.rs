@@ -26,7 +26,8 @@ use axum::response::Response;
 use axum::routing::any;
 use items::{Bulk, Fate, Item, Op, Span};
 use seen::Seen;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -42,9 +43,10 @@ pub static DOOR: Declaration = Declaration {
 };
 
 /// How Elasticsearch's API is spoken.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EsBulkOptions {
+    /// Whether the door is open.
     pub enabled: bool,
     /// The path that stands before `/_bulk`; empty on a listener of its own.
     pub prefix: String,

@@ -22,7 +22,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::routing::post;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 pub static DOOR: Declaration = Declaration {
@@ -37,9 +38,10 @@ pub static DOOR: Declaration = Declaration {
 };
 
 /// How OpenTelemetry's protocol is spoken.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OtlpOptions {
+    /// Whether the door is open.
     pub enabled: bool,
 }
 
