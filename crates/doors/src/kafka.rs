@@ -3,7 +3,6 @@
 //! There are no consumer groups: this door keeps its own offsets, and who runs two of it says which partitions each has.
 //! Tested against the broker that librdkafka brings for tests, which speaks the protocol, without TLS and logins.
 
-use crate::declaration::Declaration;
 use crate::door::{Backoff, DoorContext, DoorError, Source};
 use crate::follow::Begin;
 use crate::gate::{Admitted, Limits};
@@ -30,14 +29,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-pub static DECLARATION: Declaration = Declaration {
-    name: "kafka",
-    title: "Kafka",
-    peers: "whatever produces to a topic; Redpanda and Event Hubs speak the same protocol and were not tried",
-    point_at_it: "a topic of its own, or one that others read as well",
-    record: "the value of one message; with `lines`, each of its lines",
-    source: "the Kafka protocol guide",
-};
+pub use crate::declaration::KAFKA as DECLARATION;
 
 /// Which topic.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]

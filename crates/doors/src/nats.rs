@@ -28,6 +28,7 @@ pub static DECLARATION: Declaration = Declaration {
     title: "NATS JetStream",
     peers: "whatever publishes to a stream of nats-server 2.9 or later: Vector, Benthos, Fluent Bit, own programs",
     point_at_it: "nats stream add LOGS --subjects 'logs.>', and publish to logs.vpn",
+    tested: "nats-server of Debian, stopped and started in between",
     record: "one message; with `lines`, each of its lines",
     source: "the JetStream wire API; ADR-13 of nats-architecture-and-design",
 };

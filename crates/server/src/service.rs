@@ -22,7 +22,7 @@ use portreeve_doors::tls::{Tls, TlsOptions};
 use portreeve_doors::{
     Counters, DoorContext, DoorError, Gate, Intake, follow, journald, nats, pull, s3_sqs, syslog,
 };
-use portreeve_lake::object::{Bucket, BucketConfig};
+use portreeve_lake::object::{Bucket, BucketConfig, Folder, Objects};
 use portreeve_lake::{Journal, JournalOptions, Lake, LakeOptions};
 use portreeve_model::SymbolTable;
 use portreeve_pipeline::Catalog;
@@ -112,12 +112,40 @@ pub(crate) fn grounds(
     Ok(Grounds { tables, content, generation })
 }
 
+/// Reads everything that verdicts would rest on, and says what is wrong with it.
+pub fn rehearse(config: &Config, catalog: &Catalog) -> Result<(), StartError> {
+    grounds(config, catalog, &SymbolTable::new(), 0).map(drop)
+}
+
+/// The folder of the lake; none where it is in a bucket.
+pub(crate) fn lake_root(config: &Config, data: &Path) -> Option<PathBuf> {
+    let root = || config.lake.dir.clone().unwrap_or_else(|| data.join("lake"));
+    config.lake.s3.is_none().then(root)
+}
+
 fn open_lake(config: &Config, data: &Path) -> Result<Lake, StartError> {
-    let Some(s3) = &config.lake.s3 else {
-        return Ok(Lake::local(&config.lake.dir.clone().unwrap_or_else(|| data.join("lake")))?);
-    };
-    let bucket = Bucket::new(&bucket(s3)?)?;
-    Ok(Lake::open(Arc::new(bucket), LakeOptions::new(&data.join("lake-work")))?)
+    if let Some(root) = lake_root(config, data) {
+        return Ok(Lake::local(&root)?);
+    }
+    Ok(Lake::open(far(config)?, LakeOptions::new(&data.join("lake-work")))?)
+}
+
+/// The lake as the files of this moment say, beside a service that writes it.
+pub fn lake_for_reading(config: &Config, data: &Path) -> Result<Lake, StartError> {
+    match lake_root(config, data) {
+        Some(root) => {
+            let work = LakeOptions::new(&root.join("work"));
+            Ok(Lake::read_only(Arc::new(Folder::new(&root)?), work)?)
+        }
+        None => Ok(Lake::read_only(far(config)?, LakeOptions::new(&data.join("lake-work")))?),
+    }
+}
+
+fn far(config: &Config) -> Result<Arc<dyn Objects>, StartError> {
+    match &config.lake.s3 {
+        Some(s3) => Ok(Arc::new(Bucket::new(&bucket(s3)?)?)),
+        None => Err(StartError::Wrong("lake.s3 names no bucket".to_owned())),
+    }
 }
 
 fn bucket(s3: &S3At) -> Result<BucketConfig, StartError> {
@@ -143,6 +171,11 @@ impl Service {
     /// Starts everything; doors are open when it returns. Must be called within a runtime of several threads.
     pub async fn start(start: Start) -> Result<Service, StartError> {
         let Start { config, data, catalog } = start;
+        if data.join(crate::backup::RESTORING).exists() {
+            let what = data.display();
+            let why = format!("{what}: a restore into it did not end; empty it and restore again");
+            return Err(StartError::Wrong(why));
+        }
         let doors = data.join("doors");
         std::fs::create_dir_all(&doors).map_err(io(doors.display().to_string()))?;
         let config = Arc::new(config);

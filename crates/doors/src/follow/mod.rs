@@ -37,6 +37,7 @@ pub static DECLARATION: Declaration = Declaration {
     title: "Files and directories",
     peers: "whatever writes log files: daemons, rsyslog, logrotate, scripts that fetch exports",
     point_at_it: "paths: [\"/var/log/vpn/*.log\"]",
+    tested: "files that are rotated by renaming and by copytruncate, packed by gzip and zstd",
     record: "one line, without what ends it; a file that `whole` names is handed over as it is",
     source: "logrotate(8) for the ways in which files are rotated",
 };

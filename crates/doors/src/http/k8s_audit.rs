@@ -22,6 +22,7 @@ pub static DOOR: Declaration = Declaration {
     peers: "kube-apiserver (--audit-webhook-config-file), Falco's and Rancher's forwarders of it",
     point_at_it: "in the webhook's kubeconfig: `server: https://HOST/k8s/audit` and `token: TOKEN`, or a client \
                   certificate",
+    tested: "curl with a client certificate; a kube-apiserver only by the form of its documentation",
     record: "one event of the list, as it was sent",
     source: "kubernetes.io, Auditing: Webhook backend; audit.k8s.io/v1 EventList",
 };

@@ -26,6 +26,7 @@ pub static DOOR: Declaration = Declaration {
     point_at_it: "`curl -H 'Authorization: Bearer TOKEN' -H 'Content-Type: text/plain' --data-binary @FILE \
                   https://HOST/ingest`; `application/x-ndjson` alike; `application/json` for a JSON array or JSON \
                   values side by side; gzip, deflate or zstd",
+    tested: "curl",
     record: "a line, without its end; of `application/json`, an element or a value as it was sent",
     source: "own; status 200 means stored, 429 and 503 with Retry-After mean: come again",
 };

@@ -26,6 +26,7 @@ pub static DECLARATION: Declaration = Declaration {
     title: "The systemd journal",
     peers: "this host, or the journals that systemd-journal-remote collects",
     point_at_it: "matches: [\"_SYSTEMD_UNIT=ssh.service\"]",
+    tested: "journalctl over journals that systemd-journal-remote wrote",
     record: "one entry as a JSON object, in the form of journalctl -o json",
     source: "systemd's JOURNAL_EXPORT_FORMATS; journalctl(1)",
 };

@@ -37,6 +37,8 @@ pub static DOOR: Declaration = Declaration {
             python-logstash-async",
     point_at_it: "`output.logstash.hosts: [\"HOST:5044\"]`, with `ssl` and a client certificate that a source names, \
                   or from a listener that has a `source`",
+    tested: "pylogbeat (which python-logstash-async uses); Beats and Logstash only by the protocol's \
+             description",
     record: "the event's JSON, as it was sent; of a data frame, an object of its fields",
     source: "logstash-input-beats, PROTOCOL.md",
 };

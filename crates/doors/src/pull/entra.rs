@@ -24,6 +24,7 @@ pub static DECLARATION: Declaration = Declaration {
     title: "Microsoft Entra ID, by Graph",
     peers: "a tenant with Entra ID P1 or P2",
     point_at_it: "an app registration with the application permission AuditLog.Read.All",
+    tested: "a stand-in written from the documentation; never Microsoft itself",
     record: "one sign-in or audit record, as JSON",
     source: "Microsoft Graph v1.0: signIn, directoryAudit; throttling limits of the reporting API",
 };

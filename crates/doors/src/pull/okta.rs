@@ -20,6 +20,7 @@ pub static DECLARATION: Declaration = Declaration {
     title: "Okta System Log",
     peers: "an organisation of Okta",
     point_at_it: "an API token of a read-only administrator, or an OAuth access token with okta.logs.read",
+    tested: "a stand-in written from the documentation; never Okta itself",
     record: "one event of the log, as JSON",
     source: "Okta developer documentation, System Log API (/api/v1/logs)",
 };

@@ -35,6 +35,7 @@ pub static DECLARATION: Declaration = Declaration {
     title: "Amazon S3, notified by SQS",
     peers: "CloudTrail, VPC flow logs, load balancers, GuardDuty exports, and whatever puts objects into a bucket",
     point_at_it: "the bucket's event notifications (s3:ObjectCreated:*) to the queue, directly, by SNS or by EventBridge",
+    tested: "moto, an independent stand-in for S3, SQS, SNS and EventBridge; never AWS itself",
     record: "one line of the object, or one element of its list `Records`",
     source: "Amazon S3 User Guide, Event notification content structure; SQS API reference",
 };

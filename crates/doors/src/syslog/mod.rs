@@ -28,6 +28,8 @@ pub static DECLARATION: Declaration = Declaration {
     title: "Syslog over UDP, TCP and TLS, and RELP",
     peers: "firewalls, VPN gateways, switches, rsyslog, syslog-ng, logger",
     point_at_it: "*.* action(type=\"omfwd\" target=\"HOST\" port=\"6514\" protocol=\"tcp\" TCP_Framing=\"octet-counted\")",
+    tested: "rsyslog over UDP, TCP, TLS and RELP, logger, openssl s_client; appliances only by their \
+             records",
     record: "one message as it was sent, with its header and without what ends it",
     source: "RFC 3164, RFC 5424, RFC 5425, RFC 5426, RFC 6587; RELP 0.0.1 and librelp 1.11",
 };

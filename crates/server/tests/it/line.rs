@@ -115,7 +115,9 @@ async fn a_broken_context_is_said_and_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn standing_and_figures_are_told() {
     let dir = tempfile::tempdir().expect("a folder");
-    let service = start(&dir.path().join("data"), config(&acme().join("context"), "")).await;
+    let mut open = config(&acme().join("context"), "");
+    open.web.metrics = portreeve_server::config::Metrics::Open;
+    let service = start(&dir.path().join("data"), open).await;
     until("ready", || service.app.progress.ready.load(std::sync::atomic::Ordering::Relaxed)).await;
     let address = service.address();
     let told =

@@ -4,6 +4,7 @@ mod browser;
 mod document;
 mod entrance;
 mod line;
+mod operate;
 mod site;
 mod walls;
 mod work;

@@ -38,6 +38,7 @@ pub static DOOR: Declaration = Declaration {
             (omelasticsearch), syslog-ng, elasticsearch-py and its like",
     point_at_it: "`hosts: [\"https://HOST/es\"]` with `api_key`, user and password, or a bearer token: the key or \
                   password is `TOKEN`, its id or user anything",
+    tested: "elasticsearch-py 8, rsyslog with omelasticsearch; the exchanges of Elastic's reference",
     record: "the document, as it was sent",
     source: "Elasticsearch 8, REST APIs: Bulk; Index; Root; Info",
 };

@@ -32,6 +32,7 @@ pub static DOOR: Declaration = Declaration {
     peers: "OpenTelemetry Collector (otlphttp), the OpenTelemetry SDKs, Vector, Fluent Bit, Grafana Alloy",
     point_at_it: "`endpoint: https://HOST` (the path is `/v1/logs`) with the header `Authorization: Bearer TOKEN`; \
                   protobuf or JSON, gzip",
+    tested: "the OpenTelemetry SDK for Python",
     record: "the text of `body` where it is a string, and not an empty one; else \
               an object of `body`, `attributes`, `resource` and times",
     source: "OpenTelemetry Protocol 1.x: OTLP/HTTP; opentelemetry/proto/logs/v1/logs.proto",

@@ -31,6 +31,7 @@ pub static DOOR: Declaration = Declaration {
     peers: "Vector, Fluent Bit, Fluentd, OpenTelemetry Collector (splunkhec), Cribl, Logstash, SC4S, Docker's splunk \
             driver, curl",
     point_at_it: "URL `https://HOST/services/collector`, token `TOKEN`; indexer acknowledgement may be on or off",
+    tested: "curl, with and without indexer acknowledgement; the exchanges of Splunk's manual",
     record: "the text of `event` where it is a string; else the event's whole object as it was sent; of `/raw`, a line",
     source: "Splunk Enterprise, Getting Data In: Format events for HTTP Event Collector; Troubleshoot HTTP Event \
              Collector; About HTTP Event Collector Indexer Acknowledgment",
