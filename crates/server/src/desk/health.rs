@@ -1,6 +1,6 @@
 //! How the service stands, in detail: what works, and what somebody has to look at.
 
-use super::{Doing, Fault, Stamp, Who, change, look_at_service};
+use super::{Doing, Fault, Stamp, Who, change};
 use crate::app::App;
 use crate::config::Changed;
 use crate::service::StartError;

@@ -1,5 +1,6 @@
 //! The service as its peers see it.
 
+mod backup;
 mod browser;
 mod document;
 mod entrance;

@@ -99,7 +99,7 @@ async fn a_door_that_had_to_close_is_a_problem_until_it_is_open_again() {
     let doors = format!("[[doors.journald]]\nsource = \"host\"\njournalctl = {program:?}\n");
     let service = start(&dir.path().join("data"), config(&acme().join("context"), &doors)).await;
     let app = service.app.clone();
-    let mut admin = signed_in(&service, "root", &["responder_admin"]);
+    let mut admin = signed_in(&service, "root", &["responder-admin"]);
     let problems = move |browser: &mut Browser| {
         let view = browser.get("/health");
         assert_eq!(view.status, 200, "{}", view.text);
@@ -148,7 +148,7 @@ async fn figures_are_for_who_may_read_them() {
     let dir = tempfile::tempdir().expect("a folder");
     let more = format!("[[doors.follow]]\npaths = [\"/nowhere/*.log\"]\n{}", source("edge", "secret"));
     let service = start(dir.path(), config(&acme().join("context"), &more)).await;
-    let mut admin = signed_in(&service, "root", &["responder_admin"]);
+    let mut admin = signed_in(&service, "root", &["responder-admin"]);
     let nobody = Browser::new(&service);
     let mut edge = shipper(&service, "secret");
     blocking(move || {
@@ -183,7 +183,7 @@ async fn a_dead_letter_that_is_offered_again_is_a_record() {
     let service = start(dir.path(), config(&acme().join("context"), &more)).await;
     let app = service.app.clone();
     let mut edge = shipper(&service, "secret");
-    let mut admin = signed_in(&service, "root", &["responder_admin"]);
+    let mut admin = signed_in(&service, "root", &["responder-admin"]);
     let mut viewer = signed_in(&service, "vera", &["viewer"]);
     let long = format!("{{\"n\":\"{}\"}}", "x".repeat(100));
     let line = long.clone();
@@ -228,7 +228,7 @@ async fn only_a_proxy_that_is_trusted_says_who_comes() {
     ] {
         let app = service.app.clone();
         let name = format!("u{}", now());
-        let mut admin = signed_in(service, &name, &["responder_admin"]).with("X-Forwarded-For", said);
+        let mut admin = signed_in(service, &name, &["responder-admin"]).with("X-Forwarded-For", said);
         let seen = blocking(move || {
             assert_eq!(admin.get("/people").status, 200);
             app.store.flush_audit().expect("written");
