@@ -58,7 +58,12 @@ pub fn markdown() -> String {
          | door | speaks with | tested with |\n|---|---|---|\n",
     );
     for door in DOORS {
-        text.push_str(&format!("| [`{0}`](#{0}) | {1} | {2} |\n", door.name, cell(door.peers), cell(door.tested)));
+        text.push_str(&format!(
+            "| [`{0}`](#{0}) | {1} | {2} |\n",
+            door.name,
+            cell(door.peers),
+            cell(door.tested)
+        ));
     }
     for door in DOORS {
         text.push_str(&format!("\n## {}\n\n{}.\n\n", door.name, door.title));

@@ -43,6 +43,11 @@ impl Restore {
     pub(crate) fn run(self) -> Result<u8, Failure> {
         let config = self.data.config()?;
         let done = backup::restore(&config, &self.from, &self.data.data).map_err(usage)?;
-        say(&format!("{}: {} files, {} bytes, as they were", self.data.data.display(), done.files, done.bytes))
+        say(&format!(
+            "{}: {} files, {} bytes, as they were",
+            self.data.data.display(),
+            done.files,
+            done.bytes
+        ))
     }
 }

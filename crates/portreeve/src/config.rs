@@ -17,7 +17,11 @@ enum Act {
     /// Say all that is wrong with a file, with line, column and field, without starting anything
     Check {
         /// The configuration (TOML)
-        #[arg(value_name = "FILE", env = "PORTREEVE_CONFIG", default_value = "/etc/portreeve/portreeve.toml")]
+        #[arg(
+            value_name = "FILE",
+            env = "PORTREEVE_CONFIG",
+            default_value = "/etc/portreeve/portreeve.toml"
+        )]
         file: PathBuf,
         #[command(flatten)]
         own: SourceArgs,
@@ -31,7 +35,8 @@ impl ConfigCommand {
         match self.act {
             Act::Schema => say(&config::schema()),
             Act::Check { file, own } => {
-                let mut wrong: Vec<String> = Config::look_over(&file).iter().map(ToString::to_string).collect();
+                let mut wrong: Vec<String> =
+                    Config::look_over(&file).iter().map(ToString::to_string).collect();
                 if wrong.is_empty() {
                     wrong.extend(rehearsed(&file, &own));
                 }

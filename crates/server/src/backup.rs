@@ -151,7 +151,10 @@ pub fn restore(config: &Config, from: &Path, data: &Path) -> Result<Copied> {
     let damaged = |why: String| BackupError::Damaged { path: path.clone(), why };
     let list: List = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
     if list.portreeve_backup != FORMAT {
-        return Err(damaged(format!("it is of form {}; this program reads form {FORMAT}", list.portreeve_backup)));
+        return Err(damaged(format!(
+            "it is of form {}; this program reads form {FORMAT}",
+            list.portreeve_backup
+        )));
     }
     for (name, kept) in &list.files {
         let path = from.join(name);
@@ -223,7 +226,9 @@ impl Held {
                 }
                 None => held.through = crate::service::lake_for_reading(config, data)?.through(),
             }
-            if !link(&data.join("history"), &dir.join("history"))? || !link(&data.join("journal"), &dir.join("journal"))? {
+            if !link(&data.join("history"), &dir.join("history"))?
+                || !link(&data.join("journal"), &dir.join("journal"))?
+            {
                 continue;
             }
             let history = History::open(&dir.join("history"), SymbolTable::new())?.upto();

@@ -416,7 +416,8 @@ impl Config {
         }
         let mut zone = |field: Vec<String>, zone: &Option<String>| {
             if let Some(zone) = zone.as_ref().filter(|z| jiff::tz::TimeZone::get(z).is_err()) {
-                faults.push(Fault { field, text: format!("`{zone}` is no zone; write Europe/Berlin or UTC") });
+                faults
+                    .push(Fault { field, text: format!("`{zone}` is no zone; write Europe/Berlin or UTC") });
             }
         };
         zone(vec!["engine".into(), "zone".into()], &self.engine.zone);
@@ -446,7 +447,8 @@ impl Config {
             ));
         }
         if let Some(url) = &web.public_url {
-            let good = url::Url::parse(url).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
+            let good =
+                url::Url::parse(url).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
             if !good {
                 faults.push(Fault::of("web.public_url", format!("`{url}` is no address of http or https")));
             }
@@ -521,14 +523,18 @@ mod tests {
     fn files_that_are_not_there_are_named_all_at_once() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("portreeve.toml");
-        let text = "[context]\nintel = [\".\", \"gone\"]\n[web.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n";
+        let text =
+            "[context]\nintel = [\".\", \"gone\"]\n[web.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n";
         std::fs::write(&path, text).expect("written");
         let said: Vec<String> = Config::look_over(&path)
             .iter()
             .map(|e| e.to_string().replace(&*dir.path().to_string_lossy(), ""))
             .collect();
         assert_eq!(said.len(), 3, "{said:#?}");
-        assert!(said[0].starts_with("/portreeve.toml:4:15: web.tls.certificate: /c.pem: No such file"), "{said:#?}");
+        assert!(
+            said[0].starts_with("/portreeve.toml:4:15: web.tls.certificate: /c.pem: No such file"),
+            "{said:#?}"
+        );
         assert!(said[2].starts_with("/portreeve.toml:2:15: context.intel.1: /gone: "), "{said:#?}");
     }
 

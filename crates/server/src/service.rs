@@ -369,15 +369,20 @@ impl Service {
         for options in &config.doors.syslog {
             // What is wrong with a listener is said at the start.
             let mut bound = Some(syslog::Syslog::bind(options.clone(), context.clone()).await?);
-            self.open_door(format!("syslog {}", options.listen), &context, options, move |options, context| {
-                let bound = bound.take();
-                async move {
-                    match bound {
-                        Some(door) => door.run().await,
-                        None => syslog::run(options, context).await,
+            self.open_door(
+                format!("syslog {}", options.listen),
+                &context,
+                options,
+                move |options, context| {
+                    let bound = bound.take();
+                    async move {
+                        match bound {
+                            Some(door) => door.run().await,
+                            None => syslog::run(options, context).await,
+                        }
                     }
-                }
-            });
+                },
+            );
         }
         for at in &config.doors.lumberjack {
             let tls = tls_now(at.tls.as_ref(), &[])?;

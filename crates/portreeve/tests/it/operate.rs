@@ -47,10 +47,14 @@ fn a_configuration_is_checked_before_it_is_used() {
     fs::write(&path, "[web]\nlisten = \"127.0.0.1:0\"\n[engine]\n  threads = \"four\"\n").expect("written");
     let (code, text) = check();
     assert_eq!(code, Some(64));
-    assert!(text.starts_with(&format!("portreeve: {at}:4:13: engine.threads: invalid type: string")), "{text}");
+    assert!(
+        text.starts_with(&format!("portreeve: {at}:4:13: engine.threads: invalid type: string")),
+        "{text}"
+    );
     // What the named files hold is looked at as well.
     fs::create_dir(dir.path().join("context")).expect("made");
-    fs::write(dir.path().join("context/travel.csv"), "user,from,to\nanna,2026-03-02,2026-02-27\n").expect("written");
+    fs::write(dir.path().join("context/travel.csv"), "user,from,to\nanna,2026-03-02,2026-02-27\n")
+        .expect("written");
     fs::write(&path, "[context]\ndir = \"context\"\n").expect("written");
     let (code, text) = check();
     assert!(code == Some(64) && text.contains("travel.csv:2: "), "{text}");
@@ -112,8 +116,11 @@ fn the_log_is_lines_of_json_and_holds_no_secret() {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("changed");
         path.display().to_string()
     };
-    let (okta, nats, entra) =
-        (secret("okta", "oktaS3CRETtoken"), secret("nats", "natsS3CRETword"), secret("entra", "entraS3CRETkey"));
+    let (okta, nats, entra) = (
+        secret("okta", "oktaS3CRETtoken"),
+        secret("nats", "natsS3CRETword"),
+        secret("entra", "entraS3CRETkey"),
+    );
     let config = format!(
         "{}\n[[doors.okta]]\nsource = \"okta\"\nurl = \"http://127.0.0.1:9\"\ntoken = {{ ssws = {{ file = {okta:?} }} }}\n\
          [[doors.nats]]\nsource = \"nats\"\nservers = [\"nats://127.0.0.1:9\"]\nstream = \"logs\"\n\
@@ -167,7 +174,8 @@ fn records_are_searched_and_copied_while_the_service_runs() {
         assert!(begun.elapsed() < Duration::from_secs(120), "it is not found");
         std::thread::sleep(Duration::from_millis(500));
     };
-    let row: serde_json::Value = serde_json::from_str(found.trim()).unwrap_or_else(|e| panic!("{e}: {found}"));
+    let row: serde_json::Value =
+        serde_json::from_str(found.trim()).unwrap_or_else(|e| panic!("{e}: {found}"));
     assert_eq!((&row["user"], &row["outcome"]), (&"lena".into(), &"failure".into()), "{row}");
     let kept = dir.path().join("kept");
     portreeve().arg("backup").arg(&kept).arg("--data").arg(&data).assert().success();
@@ -190,7 +198,11 @@ fn records_are_searched_and_copied_while_the_service_runs() {
 fn asked_in_sql(place: &Path) {
     let ask = |form: &str| {
         let sql = "select user, src_ip from events where outcome = 'failure'";
-        let out = portreeve().args(["query", sql, "--format", form, "--data"]).arg(place).output().expect("it runs");
+        let out = portreeve()
+            .args(["query", sql, "--format", form, "--data"])
+            .arg(place)
+            .output()
+            .expect("it runs");
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         out.stdout
     };

@@ -38,9 +38,14 @@ fn systemd_takes_the_unit_and_finds_it_tight() {
     fs::write(&path, here).expect("written");
     let path = path.to_str().expect("a path");
     let verified = run("systemd-analyze", "systemd", &["verify", path]);
-    let about_it = told(&verified).lines().filter(|l| l.contains("portreeve.service")).map(str::to_owned).collect::<Vec<_>>();
+    let about_it = told(&verified)
+        .lines()
+        .filter(|l| l.contains("portreeve.service"))
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
     assert!(about_it.is_empty(), "{about_it:#?}");
-    let judged = run("systemd-analyze", "systemd", &["security", "--offline=true", EXPOSURE, "--no-pager", path]);
+    let judged =
+        run("systemd-analyze", "systemd", &["security", "--offline=true", EXPOSURE, "--no-pager", path]);
     assert!(judged.status.success(), "{}", told(&judged));
 }
 
@@ -69,7 +74,9 @@ fn the_debian_package_has_everything_in_its_place() {
         assert!(held.lines().any(|l| l.starts_with(mode) && l.ends_with(path)), "{mode} {path}\n{held}");
     }
     let said = told(&run("dpkg-deb", "dpkg", &["-I", package]));
-    for wanted in [" Package: portreeve\n", " Depends: libc6 (>= 2.", "conffiles", "postinst", "postrm", "prerm"] {
+    for wanted in
+        [" Package: portreeve\n", " Depends: libc6 (>= 2.", "conffiles", "postinst", "postrm", "prerm"]
+    {
         assert!(said.contains(wanted), "{wanted}\n{said}");
     }
     let conffiles = told(&run("dpkg-deb", "dpkg", &["-I", package, "conffiles"]));

@@ -89,7 +89,8 @@ impl<'s> Page<'s> {
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             let inner = self.inner(field);
             let kind = self.kind(field, &path);
-            let default = if required.contains(&name.as_str()) { "**needed**".to_owned() } else { default(field) };
+            let default =
+                if required.contains(&name.as_str()) { "**needed**".to_owned() } else { default(field) };
             let mut meaning = field["description"].as_str().unwrap_or_default().to_owned();
             for (word, said) in words(inner).filter(|(_, said)| !said.is_empty()) {
                 write!(meaning, " `{word}`: {said}").ok();
@@ -118,11 +119,15 @@ impl<'s> Page<'s> {
         if !all.is_empty() {
             return all.join(", ");
         }
-        if let Some(name) = name.filter(|n| self.uses.get(n).is_some_and(|u| *u > 1) || inner["oneOf"].is_array()) {
+        if let Some(name) =
+            name.filter(|n| self.uses.get(n).is_some_and(|u| *u > 1) || inner["oneOf"].is_array())
+        {
             return format!("[{name}](#{})", name.to_lowercase());
         }
         let kinds = &inner["type"];
-        let kind = kinds.as_str().or_else(|| kinds.as_array()?.iter().filter_map(Value::as_str).find(|k| *k != "null"));
+        let kind = kinds
+            .as_str()
+            .or_else(|| kinds.as_array()?.iter().filter_map(Value::as_str).find(|k| *k != "null"));
         match kind {
             Some("array") => {
                 let item = &inner["items"];
@@ -153,7 +158,9 @@ impl<'s> Page<'s> {
         let shapes = self.shapes;
         for (name, shape) in shapes {
             let is_choice = shape["oneOf"].is_array();
-            if !(is_choice || self.uses.get(name.as_str()).is_some_and(|u| *u > 1)) || words(shape).next().is_some() {
+            if !(is_choice || self.uses.get(name.as_str()).is_some_and(|u| *u > 1))
+                || words(shape).next().is_some()
+            {
                 continue;
             }
             write!(self.text, "\n## {name}\n").ok();
@@ -230,7 +237,9 @@ mod tests {
         let page = markdown();
         let mute: Vec<&str> = page.lines().filter(|l| l.starts_with("| `") && l.ends_with("|  |")).collect();
         assert!(mute.is_empty(), "{mute:#?}");
-        for wanted in ["## `[web]`", "## `[web.tls]`", "## `[[doors.syslog]]`", "## `[sources.NAME]`", "## SecretRef"] {
+        for wanted in
+            ["## `[web]`", "## `[web.tls]`", "## `[[doors.syslog]]`", "## `[sources.NAME]`", "## SecretRef"]
+        {
             assert!(page.contains(wanted), "{wanted}\n{page}");
         }
     }

@@ -16,7 +16,8 @@ pub(super) fn of_error(path: &Path, text: &str, error: &toml::de::Error) -> Conf
 /// What is wrong with a field that could be read.
 pub(super) fn of_fault(path: &Path, text: &str, fault: Fault) -> ConfigError {
     let Fault { field, text: why } = fault;
-    let at = DeTable::parse(text).ok().and_then(|table| place_of(table.get_ref(), &field)).unwrap_or_default();
+    let at =
+        DeTable::parse(text).ok().and_then(|table| place_of(table.get_ref(), &field)).unwrap_or_default();
     said(path, text, at, field.join("."), &why)
 }
 

@@ -88,11 +88,17 @@ pub(crate) fn view(app: &App) -> HealthView {
     }
     let lost = get(&progress.damaged);
     if lost > 0 {
-        say("records", "", format!("{lost} records of the journal could not be read; the log says where"), None);
+        say(
+            "records",
+            "",
+            format!("{lost} records of the journal could not be read; the log says where"),
+            None,
+        );
     }
     let (dead_letters, dead_letters_dropped) = app.dead.counts();
     if dead_letters_dropped > 0 {
-        let why = format!("{dead_letters_dropped} dead letters made room for newer ones; see doors.dead_bytes");
+        let why =
+            format!("{dead_letters_dropped} dead letters made room for newer ones; see doors.dead_bytes");
         say("records", "", why, None);
     }
     let mut doors = Vec::new();
@@ -187,7 +193,8 @@ pub(crate) fn origins(app: &App) -> Vec<(String, f64, [u64; 5])> {
     let health = app.health.read().unwrap_or_else(PoisonError::into_inner);
     let one = |(name, health): (&String, &crate::line::OriginHealth)| {
         let counts = health.read.as_ref().map(|r| &r.counts);
-        let counts = counts.map_or([0; 5], |c| [c.understood, c.fragments, c.irrelevant, c.unknown, c.broken]);
+        let counts =
+            counts.map_or([0; 5], |c| [c.understood, c.fragments, c.irrelevant, c.unknown, c.broken]);
         Some((name.clone(), health.last_arrival?.0 as f64 / 1e6, counts))
     };
     health.iter().filter_map(one).collect()

@@ -137,7 +137,9 @@ fn text(app: &App) -> String {
     }
     page.family("source_records_total", "counter", "Records of a source by how they were understood");
     for (name, _, counts) in &origins {
-        for (ending, count) in ["understood", "fragment", "irrelevant", "unknown", "broken"].iter().zip(counts) {
+        for (ending, count) in
+            ["understood", "fragment", "irrelevant", "unknown", "broken"].iter().zip(counts)
+        {
             page.labelled("source_records_total", &[("source", name), ("ending", ending)], count);
         }
     }

@@ -71,6 +71,7 @@ async fn a_copy_that_was_made_in_full_swing_is_the_service_as_it_was() {
         }
         n
     });
+    until("files are written", || app.lake.through() > 0).await;
     app.store.flush_audit().expect("written");
     let (before, cases) = (seen(&app), stored(&app));
     let (from, to) = (data.clone(), kept.clone());
@@ -88,6 +89,7 @@ async fn a_copy_that_was_made_in_full_swing_is_the_service_as_it_was() {
     assert_eq!(put_back, done);
     let service = start(&place, config(&acme().join("context"), "")).await;
     let app = service.app.clone();
+    judged(&app, records(&logs)).await;
     until("it has taken up what it knew", || app.progress.ready.load(Ordering::Acquire)).await;
     assert_eq!(found(&app, "hfaria"), hits);
     compared(&stored(&app), &cases);

@@ -31,7 +31,10 @@ pub(crate) fn follow(logs: &Path) -> String {
     format!("[[doors.follow]]\npaths = [{all:?}]\n{whole}once = true\n")
 }
 
-pub(crate) fn compared(live: &BTreeMap<String, serde_json::Value>, batch: &BTreeMap<String, serde_json::Value>) {
+pub(crate) fn compared(
+    live: &BTreeMap<String, serde_json::Value>,
+    batch: &BTreeMap<String, serde_json::Value>,
+) {
     assert!(!batch.is_empty());
     assert_eq!(live.keys().collect::<Vec<_>>(), batch.keys().collect::<Vec<_>>());
     for (id, case) in batch {

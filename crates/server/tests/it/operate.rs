@@ -207,7 +207,8 @@ async fn a_dead_letter_that_is_offered_again_is_a_record() {
     service.close().await;
     let query = portreeve_lake::Query { text: Some("xxxx".to_owned()), limit: 10, ..Default::default() };
     let found = app.lake.search(&query).expect("the lake");
-    let origin = found.rows[0].fields().find(|(name, _)| *name == "origin").map(|(_, field)| format!("{field:?}"));
+    let origin =
+        found.rows[0].fields().find(|(name, _)| *name == "origin").map(|(_, field)| format!("{field:?}"));
     assert!(found.rows.len() == 1 && origin.is_some_and(|o| o.contains("edge")), "{}", found.rows.len());
 }
 
@@ -215,7 +216,8 @@ async fn a_dead_letter_that_is_offered_again_is_a_record() {
 async fn only_a_proxy_that_is_trusted_says_who_comes() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut with = config(&acme().join("context"), "");
-    with.web.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network"), "10.0.0.0/8".parse().expect("one")];
+    with.web.trusted_proxies =
+        vec!["127.0.0.0/8".parse().expect("a network"), "10.0.0.0/8".parse().expect("one")];
     let behind = start(&dir.path().join("behind"), with).await;
     let bare = start(&dir.path().join("bare"), config(&acme().join("context"), "")).await;
     for (service, said, wanted) in [
@@ -232,7 +234,13 @@ async fn only_a_proxy_that_is_trusted_says_who_comes() {
         let seen = blocking(move || {
             assert_eq!(admin.get("/people").status, 200);
             app.store.flush_audit().expect("written");
-            let query = portreeve_store::audit::Query { actor: None, object: None, from: None, to: None, before: None };
+            let query = portreeve_store::audit::Query {
+                actor: None,
+                object: None,
+                from: None,
+                to: None,
+                before: None,
+            };
             let all = app.store.read(|tx| portreeve_store::audit::list(tx, &query, 100)).expect("the store");
             let mine = all.into_iter().find(|e| e.entry.actor.ends_with(&name)).expect("an entry");
             mine.entry.address
@@ -247,7 +255,8 @@ async fn only_a_proxy_that_is_trusted_says_who_comes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_run_out_leaves_the_store() {
     let dir = tempfile::tempdir().expect("a folder");
-    let store = Store::open(&Location::sqlite(dir.path().join("store.db")), &dir.path().join("evidence"), now());
+    let store =
+        Store::open(&Location::sqlite(dir.path().join("store.db")), &dir.path().join("evidence"), now());
     let store = store.expect("a store");
     let until_old = now() - 1;
     for (key, until) in [("old", until_old), ("new", now() + 3_600_000_000)] {
