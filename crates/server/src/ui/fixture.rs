@@ -48,6 +48,7 @@ pub(super) fn shell() -> Shell {
             understood: Some(99.2),
             gaps: 1,
             sources: vec![],
+            problems: vec!["line: 7 bytes of records wait; doors are held back".into()],
         },
         escalate: 2,
         investigate: 5,

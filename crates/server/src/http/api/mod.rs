@@ -3,6 +3,7 @@
 mod audit;
 mod cases;
 mod entrance;
+mod health;
 mod own;
 mod people;
 mod records;
@@ -43,6 +44,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(sources::routes());
     all.extend(records::routes());
     all.extend(audit::routes());
+    all.extend(health::routes());
     all
 }
 
