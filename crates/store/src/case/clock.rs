@@ -82,6 +82,22 @@ pub fn resume(tx: &mut WriteTx<'_>, case: CaseId, kind: Kind, at: Micros) -> Res
     next_due(tx, case)
 }
 
+/// All that run stand from now on.
+pub(crate) fn stand(tx: &mut WriteTx<'_>, case: CaseId, at: Micros) -> Result<()> {
+    for clock in of_case(tx, case)?.iter().filter(|c| c.met_at.is_none() && c.paused_at.is_none()) {
+        pause(tx, case, clock.kind, at)?;
+    }
+    Ok(())
+}
+
+/// All that stand run again.
+pub(crate) fn go_on(tx: &mut WriteTx<'_>, case: CaseId, at: Micros) -> Result<()> {
+    for clock in of_case(tx, case)?.iter().filter(|c| c.met_at.is_none() && c.paused_at.is_some()) {
+        resume(tx, case, clock.kind, at)?;
+    }
+    Ok(())
+}
+
 /// Who sorts by deadlines, and who follows changes, has to hear of it.
 fn next_due(tx: &mut WriteTx<'_>, case: CaseId) -> Result<()> {
     let change = tx.next("change")?;
