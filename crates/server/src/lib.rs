@@ -1,6 +1,7 @@
 //! The live service: the same pipeline as of a hunt, fed by doors, with a page and an API.
 
 mod app;
+mod benign;
 pub mod brief;
 pub mod config;
 mod dead;

@@ -4,7 +4,9 @@
 //! All of them block: handlers call them by way of [`crate::service::blocking`].
 
 pub mod accounts;
+pub mod ask;
 pub mod audit;
+pub mod benign;
 pub mod cases;
 pub mod fault;
 pub mod letters;
@@ -15,6 +17,7 @@ pub mod search;
 pub mod sign_in;
 pub mod sources;
 pub mod stamp;
+pub mod suppressions;
 pub mod tasks;
 pub mod tokens;
 pub mod work;

@@ -1,6 +1,7 @@
 //! The page and the API, on one router.
 
 mod api;
+mod ask;
 mod events;
 mod guard;
 mod input;
@@ -18,7 +19,8 @@ use std::sync::Arc;
 pub(crate) fn routes(app: Arc<App>) -> Router {
     let guard = axum::middleware::from_fn_with_state(app.clone(), guard::guard);
     Router::new()
-        .nest("/api/v1", api::router().layer(guard))
+        .nest("/api/v1", api::router().layer(guard.clone()))
+        .merge(ask::router().layer(guard))
         .route("/healthz", get(standing::healthz))
         .route("/readyz", get(standing::readyz))
         .route("/metrics", get(metrics::metrics))

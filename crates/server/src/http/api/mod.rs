@@ -1,5 +1,6 @@
 //! The API: thin handlers over `desk`, one file for each resource.
 
+mod asks;
 mod audit;
 mod cases;
 mod entrance;
@@ -7,6 +8,7 @@ mod own;
 mod people;
 mod records;
 mod sources;
+mod suppressions;
 mod tokens;
 
 use super::route::{May, Route, document, router as router_of};
@@ -40,6 +42,8 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(tokens::routes());
     all.extend(sources::routes());
     all.extend(records::routes());
+    all.extend(suppressions::routes());
+    all.extend(asks::routes());
     all.extend(audit::routes());
     all
 }
