@@ -8,6 +8,7 @@ pub mod ask;
 pub mod audit;
 pub mod benign;
 pub mod cases;
+pub mod entity;
 pub mod fault;
 pub mod letters;
 pub mod notes;

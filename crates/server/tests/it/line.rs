@@ -21,7 +21,7 @@ fn copied(what: &str, to: &Path) {
 }
 
 /// Records in all files.
-fn records(logs: &Path) -> u64 {
+pub(crate) fn records(logs: &Path) -> u64 {
     let mut number = 0;
     for entry in std::fs::read_dir(logs).expect("the sample") {
         let path = entry.expect("an entry").path();
@@ -41,7 +41,7 @@ fn records(logs: &Path) -> u64 {
 /// Files that are no lines: handed over whole.
 const WHOLE: &str = "whole = [\"LOGS/cloudtrail/**/*\"]\n";
 
-fn follow(logs: &Path) -> String {
+pub(crate) fn follow(logs: &Path) -> String {
     let whole = WHOLE.replace("LOGS", &logs.display().to_string());
     let all = format!("{}/**/*", logs.display());
     format!("[[doors.follow]]\npaths = [{all:?}]\n{whole}once = true\n")

@@ -1,9 +1,13 @@
 //! The service as its peers see it.
 
+mod ask;
+mod benign;
 mod browser;
 mod document;
+mod entity;
 mod entrance;
 mod line;
+mod sample;
 mod site;
 mod walls;
 mod work;

@@ -3,6 +3,7 @@
 mod asks;
 mod audit;
 mod cases;
+mod entities;
 mod entrance;
 mod own;
 mod people;
@@ -44,6 +45,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(records::routes());
     all.extend(suppressions::routes());
     all.extend(asks::routes());
+    all.extend(entities::routes());
     all.extend(audit::routes());
     all
 }
