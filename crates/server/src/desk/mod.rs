@@ -4,8 +4,11 @@
 //! All of them block: handlers call them by way of [`crate::service::blocking`].
 
 pub mod accounts;
+pub mod ask;
 pub mod audit;
+pub mod benign;
 pub mod cases;
+pub mod entity;
 pub mod fault;
 pub(crate) mod hand_over;
 pub mod health;
@@ -19,6 +22,7 @@ pub mod sign_in;
 pub(crate) mod source_health;
 pub mod sources;
 pub mod stamp;
+pub mod suppressions;
 pub mod tasks;
 pub mod tokens;
 pub mod work;

@@ -2,6 +2,7 @@
 //! changed.
 
 use super::duties;
+use crate::benign::{self, Weighed};
 use crate::brief::Brief;
 use crate::config::Deadlines;
 use crate::hub::{Hub, News};
@@ -15,7 +16,7 @@ use portreeve_report::wire;
 use portreeve_store::case::Risk;
 use portreeve_store::case::engine::{self, EngineCase, Taken};
 use portreeve_store::case::entity::{Entity, Kind};
-use portreeve_store::{Error, Store};
+use portreeve_store::{Error, Store, suppression};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -121,22 +122,33 @@ impl Book {
         let none = Vec::new();
         let taken = self.patiently(|store| {
             store.write(|tx| {
+                let in_force = suppression::active(tx, now)?;
                 said.iter()
                     .map(|s| {
                         let supersedes = renamed.get(&s.wire.case_id).unwrap_or(&none);
                         let taken = engine::take(tx, &s.as_engine_case(supersedes, round, late), now)?;
                         duties::set(tx, taken, (s.decision, &s.wire), &deadlines, now)?;
-                        Ok(taken)
+                        let weighed = if matches!(taken, Taken::Unchanged(_) | Taken::Stale(_)) {
+                            Weighed::Same
+                        } else {
+                            benign::weigh(tx, &in_force, taken.case(), now)?
+                        };
+                        Ok((taken, weighed))
                     })
-                    .collect::<Result<Vec<Taken>, Error>>()
+                    .collect::<Result<Vec<(Taken, Weighed)>, Error>>()
             })
         });
         let Some(taken) = taken else { return false };
-        for (taken, said) in taken.into_iter().zip(&said) {
+        for ((taken, weighed), said) in taken.into_iter().zip(&said) {
             if !matches!(taken, Taken::Unchanged(_) | Taken::Stale(_)) {
-                self.hub
-                    .tell(News::Case { number: taken.case().0, is_new: matches!(taken, Taken::Created(_)) });
-                tracing::debug!(case = taken.case().0, id = said.wire.case_id, "case written");
+                // One that comes back is new to whoever looks at the queue; one that is silenced is not.
+                let is_new = match weighed {
+                    Weighed::Same => matches!(taken, Taken::Created(_)),
+                    Weighed::Silenced => false,
+                    Weighed::Back => true,
+                };
+                self.hub.tell(News::Case { number: taken.case().0, is_new });
+                tracing::debug!(case = taken.case().0, id = said.wire.case_id, ?weighed, "case written");
             }
         }
         true

@@ -22,7 +22,7 @@ pub(crate) use judge::Judge;
 pub use judge::{Grounds, Pulse};
 pub(crate) use keeper::Keeper;
 pub use reader::{Health, OriginHealth};
-pub(crate) use reader::{Reader, RulesOf, Told};
+pub(crate) use reader::{Look, Reader, RulesOf, Told};
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

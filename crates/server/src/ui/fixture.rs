@@ -354,6 +354,7 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
         ("queue", super::queue(&shell, &queue(n))),
         ("case", super::case(&shell, &case_view(n))),
         ("entity", super::entity(&shell, &entity_view(n))),
+        ("ask", ask(&AskView { state: AskState::Open, question: s(), here: "/ask/x".into() })),
         ("suppressions", suppressions(&shell, &SuppressionsView { list: vec![suppression] })),
         ("sign_in", sign_in(&outside, &SignInView { name: s(), fault: s(), oidc: s() })),
         ("second_factor", second_factor(&outside, &SecondFactorView { fault: s(), passkey: true })),
