@@ -81,7 +81,7 @@ pub struct AskView {
 }
 
 impl AskView {
-    fn of(ask: Ask, now: i64) -> AskView {
+    pub(crate) fn of(ask: Ask, now: i64) -> AskView {
         let state = match (&ask.answered, ask.revoked_at) {
             (Some(_), _) => "answered",
             (None, Some(_)) => "revoked",

@@ -26,6 +26,7 @@ pub mod suppressions;
 pub mod tasks;
 pub mod tokens;
 pub mod work;
+pub(crate) mod zone;
 
 pub use fault::{Fault, Problem};
 pub use stamp::Stamp;
