@@ -66,6 +66,8 @@ pub struct Config {
     pub sources: BTreeMap<String, SourceOf>,
     /// How people come in.
     pub access: Access,
+    /// Where the service says how long it takes.
+    pub telemetry: Telemetry,
 }
 
 /// The page and the API.
@@ -295,6 +297,15 @@ pub struct Access {
     pub second_factor: bool,
 }
 
+/// Where the service says how long it takes.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// A collector of OpenTelemetry that takes OTLP over HTTP: `http://127.0.0.1:4318`. Spans of requests and of rounds of
+    /// the line go to its `/v1/traces`; they name routes and numbers, never what a record or a person said.
+    pub otlp_endpoint: Option<String>,
+}
+
 impl Default for Access {
     fn default() -> Self {
         Access { idle_h: 8, longest_h: 24, second_factor: true }
@@ -446,11 +457,14 @@ impl Config {
                 ),
             ));
         }
-        if let Some(url) = &web.public_url {
-            let good =
-                url::Url::parse(url).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
-            if !good {
-                faults.push(Fault::of("web.public_url", format!("`{url}` is no address of http or https")));
+        let addresses =
+            [("web.public_url", &web.public_url), ("telemetry.otlp_endpoint", &self.telemetry.otlp_endpoint)];
+        for (field, url) in addresses {
+            let good = |u: &String| {
+                url::Url::parse(u).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host())
+            };
+            if let Some(url) = url.as_ref().filter(|u| !good(u)) {
+                faults.push(Fault::of(field, format!("`{url}` is no address of http or https")));
             }
         }
         if self.engine.whole_percent > 100 {
