@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tracing::Subscriber;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::Subscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
@@ -115,7 +115,8 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Spans {
         let Some(open) = span.extensions_mut().remove::<Open>() else { return };
         let parent = span.parent().and_then(|p| p.extensions().get::<Open>().map(|o| o.span));
         let Open { trace, span: number, begun, fields } = open;
-        let done = Done { trace, span: number, parent, name: span.name(), begun, ended: now(), fields: fields.0 };
+        let done =
+            Done { trace, span: number, parent, name: span.name(), begun, ended: now(), fields: fields.0 };
         // Full: the collector is slow, and the service is not.
         self.to.try_send(done).ok();
     }

@@ -211,7 +211,7 @@ impl Service {
             current: RwLock::new(config.clone()),
             reread: OnceLock::new(),
             renewing: Mutex::new(()),
-            entrances: Entrances::default(),
+            entrances: Entrances::new(hub.clone()),
             data: data.clone(),
             store: store.clone(),
             lake: lake.clone(),

@@ -237,7 +237,9 @@ fn collector() -> (String, std::sync::mpsc::Receiver<(String, serde_json::Value)
             }
             let mut body = vec![0; length];
             reader.read_exact(&mut body).expect("a body");
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}").expect("sent");
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+                .expect("sent");
             if tell.send((head, serde_json::from_slice(&body).expect("JSON"))).is_err() {
                 return;
             }
@@ -265,7 +267,10 @@ fn spans_reach_a_collector_and_say_no_secret() {
     stream.read_to_string(&mut String::new()).expect("an answer");
     let begun = Instant::now();
     let mut seen = Vec::new();
-    while !["request", "judge", "flush"].iter().all(|n| seen.iter().any(|s: &serde_json::Value| s["name"] == *n)) {
+    while !["request", "judge", "flush"]
+        .iter()
+        .all(|n| seen.iter().any(|s: &serde_json::Value| s["name"] == *n))
+    {
         let left = Duration::from_secs(120).saturating_sub(begun.elapsed());
         let (head, body) = told.recv_timeout(left).unwrap_or_else(|_| panic!("not all came: {seen:#?}"));
         assert!(head.starts_with("POST /v1/traces HTTP/1.1"), "{head}");
@@ -282,5 +287,8 @@ fn spans_reach_a_collector_and_say_no_secret() {
     };
     assert_eq!(attribute("route")["stringValue"], "/api/v1/cases", "{request}");
     assert_eq!(attribute("status")["intValue"], "401", "{request}");
-    assert_eq!((request["traceId"].as_str().map(str::len), request["spanId"].as_str().map(str::len)), (Some(32), Some(16)));
+    assert_eq!(
+        (request["traceId"].as_str().map(str::len), request["spanId"].as_str().map(str::len)),
+        (Some(32), Some(16))
+    );
 }

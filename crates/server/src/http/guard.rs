@@ -51,8 +51,12 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
     let mut answer = if host(&parts).is_some_and(|h| is_ours(&app, h)) {
         // The route and not the address: there may be a token in it.
         let route = parts.extensions.get::<MatchedPath>().map_or("none", MatchedPath::as_str);
-        let span =
-            tracing::info_span!("request", method = parts.method.as_str(), route, status = tracing::field::Empty);
+        let span = tracing::info_span!(
+            "request",
+            method = parts.method.as_str(),
+            route,
+            status = tracing::field::Empty
+        );
         let answer = next.run(Request::from_parts(parts, body)).instrument(span.clone()).await;
         span.record("status", answer.status().as_u16());
         answer

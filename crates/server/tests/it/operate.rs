@@ -304,8 +304,21 @@ async fn behind_nginx_as_the_example_has_it() {
         "openssl",
         "openssl",
         &[
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
-            "/CN=portreeve.example.org", "-keyout", &at("key.pem"), "-out", &at("fullchain.pem"),
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=portreeve.example.org",
+            "-keyout",
+            &at("key.pem"),
+            "-out",
+            &at("fullchain.pem"),
         ],
     );
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -342,13 +355,24 @@ async fn behind_nginx_as_the_example_has_it() {
         assert_eq!(curl("/healthz", &[]), "ok\n\n200", "{}", said());
         let stored = curl(
             "/ingest",
-            &["-H", "Authorization: Bearer secret", "-H", "Content-Type: application/x-ndjson", "--data-binary", "{}\n"],
+            &[
+                "-H",
+                "Authorization: Bearer secret",
+                "-H",
+                "Content-Type: application/x-ndjson",
+                "--data-binary",
+                "{}\n",
+            ],
         );
         assert!(stored.ends_with("\n200"), "{stored} {}", said());
         let refused = curl(
             "/api/v1/session",
             &[
-                "-H", "X-Forwarded-For: 203.0.113.66", "-H", "Content-Type: application/json", "-d",
+                "-H",
+                "X-Forwarded-For: 203.0.113.66",
+                "-H",
+                "Content-Type: application/json",
+                "-d",
                 "{\"name\":\"lena\",\"password\":\"wrong\"}",
             ],
         );
@@ -357,7 +381,8 @@ async fn behind_nginx_as_the_example_has_it() {
     .await;
     drop(nginx);
     app.store.flush_audit().expect("written");
-    let query = portreeve_store::audit::Query { actor: None, object: None, from: None, to: None, before: None };
+    let query =
+        portreeve_store::audit::Query { actor: None, object: None, from: None, to: None, before: None };
     let all = app.store.read(|tx| portreeve_store::audit::list(tx, &query, 100)).expect("the store");
     let addresses: Vec<String> = all.into_iter().map(|e| e.entry.address).collect();
     assert_eq!(addresses, ["127.0.0.1"], "what the client says of itself is not believed");
