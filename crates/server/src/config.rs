@@ -68,6 +68,8 @@ pub struct Config {
     pub access: Access,
     /// Until when cases are to be acknowledged, contained and resolved.
     pub deadlines: Deadlines,
+    /// Where the service says how long it takes.
+    pub telemetry: Telemetry,
 }
 
 /// The page and the API.
@@ -337,6 +339,15 @@ pub struct Access {
     pub second_factor: bool,
 }
 
+/// Where the service says how long it takes.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// A collector of OpenTelemetry that takes OTLP over HTTP: `http://127.0.0.1:4318`. Spans of requests and of rounds of
+    /// the line go to its `/v1/traces`; they name routes and numbers, never what a record or a person said.
+    pub otlp_endpoint: Option<String>,
+}
+
 impl Default for Access {
     fn default() -> Self {
         Access { idle_h: 8, longest_h: 24, second_factor: true }
@@ -496,11 +507,14 @@ impl Config {
                 ),
             ));
         }
-        if let Some(url) = &web.public_url {
-            let good =
-                url::Url::parse(url).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
-            if !good {
-                faults.push(Fault::of("web.public_url", format!("`{url}` is no address of http or https")));
+        let addresses =
+            [("web.public_url", &web.public_url), ("telemetry.otlp_endpoint", &self.telemetry.otlp_endpoint)];
+        for (field, url) in addresses {
+            let good = |u: &String| {
+                url::Url::parse(u).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host())
+            };
+            if let Some(url) = url.as_ref().filter(|u| !good(u)) {
+                faults.push(Fault::of(field, format!("`{url}` is no address of http or https")));
             }
         }
         if self.engine.whole_percent > 100 {

@@ -211,7 +211,7 @@ impl Service {
             current: RwLock::new(config.clone()),
             reread: OnceLock::new(),
             renewing: Mutex::new(()),
-            entrances: Entrances::default(),
+            entrances: Entrances::new(hub.clone()),
             data: data.clone(),
             store: store.clone(),
             lake: lake.clone(),
@@ -575,6 +575,8 @@ fn flusher(
     let days = config.lake.retention_days;
     let handle = thread("flusher", move || {
         let flush = |through: u64| {
+            let rows = lake.waiting().0;
+            let _span = (rows > 0).then(|| tracing::info_span!("flush", rows).entered());
             if let Err(error) = lake.flush(through) {
                 tracing::error!(%error, "rows cannot be written; they stay in memory and in the journal");
                 return;
