@@ -202,7 +202,7 @@ pub fn silence(tx: &mut WriteTx<'_>, id: SuppressionId, case: CaseId, now: Micro
         return Ok(());
     }
     let by = get(tx, id)?;
-    clock::stand(tx, case, now)?;
+    clock::pause_all(tx, case, now)?;
     silenced.suppressed = Some(id);
     case::save(tx, &mut silenced, now)?;
     let said = format!("silenced by suppression {id} of {}: {}", by.author, by.reason);
@@ -213,7 +213,7 @@ pub fn silence(tx: &mut WriteTx<'_>, id: SuppressionId, case: CaseId, now: Micro
 pub fn bring_back(tx: &mut WriteTx<'_>, id: CaseId, why: &str, by: By<'_>) -> Result<bool> {
     let mut silenced = case::get(tx, id)?;
     let Some(suppression) = silenced.suppressed.take() else { return Ok(false) };
-    clock::go_on(tx, id, by.at)?;
+    clock::resume_all(tx, id, by.at)?;
     case::save(tx, &mut silenced, by.at)?;
     say(tx, id, &format!("came back, although suppression {suppression} had silenced it: {why}"), by)?;
     Ok(true)

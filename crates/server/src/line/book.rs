@@ -1,8 +1,10 @@
 //! Cases as the engine sees them, into the store: with their evidence, who and what they are about, and how the verdict
 //! changed.
 
+use super::duties;
 use crate::benign::{self, Weighed};
 use crate::brief::Brief;
+use crate::config::Deadlines;
 use crate::hub::{Hub, News};
 use portreeve_lake::{Evidence, Lake};
 use portreeve_model::case::Case;
@@ -39,11 +41,19 @@ pub(crate) struct Book {
     pub(crate) round: i64,
     pub(crate) products: evidence::Products,
     pub(crate) origins: Arc<Mutex<Origins>>,
+    deadlines: Deadlines,
 }
 
 impl Book {
-    pub(crate) fn new(store: Store, lake: Arc<Lake>, hub: Hub, origins: Arc<Mutex<Origins>>) -> Book {
+    pub(crate) fn new(
+        store: Store,
+        lake: Arc<Lake>,
+        hub: Hub,
+        origins: Arc<Mutex<Origins>>,
+        deadlines: Deadlines,
+    ) -> Book {
         Book {
+            deadlines,
             origins,
             owed: Vec::new(),
             store,
@@ -106,7 +116,7 @@ impl Book {
 
     fn write_some(&mut self, cases: &[Case], renamed: &BTreeMap<String, Vec<String>>) -> bool {
         self.round = self.round.max(super::now().0) + 1;
-        let (round, late) = (self.round, self.late);
+        let (round, late, deadlines) = (self.round, self.late, self.deadlines);
         let said: Vec<Said> = cases.iter().map(Said::of).collect();
         let now = super::now().0;
         let none = Vec::new();
@@ -117,6 +127,7 @@ impl Book {
                     .map(|s| {
                         let supersedes = renamed.get(&s.wire.case_id).unwrap_or(&none);
                         let taken = engine::take(tx, &s.as_engine_case(supersedes, round, late), now)?;
+                        duties::set(tx, taken, (s.decision, &s.wire), &deadlines, now)?;
                         let weighed = if matches!(taken, Taken::Unchanged(_) | Taken::Stale(_)) {
                             Weighed::Same
                         } else {

@@ -12,6 +12,7 @@
 //! only a backlog that grows beyond its bound holds the doors back.
 
 mod book;
+mod duties;
 mod judge;
 mod keeper;
 mod reader;

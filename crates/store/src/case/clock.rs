@@ -82,20 +82,23 @@ pub fn resume(tx: &mut WriteTx<'_>, case: CaseId, kind: Kind, at: Micros) -> Res
     next_due(tx, case)
 }
 
-/// All that run stand from now on.
-pub(crate) fn stand(tx: &mut WriteTx<'_>, case: CaseId, at: Micros) -> Result<()> {
-    for clock in of_case(tx, case)?.iter().filter(|c| c.met_at.is_none() && c.paused_at.is_none()) {
-        pause(tx, case, clock.kind, at)?;
-    }
-    Ok(())
+/// Every clock that runs stands from now on.
+pub fn pause_all(tx: &mut WriteTx<'_>, case: CaseId, at: Micros) -> Result<()> {
+    tx.execute(
+        "update clocks set paused_at = $2 where case_id = $1 and paused_at is null and met_at is null",
+        values![case, at],
+    )?;
+    next_due(tx, case)
 }
 
-/// All that stand run again.
-pub(crate) fn go_on(tx: &mut WriteTx<'_>, case: CaseId, at: Micros) -> Result<()> {
-    for clock in of_case(tx, case)?.iter().filter(|c| c.met_at.is_none() && c.paused_at.is_some()) {
-        resume(tx, case, clock.kind, at)?;
-    }
-    Ok(())
+/// Every clock that stands runs again, and runs out later by as long as it stood.
+pub fn resume_all(tx: &mut WriteTx<'_>, case: CaseId, at: Micros) -> Result<()> {
+    tx.execute(
+        "update clocks set due = due + case when $2 > paused_at then $2 - paused_at else 0 end, paused_at = null
+         where case_id = $1 and paused_at is not null",
+        values![case, at],
+    )?;
+    next_due(tx, case)
 }
 
 /// Who sorts by deadlines, and who follows changes, has to hear of it.

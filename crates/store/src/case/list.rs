@@ -106,7 +106,7 @@ pub enum Standing {
     /// What waits for somebody: open, or closed and come up again.
     #[default]
     Queued,
-    /// Closed, and not come up again.
+    /// Closed, and not come up again; or to be closed by the engine's decision, and nobody's.
     Closed,
     /// Out of the queue by a suppression.
     Suppressed,

@@ -159,11 +159,12 @@ impl Case {
         self.overridden.unwrap_or(self.decision)
     }
 
-    /// Whether it waits for somebody.
+    /// Whether it waits for somebody. What is to be closed, or was withdrawn, and nobody has taken waits for nobody.
     pub fn queued(&self) -> bool {
+        let untaken = self.queue() == Decision::Close && self.status == Status::New;
         self.merged_into.is_none()
             && self.suppressed.is_none()
-            && (self.status != Status::Closed || self.resurfaced)
+            && (self.status != Status::Closed && !untaken || self.resurfaced)
     }
 }
 

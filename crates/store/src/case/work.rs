@@ -271,15 +271,23 @@ pub(crate) fn change(
         && case.status != Status::Closed
     {
         said.push_str(&format!("; no longer silenced by suppression {suppression}"));
-        clock::go_on(tx, id, by.at)?;
+        clock::resume_all(tx, id, by.at)?;
     }
     save(tx, &mut case, by.at)?;
     say(tx, id, &said, by)?;
-    if was == Status::New && case.status != Status::New {
-        clock::meet(tx, id, clock::Kind::Acknowledge, by.at)?;
-        return super::get(tx, id);
+    if was == case.status {
+        return Ok(case);
     }
-    Ok(case)
+    if was == Status::New {
+        clock::meet(tx, id, clock::Kind::Acknowledge, by.at)?;
+    }
+    // While somebody outside has to answer, no deadline of ours runs.
+    match (was, case.status) {
+        (_, Status::Waiting) => clock::pause_all(tx, id, by.at)?,
+        (Status::Waiting, _) => clock::resume_all(tx, id, by.at)?,
+        _ => {}
+    }
+    super::get(tx, id)
 }
 
 /// A line of the timeline about what a person did beside the case's state; who follows the case hears of it.

@@ -5,12 +5,15 @@ mod audit;
 mod cases;
 mod entities;
 mod entrance;
+mod health;
 mod own;
 mod people;
 mod records;
 mod sources;
 mod suppressions;
 mod tokens;
+
+pub(super) use entrance::set as set_cookie;
 
 use super::route::{May, Route, document, router as router_of};
 use crate::app::App;
@@ -47,6 +50,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(asks::routes());
     all.extend(entities::routes());
     all.extend(audit::routes());
+    all.extend(health::routes());
     all
 }
 
