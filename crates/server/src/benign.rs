@@ -285,7 +285,7 @@ mod tests {
             scope(|s| s.detection = Some("new_country".into())),
         ];
         for scope in &fits {
-            assert_eq!(outside(scope, &case(|_| {})), [String::new(); 0], "{scope:?}");
+            assert_eq!(outside(scope, &case(|_| {})).join("; "), "", "{scope:?}");
             assert!(touches(scope, &case(|_| {})), "{scope:?}");
         }
         let misses: [(Scope, &str); 6] = [
@@ -371,6 +371,16 @@ mod tests {
         }
 
         fn says(&self, id: &str, day: i64, change: impl Fn(&mut serde_json::Value)) -> (CaseId, Weighed) {
+            self.says_of(id, (day, day), change)
+        }
+
+        /// On one day about what was last seen on another.
+        fn says_of(
+            &self,
+            id: &str,
+            (day, last): (i64, i64),
+            change: impl Fn(&mut serde_json::Value),
+        ) -> (CaseId, Weighed) {
             let document = serde_json::to_string(&case(&change)).expect("JSON");
             let now = day * DAY;
             let said = EngineCase {
@@ -381,9 +391,9 @@ mod tests {
                 principal: "anna",
                 decision: Decision::Escalate,
                 risk: Risk::from_points(70.0),
-                first_seen: now,
-                last_seen: now,
-                detected_at: now,
+                first_seen: last * DAY,
+                last_seen: last * DAY,
+                detected_at: last * DAY,
                 verdict: &document,
                 why: "w",
                 changed: "{}",
@@ -452,37 +462,8 @@ mod tests {
         let (kept, _) = room.says("c1", 10, SAME);
         // Told again after its end, about what happened in its time.
         let told: Change = |c| c["reason"] = json!("in other words");
-        let said = |room: &Room, change: Change, now: i64, last: i64| {
-            room.store
-                .write(|tx| {
-                    let document = serde_json::to_string(&case(change)).expect("JSON");
-                    let said = EngineCase {
-                        engine_id: "c1",
-                        supersedes: &[],
-                        as_of: now,
-                        title: "t",
-                        principal: "anna",
-                        decision: Decision::Escalate,
-                        risk: Risk::from_points(70.0),
-                        first_seen: DAY,
-                        last_seen: last,
-                        detected_at: DAY,
-                        verdict: "v",
-                        why: "w",
-                        changed: "{}",
-                        late: false,
-                        brief: "{}",
-                        search: &[],
-                        entities: &[],
-                        document: &document,
-                    };
-                    let case = take(tx, &said, now)?.case();
-                    weigh(tx, &suppression::active(tx, now)?, case, now)
-                })
-                .expect("weighed")
-        };
-        assert_eq!(said(&room, told, 20 * DAY, 10 * DAY), Weighed::Silenced);
-        assert_eq!(said(&room, SAME, 21 * DAY, 20 * DAY), Weighed::Back);
+        assert_eq!(room.says_of("c1", (20, 10), told).1, Weighed::Silenced);
+        assert_eq!(room.says_of("c1", (21, 20), SAME).1, Weighed::Back);
         assert!(room.said(kept).contains(&format!("it went on after suppression {id} was over")));
         assert_eq!(room.says("c2", 20, SAME).1, Weighed::Same, "it has ended");
     }
