@@ -1,5 +1,12 @@
 //! The one file that configures the service. What is not in it has a default that works on one machine.
 
+mod oidc;
+mod secret;
+
+pub(crate) use oidc::CALLBACK;
+pub use oidc::{Local, NewAccounts, OidcAt};
+pub use secret::SecretAt;
+
 use portreeve_doors::http::HttpOptions;
 use portreeve_doors::lumberjack::LumberjackOptions;
 use portreeve_doors::tls::TlsOptions;
@@ -32,6 +39,8 @@ pub struct Config {
     /// Sources by name, besides those that are made on the page.
     pub sources: BTreeMap<String, SourceOf>,
     pub access: Access,
+    /// An identity provider; without it people come in by password or passkey alone.
+    pub oidc: Option<OidcAt>,
 }
 
 /// The page and the API.
@@ -250,6 +259,10 @@ impl Config {
         ];
         single.into_iter().flatten().for_each(from);
         self.lake.s3.iter_mut().for_each(|s3| from(&mut s3.credentials_file));
+        if let Some(oidc) = &mut self.oidc {
+            oidc.client_secret.iter_mut().for_each(|s| s.anchor(dir));
+            oidc.ca_file.iter_mut().for_each(from);
+        }
     }
 
     /// Says what cannot be right although it could be read.
@@ -270,6 +283,9 @@ impl Config {
                     return wrong(format!("sources.{name}: `{sum}` is no SHA-256 in hex (64 digits)"));
                 }
             }
+        }
+        if let Some(oidc) = &self.oidc {
+            oidc.client(self.web.public_url.as_deref()).map_err(ConfigError::Wrong)?;
         }
         if !self.web.listen.ip().is_loopback()
             && self.web.tls.is_none()

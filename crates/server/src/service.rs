@@ -313,6 +313,7 @@ impl Service {
         };
         let whole = http::routes(self.app.clone()).merge(portreeve_doors::http::routes(doors.clone()));
         self.address = self.listen(config.web.listen, config.web.tls.as_ref(), whole).await?;
+        self.app.accounts.listens(config.web.public_url.as_deref(), self.address);
         for listener in &config.doors.http_listen {
             let doors = Http { options: listener.doors.clone(), ..doors.clone() };
             let routes = portreeve_doors::http::routes(doors);

@@ -1,7 +1,7 @@
 //! One's own account: password, second factor, logins. Changing what one gets in with ends all logins and begins a new
 //! one.
 
-use super::sign_in::{self, Begun, PASSWORD, TOTP, Visitor, initial_key, session_of};
+use super::sign_in::{self, Begun, TOTP, Visitor, initial_key, session_of};
 use super::{Fault, First, Stamp, Who, look};
 use crate::app::App;
 use portreeve_access::draw::{from_base64url, to_base64url};
@@ -63,7 +63,7 @@ pub fn session(app: &App, who: &Who) -> Result<SessionView, Fault> {
     })
 }
 
-fn myself(app: &App, who: &Who) -> Result<Person, Fault> {
+pub(crate) fn myself(app: &App, who: &Who) -> Result<Person, Fault> {
     who.may(Verb::SelfManage, &Object::Person { id: &who.actor.id })?;
     let id = who.person()?;
     Ok(app.store.read(|tx| people::get(tx, id))?)
@@ -81,8 +81,26 @@ fn again(app: &App, who: &Who, person: &Person, password: &str) -> Result<(), Fa
     }
 }
 
+/// That it is really them, before what they get in with changes: they came in just now, or type their password.
+pub(crate) fn confirmed(app: &App, who: &Who, person: &Person, password: &str) -> Result<(), Fault> {
+    let age = who.login.as_ref().map(|l| crate::line::now().0 - l.created_at);
+    if sign_in::has_second(app, person)? && !matches!(who.actor.by, By::Session { second_factor: true }) {
+        return Err(Fault::SecondFactor);
+    }
+    if age.is_some_and(|age| (0..FRESH_US).contains(&age)) {
+        return Ok(());
+    }
+    if person.password_hash.is_none() {
+        return Err(Fault::elsewhere("sign in again first: this is changed within ten minutes of it"));
+    }
+    again(app, who, person, password)
+}
+
+/// So long a sign-in stands for the password.
+const FRESH_US: i64 = 600 * 1_000_000;
+
 /// Changes the person, and begins a login in place of all that end with it.
-fn renewed(
+pub(crate) fn renewed(
     app: &App,
     who: &Who,
     from: &Visitor,
@@ -124,6 +142,13 @@ pub fn change_password(app: &App, who: &Who, from: &Visitor, input: &PasswordInp
     })
 }
 
+/// Those of the login, with another that was shown just now.
+pub(crate) fn with_factor(who: &Who, factor: &str) -> String {
+    let words = who.login.iter().flat_map(|l| l.factors.split(' ')).filter(|f| *f != factor);
+    let words = words.filter(|f| *f != sign_in::INITIAL).chain([factor]);
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// Those of the login, without the mark of an initial password.
 fn factors(who: &Who) -> String {
     let words = who.login.iter().flat_map(|l| l.factors.split(' ')).filter(|f| *f != sign_in::INITIAL);
@@ -161,7 +186,7 @@ pub fn offer_totp(app: &App, who: &Who) -> Result<TotpOffer, Fault> {
 pub struct ConfirmInput {
     pub ticket: String,
     pub code: String,
-    /// Where a second factor is replaced.
+    /// Where there is a second factor already.
     #[serde(default)]
     pub password: String,
 }
@@ -183,11 +208,14 @@ pub fn confirm_totp(
 ) -> Result<(Begun, Recovery), Fault> {
     let person = myself(app, who)?;
     let now = crate::line::now().0;
-    if person.totp.is_some() {
+    if sign_in::has_second(app, &person)? {
         if !matches!(who.actor.by, By::Session { second_factor: true }) {
             return Err(Fault::SecondFactor);
         }
-        again(app, who, &person, &input.password)?;
+        match person.password_hash {
+            Some(_) => again(app, who, &person, &input.password)?,
+            None => confirmed(app, who, &person, "")?,
+        }
     }
     let stale = || Fault::invalid("ticket", "is too old or not yours; begin again");
     let sealed = from_base64url(&input.ticket).ok_or_else(stale)?;
@@ -208,7 +236,7 @@ pub fn confirm_totp(
     let codes = RecoveryCodes::generate()?;
     let sums: Vec<String> = codes.digests.iter().map(|d| hex(d.as_bytes())).collect();
     let change = Change { totp: Some(Some(&kept)), recovery: Some(&sums), ..Change::default() };
-    let factors = format!("{PASSWORD} {TOTP}");
+    let factors = with_factor(who, TOTP);
     let begun = renewed(app, who, from, (&person, &factors, "second factor"), &change, |tx| {
         // The code that confirmed it is used up.
         people::use_totp_step(tx, person.id, step).map(|_| ())

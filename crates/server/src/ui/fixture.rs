@@ -356,8 +356,17 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
         ("case", super::case(&shell, &case_view(n))),
         ("entity", super::entity(&shell, &entity_view(n))),
         ("suppressions", suppressions(&shell, &SuppressionsView { list: vec![suppression] })),
-        ("sign_in", sign_in(&outside, &SignInView { name: s(), fault: s(), oidc: s() })),
-        ("second_factor", second_factor(&outside, &SecondFactorView { fault: s(), passkey: true })),
+        (
+            "sign_in",
+            sign_in(&outside, &SignInView { name: s(), fault: s(), oidc: s(), ..SignInView::default() }),
+        ),
+        (
+            "second_factor",
+            second_factor(
+                &outside,
+                &SecondFactorView { fault: s(), passkey: true, ..SecondFactorView::default() },
+            ),
+        ),
         ("first_run", first_run(&outside, &FirstRunView { token: s(), name: s(), fault: s() })),
         ("enrol", enrol(&shell, &EnrolView { uri: s(), secret: s(), fault: s(), recovery: vec![] })),
         ("recovery", enrol(&shell, &EnrolView { recovery: vec![s()], ..EnrolView::default() })),

@@ -4,10 +4,13 @@ mod audit;
 mod cases;
 mod entrance;
 mod own;
+mod passkeys;
 mod people;
 mod records;
 mod sources;
 mod tokens;
+
+pub(crate) use entrance::set;
 
 use super::route::{May, Route, document, router as router_of};
 use crate::app::App;
@@ -35,6 +38,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ];
     all.extend(entrance::routes());
     all.extend(own::routes());
+    all.extend(passkeys::routes());
     all.extend(cases::routes());
     all.extend(people::routes());
     all.extend(tokens::routes());
