@@ -2,10 +2,12 @@
 
 mod oidc;
 mod secret;
+mod webhook;
 
 pub(crate) use oidc::CALLBACK;
 pub use oidc::{Local, NewAccounts, OidcAt};
 pub use secret::SecretAt;
+pub use webhook::{AtLeast, MostTlp, Occasion, Template, WebhookAt};
 
 use portreeve_doors::http::HttpOptions;
 use portreeve_doors::lumberjack::LumberjackOptions;
@@ -41,6 +43,8 @@ pub struct Config {
     pub access: Access,
     /// An identity provider; without it people come in by password or passkey alone.
     pub oidc: Option<OidcAt>,
+    /// Who else is told what happens.
+    pub webhook: Vec<WebhookAt>,
 }
 
 /// The page and the API.
@@ -263,6 +267,11 @@ impl Config {
             oidc.client_secret.iter_mut().for_each(|s| s.anchor(dir));
             oidc.ca_file.iter_mut().for_each(from);
         }
+        for webhook in &mut self.webhook {
+            let secrets = [&mut webhook.url_secret, &mut webhook.signing, &mut webhook.credential];
+            secrets.into_iter().flatten().for_each(|s| s.anchor(dir));
+            webhook.ca_file.iter_mut().for_each(from);
+        }
     }
 
     /// Says what cannot be right although it could be read.
@@ -286,6 +295,13 @@ impl Config {
         }
         if let Some(oidc) = &self.oidc {
             oidc.client(self.web.public_url.as_deref()).map_err(ConfigError::Wrong)?;
+        }
+        let mut names = std::collections::BTreeSet::new();
+        for webhook in &self.webhook {
+            webhook.check().map_err(ConfigError::Wrong)?;
+            if !names.insert(&webhook.name) {
+                return wrong(format!("webhook `{}`: the name is given twice", webhook.name));
+            }
         }
         if !self.web.listen.ip().is_loopback()
             && self.web.tls.is_none()

@@ -9,6 +9,7 @@ mod gate;
 mod http;
 mod hub;
 mod line;
+mod out;
 mod outward;
 mod service;
 pub mod ui;

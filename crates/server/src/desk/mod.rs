@@ -19,6 +19,7 @@ pub mod sources;
 pub mod stamp;
 pub mod tasks;
 pub mod tokens;
+pub mod webhooks;
 pub mod work;
 
 pub use fault::{Fault, Problem};

@@ -3,6 +3,7 @@
 
 use crate::brief::Brief;
 use crate::hub::{Hub, News};
+use crate::out::Hooks;
 use portreeve_lake::{Evidence, Lake};
 use portreeve_model::case::Case;
 use portreeve_model::{EventTime, RawRef};
@@ -28,6 +29,7 @@ pub(crate) struct Book {
     pub(crate) store: Store,
     pub(crate) lake: Arc<Lake>,
     pub(crate) hub: Hub,
+    pub(crate) hooks: Arc<Hooks>,
     /// While everything is judged anew: the ids that were told.
     pub(crate) told: Option<BTreeSet<String>>,
     /// Withdrawals that the store did not take: id, why, whether late.
@@ -41,8 +43,15 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    pub(crate) fn new(store: Store, lake: Arc<Lake>, hub: Hub, origins: Arc<Mutex<Origins>>) -> Book {
+    pub(crate) fn new(
+        store: Store,
+        lake: Arc<Lake>,
+        hub: Hub,
+        hooks: Arc<Hooks>,
+        origins: Arc<Mutex<Origins>>,
+    ) -> Book {
         Book {
+            hooks,
             origins,
             owed: Vec::new(),
             store,
@@ -114,7 +123,9 @@ impl Book {
                 said.iter()
                     .map(|s| {
                         let supersedes = renamed.get(&s.wire.case_id).unwrap_or(&none);
-                        engine::take(tx, &s.as_engine_case(supersedes, round, late), now)
+                        let taken = engine::take(tx, &s.as_engine_case(supersedes, round, late), now)?;
+                        self.hooks.engine(tx, taken, &s.wire.reason, now)?;
+                        Ok(taken)
                     })
                     .collect::<Result<Vec<Taken>, Error>>()
             })
@@ -132,7 +143,15 @@ impl Book {
 
     fn withdraw(&mut self, id: &str, why: &str, late: bool) {
         let now = super::now().0;
-        let taken = self.patiently(|store| store.write(|tx| engine::withdraw(tx, id, why, late, now)));
+        let taken = self.patiently(|store| {
+            store.write(|tx| {
+                let taken = engine::withdraw(tx, id, why, late, now)?;
+                if let Some(taken) = taken {
+                    self.hooks.engine(tx, taken, why, now)?;
+                }
+                Ok(taken)
+            })
+        });
         match taken {
             Some(Some(taken)) => self.hub.tell(News::Case { number: taken.case().0, is_new: false }),
             Some(None) => {}

@@ -104,7 +104,7 @@ async fn anna_comes_in_by_the_provider_and_shows_a_second_factor_here() {
 async fn groups_and_factors_of_the_provider_count_anew_each_time() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Glewlwyd::start(&SigningKey::ecdsa());
-    let factors = "second_factor = { amr = [\"pwd\"] }";
+    let factors = "second_factor = { amr = [\"pwd\", \"password\"], acr = [\"1\", \"0\"] }";
     let service = self::service(dir.path(), oidc(&server, dir.path(), "soc-t2", factors)).await;
     let mut browser = Browser::new(&service);
     let entered = through(&mut browser, &server, "//evil.example");
@@ -151,7 +151,7 @@ async fn groups_and_factors_of_the_provider_count_anew_each_time() {
 async fn a_name_is_nobody_until_an_administrator_binds_it() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Glewlwyd::start(&SigningKey::ecdsa());
-    let more = "local = \"admins\"\nsecond_factor = { amr = [\"pwd\"] }";
+    let more = "local = \"admins\"\nsecond_factor = { amr = [\"pwd\", \"password\"], acr = [\"1\", \"0\"] }";
     let service = self::service(dir.path(), oidc(&server, dir.path(), "soc-t2", more)).await;
     let hash = Passwords::new(Cost::default()).expect("a cost").hash("anna", GOOD).expect("a hash");
     let make = |name: &str, role: &str| {

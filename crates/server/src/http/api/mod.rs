@@ -9,6 +9,7 @@ mod people;
 mod records;
 mod sources;
 mod tokens;
+mod webhooks;
 
 pub(crate) use entrance::set;
 
@@ -45,6 +46,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(sources::routes());
     all.extend(records::routes());
     all.extend(audit::routes());
+    all.extend(webhooks::routes());
     all
 }
 
