@@ -18,8 +18,8 @@ use url::Url;
 
 /// How often an idle sender looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Longer than two requests may take.
-const LEASE_US: i64 = 180 * 1_000_000;
+/// Beyond what the two requests of a message may take.
+const LEASE_SLACK_S: u64 = 20;
 const LONGEST_WAIT_S: u64 = 3_600;
 /// A receiver that did not answer is left alone for so long at most, whatever waits.
 const LONGEST_REST_S: u64 = 60;
@@ -95,7 +95,8 @@ impl Sender {
         if app.store.read(|tx| outbox::next_due(tx, name, now))?.is_none() {
             return Ok(None);
         }
-        app.store.write(|tx| outbox::claim_next(tx, name, now, now + LEASE_US))
+        let lease = micros(self.hook.timeout().as_secs() * 2 + LEASE_SLACK_S);
+        app.store.write(|tx| outbox::claim_next(tx, name, now, now + lease))
     }
 
     /// Sends one and writes down what came of it. Seconds for which the receiver is to be left alone.

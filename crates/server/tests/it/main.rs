@@ -9,6 +9,8 @@ mod entrance;
 mod glewlwyd;
 mod line;
 mod provider;
+mod receiver;
 mod site;
 mod walls;
+mod webhooks;
 mod work;
