@@ -13,6 +13,8 @@ mod housekeeper;
 mod http;
 mod hub;
 mod line;
+mod out;
+mod outward;
 mod service;
 pub mod ui;
 

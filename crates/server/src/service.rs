@@ -12,6 +12,7 @@ use crate::housekeeper;
 use crate::http;
 use crate::hub::Hub;
 use crate::line::{self, Book, Grounds, Health, Judge, Keeper, Progress, Pulse, Reader};
+use crate::out::{self, Hooks};
 use portreeve_access::token::Token;
 use portreeve_content::Content;
 use portreeve_context::Tables;
@@ -86,6 +87,8 @@ pub struct Service {
     intake: Option<Intake>,
     line: Vec<JoinHandle<()>>,
     flusher: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+    /// Webhooks out, and who looks whether all is well.
+    senders: Vec<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
 
 /// Reads the files that verdicts rest on.
@@ -228,6 +231,7 @@ impl Service {
             renew: Mutex::new(Some(to_judge.clone())),
             started: line::now(),
             accounts,
+            hooks: Arc::new(Hooks::of(&config)),
             intake: Mutex::new(Some(intake.clone())),
             closing: closing.clone(),
         });
@@ -278,7 +282,7 @@ impl Service {
             },
             progress: progress.clone(),
             pulse,
-            book: Book::new(store, lake.clone(), hub, origins.clone(), config.deadlines),
+            book: Book::new(store, lake.clone(), hub, app.hooks.clone(), origins.clone(), config.deadlines),
             saved: saved.clone(),
             history_days: config.engine.history_days,
         };
@@ -294,6 +298,7 @@ impl Service {
             part("judge", &progress, move || judge.run(history))?,
         ];
         let flusher = flusher(lake, journal, saved, progress, &config)?;
+        let senders = senders(&app)?;
         let mut service = Service {
             app,
             address: config.web.listen,
@@ -303,6 +308,7 @@ impl Service {
             intake: Some(intake.clone()),
             line,
             flusher: Some(flusher),
+            senders,
         };
         service.open_doors(&config, intake, counters, sources, &data).await?;
         let keeping = housekeeper::run(service.app.clone(), service.closing.clone());
@@ -354,6 +360,7 @@ impl Service {
         };
         let whole = http::routes(self.app.clone()).merge(portreeve_doors::http::routes(doors.clone()));
         self.address = self.listen(config.web.listen, config.web.tls.as_ref(), whole).await?;
+        self.app.accounts.listens(config.web.public_url.as_deref(), self.address);
         for listener in &config.doors.http_listen {
             let doors = Http { options: listener.doors.clone(), ..doors.clone() };
             let routes = portreeve_doors::http::routes(doors);
@@ -460,6 +467,7 @@ impl Service {
         drop(self.app.intake.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.app.stop_renewing();
         let (line, flusher) = (std::mem::take(&mut self.line), self.flusher.take());
+        let senders = std::mem::take(&mut self.senders);
         let store = self.app.store.clone();
         blocking(move || {
             for part in line {
@@ -468,6 +476,11 @@ impl Service {
             if let Some((over, flusher)) = flusher {
                 drop(over);
                 flusher.join().ok();
+            }
+            // What they did not carry yet is in the outbox. All are told before one is waited for.
+            let senders: Vec<_> = senders.into_iter().map(|(over, sender)| (drop(over), sender)).collect();
+            for ((), sender) in senders {
+                sender.join().ok();
             }
             if let Err(error) = store.flush_audit() {
                 tracing::error!(%error, "the last audit entries could not be written");
@@ -615,6 +628,21 @@ fn flusher(
         }
     })?;
     Ok((over, handle))
+}
+
+/// A thread for each webhook, and one that looks whether all is well.
+fn senders(app: &Arc<App>) -> Result<Vec<(mpsc::Sender<()>, JoinHandle<()>)>, StartError> {
+    let mut all = Vec::new();
+    for hook in &app.hooks.all {
+        let sender = out::sender::Sender::new(hook, app.hooks.clone()).map_err(StartError::Wrong)?;
+        let (over, wait) = mpsc::channel();
+        let app = app.clone();
+        all.push((over, thread("webhook", move || sender.run(&app, &wait))?));
+    }
+    let (over, wait) = mpsc::channel();
+    let app = app.clone();
+    all.push((over, thread("watch", move || out::watch::run(&app, &app.hooks, &wait))?));
+    Ok(all)
 }
 
 /// TLS as its files say at each connection.
