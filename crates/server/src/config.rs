@@ -66,6 +66,8 @@ pub struct Config {
     pub sources: BTreeMap<String, SourceOf>,
     /// How people come in.
     pub access: Access,
+    /// Until when cases are to be acknowledged, contained and resolved.
+    pub deadlines: Deadlines,
     /// Where the service says how long it takes.
     pub telemetry: Telemetry,
 }
@@ -158,6 +160,46 @@ impl Default for Engine {
             year: None,
         }
     }
+}
+
+/// Until when a case is to be acknowledged, contained and resolved, by its decision. They run from the moment at which
+/// the service shows the case.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Deadlines {
+    /// Of cases to escalate.
+    pub escalate: Deadline,
+    /// Of cases to investigate.
+    pub investigate: Deadline,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Deadlines {
+            escalate: Deadline {
+                acknowledge_min: Some(15),
+                contain_min: Some(60),
+                resolve_min: Some(24 * 60),
+            },
+            investigate: Deadline {
+                acknowledge_min: Some(4 * 60),
+                contain_min: None,
+                resolve_min: Some(72 * 60),
+            },
+        }
+    }
+}
+
+/// Minutes; no deadline where none is given.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Deadline {
+    /// Until somebody has taken it; minutes.
+    pub acknowledge_min: Option<u32>,
+    /// Until what is proposed is done; minutes, where something is proposed.
+    pub contain_min: Option<u32>,
+    /// Until it is closed; minutes.
+    pub resolve_min: Option<u32>,
 }
 
 /// Where cases, people and audit are kept.
@@ -346,6 +388,14 @@ impl Config {
         ];
         single.into_iter().flatten().for_each(from);
         self.lake.s3.iter_mut().for_each(|s3| from(&mut s3.credentials_file));
+        for follow in &mut self.doors.follow {
+            let named = [&mut follow.exclude, &mut follow.whole].into_iter().flatten();
+            // A pattern of a name alone is about files anywhere.
+            let named = named.filter(|pattern| pattern.contains('/'));
+            for pattern in follow.paths.iter_mut().chain(named) {
+                *pattern = dir.join(&*pattern).to_string_lossy().into_owned();
+            }
+        }
         for (_, tls) in self.listeners() {
             from(&mut tls.certificate);
             from(&mut tls.key);
@@ -556,9 +606,11 @@ mod tests {
     fn paths_are_meant_from_where_the_file_lies() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("portreeve.toml");
-        std::fs::write(&path, "[context]\ndir = \"context\"\nintel = [\"a\", \"/b\"]\n").expect("written");
+        std::fs::write(&path, "[context]\ndir = \"context\"\nintel = [\"a\", \"/b\"]\n[[doors.follow]]\npaths = [\"logs/*\", \"/c\"]\n").expect("written");
         let config = Config::read(&path).expect("a configuration");
         assert_eq!(config.context.dir, Some(dir.path().join("context")));
         assert_eq!(config.context.intel, [dir.path().join("a"), PathBuf::from("/b")]);
+        let logs = dir.path().join("logs/*").to_string_lossy().into_owned();
+        assert_eq!(config.doors.follow[0].paths, [logs, "/c".to_owned()]);
     }
 }

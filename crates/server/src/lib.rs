@@ -2,6 +2,7 @@
 
 mod app;
 pub mod backup;
+mod benign;
 pub mod brief;
 pub mod config;
 mod dead;

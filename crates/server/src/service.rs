@@ -278,7 +278,7 @@ impl Service {
             },
             progress: progress.clone(),
             pulse,
-            book: Book::new(store, lake.clone(), hub, origins.clone()),
+            book: Book::new(store, lake.clone(), hub, origins.clone(), config.deadlines),
             saved: saved.clone(),
             history_days: config.engine.history_days,
         };

@@ -71,10 +71,9 @@ pub fn health(app: &App, who: &Who) -> Result<HealthView, Fault> {
     Ok(view(app))
 }
 
-/// As [`health`], for who was let in already.
-pub(crate) fn view(app: &App) -> HealthView {
+/// What is wrong with line, doors and records.
+fn problems(app: &App) -> Vec<ProblemView> {
     let progress = &app.progress;
-    let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let mut problems = Vec::new();
     let mut say = |part, name: &str, why: String, since| {
         problems.push(ProblemView { part, name: name.to_owned(), why, since });
@@ -86,33 +85,20 @@ pub(crate) fn view(app: &App) -> HealthView {
         let why = format!("{} bytes of records wait; doors are held back", progress.backlog_bytes());
         say("line", "", why, None);
     }
-    let lost = get(&progress.damaged);
+    let lost = progress.damaged.load(Ordering::Relaxed);
     if lost > 0 {
-        say(
-            "records",
-            "",
-            format!("{lost} records of the journal could not be read; the log says where"),
-            None,
-        );
-    }
-    let (dead_letters, dead_letters_dropped) = app.dead.counts();
-    if dead_letters_dropped > 0 {
-        let why =
-            format!("{dead_letters_dropped} dead letters made room for newer ones; see doors.dead_bytes");
+        let why = format!("{lost} records of the journal could not be read; the log says where");
         say("records", "", why, None);
     }
-    let mut doors = Vec::new();
+    let (_, dropped) = app.dead.counts();
+    if dropped > 0 {
+        let why = format!("{dropped} dead letters made room for newer ones; see doors.dead_bytes");
+        say("records", "", why, None);
+    }
     for (name, closed) in app.entrances.list() {
-        if let Some(closed) = &closed {
-            say("door", &name, closed.why.clone(), Some(Stamp(closed.since)));
+        if let Some(closed) = closed {
+            say("door", &name, closed.why, Some(Stamp(closed.since)));
         }
-        doors.push(DoorState {
-            open: closed.is_none(),
-            since: closed.as_ref().map(|c| Stamp(c.since)),
-            tries: closed.as_ref().map_or(0, |c| c.tries),
-            why: closed.map(|c| c.why),
-            name,
-        });
     }
     // Open, and yet nothing comes: a broker that is down, an API that is busy.
     let mut troubles = Vec::new();
@@ -122,10 +108,30 @@ pub(crate) fn view(app: &App) -> HealthView {
     for (name, why) in troubles {
         say("door", &name, why, None);
     }
+    problems
+}
+
+/// As [`health`], for who was let in already.
+pub(crate) fn view(app: &App) -> HealthView {
+    let progress = &app.progress;
+    let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let mut problems = problems(app);
+    let mut say = |part, why: String| {
+        problems.push(ProblemView { part, name: String::new(), why, since: None });
+    };
+    let (dead_letters, dead_letters_dropped) = app.dead.counts();
+    let doors = app.entrances.list().into_iter().map(|(name, closed)| DoorState {
+        open: closed.is_none(),
+        since: closed.as_ref().map(|c| Stamp(c.since)),
+        tries: closed.as_ref().map_or(0, |c| c.tries),
+        why: closed.map(|c| c.why),
+        name,
+    });
+    let doors = doors.collect();
     let store = match app.store.health() {
         Ok(health) => {
             if let Some(why) = &health.audit_error {
-                say("store", "", format!("the audit cannot be written: {why}"), None);
+                say("store", format!("the audit cannot be written: {why}"));
             }
             Some(StoreState {
                 database: health.database.to_owned(),
@@ -136,7 +142,7 @@ pub(crate) fn view(app: &App) -> HealthView {
             })
         }
         Err(error) => {
-            say("store", "", error.to_string(), None);
+            say("store", error.to_string());
             None
         }
     };
@@ -154,6 +160,16 @@ pub(crate) fn view(app: &App) -> HealthView {
         dead_letters,
         dead_letters_dropped,
     }
+}
+
+/// What somebody has to look at, in words, for the top of every page. The store is not asked: a page that is shown was
+/// read from it.
+pub(crate) fn troubles(app: &App) -> Vec<String> {
+    let said = |p: ProblemView| {
+        let named = if p.name.is_empty() { p.part.to_owned() } else { format!("{} {}", p.part, p.name) };
+        format!("{named}: {}", p.why)
+    };
+    problems(app).into_iter().map(said).collect()
 }
 
 /// May somebody read the figures? Not written into the audit: a scraper asks four times a minute, for ever.

@@ -1,10 +1,12 @@
 //! The page and the API, on one router.
 
 mod api;
+mod ask;
 mod events;
 mod guard;
 mod input;
 mod metrics;
+mod page;
 mod route;
 mod session;
 mod standing;
@@ -18,7 +20,10 @@ use std::sync::Arc;
 pub(crate) fn routes(app: Arc<App>) -> Router {
     let guard = axum::middleware::from_fn_with_state(app.clone(), guard::guard);
     Router::new()
-        .nest("/api/v1", api::router().layer(guard))
+        .nest("/api/v1", api::router())
+        .merge(page::routes())
+        .merge(ask::router())
+        .layer(guard)
         .route("/healthz", get(standing::healthz))
         .route("/readyz", get(standing::readyz))
         .route("/metrics", get(metrics::metrics))
