@@ -9,7 +9,7 @@ use portreeve_doors::{Origin, Receipt, Records};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-const MOST: usize = 1_000;
+pub(crate) const MOST: usize = 1_000;
 
 fn io(error: std::io::Error) -> Fault {
     Fault::Inside(format!("dead letters: {error}"))

@@ -5,6 +5,7 @@ mod events;
 mod guard;
 mod input;
 mod metrics;
+mod page;
 mod route;
 mod session;
 mod standing;
@@ -18,7 +19,9 @@ use std::sync::Arc;
 pub(crate) fn routes(app: Arc<App>) -> Router {
     let guard = axum::middleware::from_fn_with_state(app.clone(), guard::guard);
     Router::new()
-        .nest("/api/v1", api::router().layer(guard))
+        .nest("/api/v1", api::router())
+        .merge(page::routes())
+        .layer(guard)
         .route("/healthz", get(standing::healthz))
         .route("/readyz", get(standing::readyz))
         .route("/metrics", get(metrics::metrics))

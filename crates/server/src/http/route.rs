@@ -89,8 +89,11 @@ impl Route {
     fn operation(&self, all: &mut SchemaGenerator) -> Value {
         let mut parameters: Vec<Value> = Vec::new();
         for part in self.path.split('/').filter_map(|p| p.strip_prefix('{')?.strip_suffix('}')) {
-            let schema =
-                if part == "step" { json!({ "type": "string" }) } else { json!({ "type": "integer" }) };
+            let schema = if matches!(part, "step" | "hint") {
+                json!({ "type": "string" })
+            } else {
+                json!({ "type": "integer" })
+            };
             parameters.push(json!({ "name": part, "in": "path", "required": true, "schema": schema }));
         }
         if let Some(query) = self.query {

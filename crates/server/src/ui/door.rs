@@ -37,6 +37,10 @@ pub struct EnrolView {
     pub uri: String,
     /// Base32, for typing.
     pub secret: String,
+    /// To be sent back with the code.
+    pub ticket: String,
+    /// There is one already: the password is asked for again.
+    pub replaces: bool,
     pub fault: String,
     /// Shown once, after the code was right.
     pub recovery: Vec<String>,

@@ -195,6 +195,9 @@ pub(super) fn case_view(n: &str) -> CaseView {
         disposition: "benign_positive".into(),
         closing_reason: n.into(),
         resurfaced: true,
+        merged_into: Some(4),
+        merged: vec![5, 6],
+        parts: vec![(n.into(), n.into(), true)],
         clocks: vec![
             clock("acknowledge", NOW - HOUR, Some(NOW), false, true),
             clock("contain", NOW - HOUR, None, false, true),
@@ -312,6 +315,7 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
         ended_by: String::new(),
     };
     let account_view = AccountView {
+        must_change: true,
         zone: s(),
         totp: true,
         recovery: 8,
@@ -320,14 +324,7 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
         has_password: true,
         fault: s(),
     };
-    let person = Person {
-        id: 1,
-        name: s(),
-        display: s(),
-        roles: vec![s()],
-        locked_until: Some(NOW),
-        ..Person::default()
-    };
+    let person = Person { id: 1, name: s(), display: s(), roles: vec![s()], ..Person::default() };
     let token = Token {
         name: s(),
         holder: s(),
@@ -359,7 +356,20 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
         ("sign_in", sign_in(&outside, &SignInView { name: s(), fault: s(), oidc: s() })),
         ("second_factor", second_factor(&outside, &SecondFactorView { fault: s(), passkey: true })),
         ("first_run", first_run(&outside, &FirstRunView { token: s(), name: s(), fault: s() })),
-        ("enrol", enrol(&shell, &EnrolView { uri: s(), secret: s(), fault: s(), recovery: vec![] })),
+        (
+            "enrol",
+            enrol(
+                &shell,
+                &EnrolView {
+                    uri: s(),
+                    secret: s(),
+                    ticket: s(),
+                    replaces: true,
+                    fault: s(),
+                    recovery: vec![],
+                },
+            ),
+        ),
         ("recovery", enrol(&shell, &EnrolView { recovery: vec![s()], ..EnrolView::default() })),
         ("account", account(&shell, &account_view)),
         (

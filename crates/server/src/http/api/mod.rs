@@ -9,6 +9,8 @@ mod records;
 mod sources;
 mod tokens;
 
+pub(super) use entrance::set as set_cookie;
+
 use super::route::{May, Route, document, router as router_of};
 use crate::app::App;
 use crate::desk::Fault;
