@@ -1,6 +1,7 @@
 //! What pages, API and line share.
 
 use crate::config::Config;
+use crate::contain::Contain;
 use crate::dead::DeadLetters;
 use crate::desk::accounts::Accounts;
 use crate::gate::Sources;
@@ -36,6 +37,8 @@ pub struct App {
     pub(crate) renew: Mutex<Option<SyncSender<Told>>>,
     pub started: EventTime,
     pub(crate) accounts: Accounts,
+    /// Where containment is configured.
+    pub(crate) contain: Option<Arc<Contain>>,
     /// For letters that are offered again; gone once the service closes.
     pub(crate) intake: Mutex<Option<Intake>>,
     /// The service closes: streams of news end.

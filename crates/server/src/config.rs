@@ -32,6 +32,22 @@ pub struct Config {
     /// Sources by name, besides those that are made on the page.
     pub sources: BTreeMap<String, SourceOf>,
     pub access: Access,
+    pub respond: Option<Respond>,
+}
+
+/// Containment.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Respond {
+    /// The file that `portreeve respond` takes as well; it says where the ledger is.
+    pub config: PathBuf,
+    /// Devices are held to the ledger so often; seconds, 60 by default, at least 5.
+    #[serde(default = "a_minute")]
+    pub every_s: u32,
+}
+
+fn a_minute() -> u32 {
+    60
 }
 
 /// The page and the API.
@@ -250,6 +266,7 @@ impl Config {
         ];
         single.into_iter().flatten().for_each(from);
         self.lake.s3.iter_mut().for_each(|s3| from(&mut s3.credentials_file));
+        self.respond.iter_mut().for_each(|respond| from(&mut respond.config));
     }
 
     /// Says what cannot be right although it could be read.
@@ -263,6 +280,9 @@ impl Config {
             if jiff::tz::TimeZone::get(zone).is_err() {
                 return wrong(format!("`{zone}` is no zone; write Europe/Berlin or UTC"));
             }
+        }
+        if self.respond.as_ref().is_some_and(|r| r.every_s < 5) {
+            return wrong("respond.every_s: at least 5 seconds".to_owned());
         }
         for (name, source) in &self.sources {
             for sum in source.token_sha256.iter().chain(&source.certificate_sha256) {

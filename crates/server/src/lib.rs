@@ -3,6 +3,7 @@
 mod app;
 pub mod brief;
 pub mod config;
+pub mod contain;
 mod dead;
 pub mod desk;
 mod gate;

@@ -3,6 +3,7 @@
 
 use crate::app::App;
 use crate::config::{Config, ConfigError, S3At};
+use crate::contain::{self, Contain};
 use crate::dead::DeadLetters;
 use crate::desk::accounts::Accounts;
 use crate::desk::sign_in;
@@ -84,6 +85,8 @@ pub struct Service {
     intake: Option<Intake>,
     line: Vec<JoinHandle<()>>,
     flusher: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+    /// Holds devices to the ledger of containment.
+    rounds: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
 
 /// Reads the files that verdicts rest on.
@@ -161,6 +164,7 @@ impl Service {
             upto,
             accounts,
             first_run,
+            contain,
         } = opened;
         let (progress, hub) = (Arc::new(Progress::default()), Hub::default());
         let (health, pulse): (Health, Arc<RwLock<Pulse>>) = Default::default();
@@ -189,6 +193,7 @@ impl Service {
             renew: Mutex::new(Some(to_judge.clone())),
             started: line::now(),
             accounts,
+            contain,
             intake: Mutex::new(Some(intake.clone())),
             closing: closing.clone(),
         });
@@ -255,6 +260,7 @@ impl Service {
             part("judge", &progress, move || judge.run(history))?,
         ];
         let flusher = flusher(lake, journal, saved, progress, &config)?;
+        let rounds = rounds(&app)?;
         let mut service = Service {
             app,
             address: config.web.listen,
@@ -264,6 +270,7 @@ impl Service {
             intake: Some(intake.clone()),
             line,
             flusher: Some(flusher),
+            rounds,
         };
         service.open_doors(&config, intake, counters, sources, &data).await?;
         Ok(service)
@@ -394,8 +401,15 @@ impl Service {
         drop(self.app.intake.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.app.stop_renewing();
         let (line, flusher) = (std::mem::take(&mut self.line), self.flusher.take());
-        let store = self.app.store.clone();
+        let (store, rounds, contain) = (self.app.store.clone(), self.rounds.take(), self.app.contain.clone());
         blocking(move || {
+            if let Some(contain) = contain {
+                contain.finish();
+            }
+            if let Some((over, rounds)) = rounds {
+                drop(over);
+                rounds.join().ok();
+            }
             for part in line {
                 part.join().ok();
             }
@@ -426,6 +440,7 @@ struct Opened {
     accounts: Accounts,
     /// While there is nobody.
     first_run: Option<Token>,
+    contain: Option<Arc<Contain>>,
 }
 
 impl Opened {
@@ -455,6 +470,11 @@ impl Opened {
         let journal = Arc::new(Mutex::new(journal));
         let accounts = Accounts::open(data, config)?;
         let first_run = sign_in::offer_first_run(&store, line::now().0)?;
+        let contain = config.respond.as_ref().map(|respond| {
+            let every = Duration::from_secs(u64::from(respond.every_s));
+            Contain::open(&respond.config, every).map(Arc::new).map_err(|e| StartError::Wrong(e.to_string()))
+        });
+        let contain = contain.transpose()?;
         let opened = Opened {
             store,
             lake,
@@ -467,6 +487,7 @@ impl Opened {
             upto,
             accounts,
             first_run,
+            contain,
         };
         Ok((opened, names))
     }
@@ -547,6 +568,15 @@ fn flusher(
         }
     })?;
     Ok((over, handle))
+}
+
+/// The thread that holds devices to the ledger, where containment is configured.
+fn rounds(app: &Arc<App>) -> Result<Option<(mpsc::Sender<()>, JoinHandle<()>)>, StartError> {
+    let Some(contain) = app.contain.clone() else { return Ok(None) };
+    contain.attach(app);
+    let ((over, wait), app) = (mpsc::channel(), app.clone());
+    let handle = thread("rounds", move || contain::rounds(&app, &contain, &wait))?;
+    Ok(Some((over, handle)))
 }
 
 /// TLS as its files say at each connection.

@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod cases;
+pub mod containment;
 pub mod fault;
 pub(crate) mod hand_over;
 pub(crate) mod health;

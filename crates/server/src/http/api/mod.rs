@@ -2,6 +2,7 @@
 
 mod audit;
 mod cases;
+mod containment;
 mod entrance;
 mod own;
 mod people;
@@ -38,6 +39,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(entrance::routes());
     all.extend(own::routes());
     all.extend(cases::routes());
+    all.extend(containment::routes());
     all.extend(people::routes());
     all.extend(tokens::routes());
     all.extend(sources::routes());

@@ -155,7 +155,8 @@ impl Reader {
         let who = match who {
             Ok(who) => who,
             Err(fault) => {
-                return first(&fault, &frame.here).unwrap_or_else(|| super::fault(&frame.bare(), &fault, "/"));
+                return first(&fault, &frame.here)
+                    .unwrap_or_else(|| super::fault(&frame.bare(), &fault, "/"));
             }
         };
         let seen = frame.notice.is_some();
