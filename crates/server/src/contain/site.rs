@@ -70,9 +70,14 @@ impl Site {
         protect(&mut guard, &app.grounds().tables);
         let ledger = Ledger::open(&config.ledger)?;
         let devices = Devices::new(&config, &vault);
-        let mut operators = config.operators.clone();
-        operators.extend(people);
-        Ok(Site { config, guard, devices, ledger, operators })
+        let mut site = Site { config, guard, devices, ledger, operators: Vec::new() };
+        site.operators = site.all_operators(people);
+        Ok(site)
+    }
+
+    /// Those of the configuration, and people of the page.
+    pub(crate) fn all_operators(&self, people: Vec<Operator>) -> Vec<Operator> {
+        [self.config.operators.clone(), people].concat()
     }
 
     /// Works with the executor; open pages are told of each entry of the ledger.

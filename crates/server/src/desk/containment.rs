@@ -394,10 +394,11 @@ fn on_plan<T: Serialize>(
     let contain = contain(app)?;
     let (object, number) = (format!("case:{}", at.number), at.number);
     let detail = serde_json::json!({ "plan": at.digest, "reason": at.reason });
+    // Names of hosts are looked up here, where nobody waits for the store.
+    let mut site = Site::open(app, contain, Vec::new())?;
     let done = change(app, who, &Doing::new(at.verb, &object).with(detail), |tx, by| {
         guarded(tx, who, Verb::CaseRead, CaseId(number))?;
-        let mut operators = keys::operators(tx, &app.accounts.seal)?;
-        let mut site = Site::open(app, contain, operators.clone()).map_err(Fault::from)?;
+        site.operators = site.all_operators(keys::operators(tx, &app.accounts.seal)?);
         let plan = site.ledger.plan(at.digest).map_err(Fault::from)?;
         // The digest is of a plan of this case, or there is none.
         if engine::case_of(tx, &plan.case)? != Some(CaseId(number)) {
@@ -410,11 +411,8 @@ fn on_plan<T: Serialize>(
         };
         with_object(tx, number, &plan, approved, |object| who.may(at.verb, object))??;
         let (person, key) = signer(tx, app, who)?;
-        if !operators.iter().any(|o| o.name == person.name && o.public_key == key.public()) {
-            // Their first word.
-            operators = keys::operators(tx, &app.accounts.seal)?;
-            site.operators = [site.config.operators.clone(), operators].concat();
-        }
+        // Their first word makes their key.
+        site.operators = site.all_operators(keys::operators(tx, &app.accounts.seal)?);
         let word = Word::sign(&person.name, &key, at.purpose, at.digest, at.reason, now().0);
         let done = f(&mut site, word)?;
         let said = format!("{} plan {}: {}", at.says, short(at.digest), at.reason);
@@ -509,7 +507,7 @@ pub fn plan(app: &App, who: &Who, number: i64, input: &PlanInput) -> Result<Plan
     let digest = change(app, who, &doing, |tx, by| {
         guarded(tx, who, Verb::ContainmentPropose, CaseId(number))?;
         let (person, key) = signer(tx, app, who)?;
-        site.operators = [site.config.operators.clone(), keys::operators(tx, &app.accounts.seal)?].concat();
+        site.operators = site.all_operators(keys::operators(tx, &app.accounts.seal)?);
         let word = Word::sign(&person.name, &key, Purpose::Propose, &digest, &reason, now().0);
         let digest = site.with(&app.hub, |e| e.propose(&made, &word)).map_err(Fault::from)?;
         let said = format!("proposed plan {} with {} steps: {reason}", short(&digest), made.steps.len());
