@@ -45,6 +45,8 @@ pub struct CaseLine {
     /// The verdict changed after the case was closed.
     pub resurfaced: bool,
     pub merged_into: Option<i64>,
+    /// The suppression that keeps it out of the queue.
+    pub suppressed: Option<i64>,
     /// The next deadline.
     pub next_due: Option<Stamp>,
     pub created_at: Stamp,
@@ -91,6 +93,7 @@ pub(crate) fn line(tx: &mut Tx<'_>, case: Case, names: &mut Names) -> Result<Cas
         restricted: case.restricted,
         resurfaced: case.resurfaced,
         merged_into: case.merged_into.map(|m| m.0),
+        suppressed: case.suppressed.map(|s| s.0),
         next_due: case.next_due.map(Stamp),
         created_at: Stamp(case.created_at),
         updated_at: Stamp(case.updated_at),
@@ -108,7 +111,7 @@ pub(crate) fn line(tx: &mut Tx<'_>, case: Case, names: &mut Names) -> Result<Cas
 pub struct ListInput {
     /// Decision in force: `escalate`, `investigate` or `close`.
     pub queue: Option<String>,
-    /// `queued` (the default), `closed` or `all`.
+    /// `queued` (the default), `closed`, `suppressed` or `all`.
     pub standing: Option<String>,
     pub status: Option<String>,
     /// `me`, `nobody`, or the id of a person.
@@ -174,8 +177,9 @@ fn query<'a>(input: &'a ListInput, who: &Who) -> Result<Query<'a>, Fault> {
         standing: match some(&input.standing) {
             None | Some("queued") => Standing::Queued,
             Some("closed") => Standing::Closed,
+            Some("suppressed") => Standing::Suppressed,
             Some("all") => Standing::All,
-            Some(_) => return Err(Fault::invalid("standing", "queued, closed or all")),
+            Some(_) => return Err(Fault::invalid("standing", "queued, closed, suppressed or all")),
         },
         status: parsed(some(&input.status))?,
         owner: match some(&input.owner) {

@@ -1,164 +1,217 @@
-//! How the sources are: when each last spoke, how late its records come, how much of them is understood, and which have
-//! fallen silent.
+//! How the service stands, in detail: what works, and what somebody has to look at.
 
+use super::{Doing, Fault, Stamp, Who, change};
 use crate::app::App;
-use crate::line::{OriginHealth, Progress};
-use portreeve_model::EventTime;
-use portreeve_report::wire;
+use crate::config::Changed;
+use crate::service::StartError;
+use portreeve_access::permit::{Object, Verb};
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
-/// All sources together, and each.
-#[derive(Default)]
-pub(crate) struct Health {
-    pub(crate) last_event: Option<EventTime>,
-    /// From the arrival of a record to the verdict that knows it, of the last round.
-    pub(crate) lag_us: Option<i64>,
-    /// Percent of records understood or known to be of no concern.
-    pub(crate) understood: Option<f64>,
-    /// Sources with something to look at.
-    pub(crate) unwell: usize,
-    pub(crate) sources: Vec<Standing>,
+/// Something that somebody has to look at.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct ProblemView {
+    /// `line`, `door`, `store`, or `records`.
+    pub part: &'static str,
+    /// Which of them; empty where there is only one.
+    pub name: String,
+    pub why: String,
+    pub since: Option<Stamp>,
 }
 
-pub(crate) struct Standing {
-    pub(crate) name: String,
-    pub(crate) products: Vec<String>,
-    pub(crate) door: String,
-    pub(crate) last_event: Option<EventTime>,
-    /// From the time of its last event to that event's arrival.
-    pub(crate) lag_us: Option<i64>,
-    pub(crate) records: u64,
-    pub(crate) understood: Option<f64>,
-    pub(crate) gaps: Vec<Silence>,
-    pub(crate) problems: Vec<String>,
+/// A door that fetches, or listens on its own.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct DoorState {
+    pub name: String,
+    pub open: bool,
+    /// Why it is closed; it is opened again by itself.
+    pub why: Option<String>,
+    pub since: Option<Stamp>,
+    /// How often it was opened again since, in vain.
+    pub tries: u64,
 }
 
-pub(crate) struct Silence {
-    pub(crate) from: EventTime,
-    /// None: until now.
-    pub(crate) to: Option<EventTime>,
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct StoreState {
+    /// `sqlite` or `postgresql`.
+    pub database: String,
+    pub version: String,
+    pub schema: i64,
+    pub bytes: i64,
+    /// Audit entries that are not written yet.
+    pub audit_waiting: usize,
 }
 
-/// Nobody is silent before an hour has passed, and before so many times its usual pause.
-const SILENT_US: i64 = 3_600_000_000;
-const SILENT_TIMES: i64 = 20;
-/// Fewer records say nothing about a usual pause.
-const SILENT_RECORDS: u64 = 100;
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct HealthView {
+    pub version: String,
+    pub started_at: Stamp,
+    /// Everything that was there at the start is judged.
+    pub ready: bool,
+    pub problems: Vec<ProblemView>,
+    pub doors: Vec<DoorState>,
+    /// Null while the store does not answer.
+    pub store: Option<StoreState>,
+    /// Records by their numbers: in the journal, read, judged.
+    pub kept: u64,
+    pub read: u64,
+    pub judged: u64,
+    /// Bytes of records that wait to be read.
+    pub backlog_bytes: u64,
+    /// Since the start; and of them those that made room for newer ones.
+    pub dead_letters: u64,
+    pub dead_letters_dropped: u64,
+}
 
-pub(crate) fn of(app: &App) -> Health {
-    let now = crate::line::now();
-    let mut all = Health {
-        lag_us: i64::try_from(Progress::get(&app.progress.latency_us)).ok().filter(|l| *l > 0),
-        ..Health::default()
+pub fn health(app: &App, who: &Who) -> Result<HealthView, Fault> {
+    // Not by way of the store: it may be what is wrong.
+    who.may(Verb::HealthRead, &Object::Service)?;
+    Ok(view(app))
+}
+
+/// What is wrong with line, doors and records.
+fn problems(app: &App) -> Vec<ProblemView> {
+    let progress = &app.progress;
+    let mut problems = Vec::new();
+    let mut say = |part, name: &str, why: String, since| {
+        problems.push(ProblemView { part, name: name.to_owned(), why, since });
     };
-    let (mut known, mut records) = (0, 0);
-    for (name, health) in app.health.read().unwrap_or_else(PoisonError::into_inner).iter() {
-        let one = standing(name, health, now);
-        if let Some(read) = &health.read {
-            known += understood(&read.counts);
-            records += read.counts.records;
-        }
-        all.last_event = all.last_event.max(one.last_event);
-        all.unwell += usize::from(!one.problems.is_empty() || one.gaps.iter().any(|g| g.to.is_none()));
-        all.sources.push(one);
+    if let Some(why) = progress.stopped.get() {
+        say("line", "", format!("verdicts have stopped: {why}"), None);
     }
-    all.understood = share(known, records);
-    all
+    if progress.held_back.load(Ordering::Relaxed) {
+        let why = format!("{} bytes of records wait; doors are held back", progress.backlog_bytes());
+        say("line", "", why, None);
+    }
+    let lost = progress.damaged.load(Ordering::Relaxed);
+    if lost > 0 {
+        let why = format!("{lost} records of the journal could not be read; the log says where");
+        say("records", "", why, None);
+    }
+    let (_, dropped) = app.dead.counts();
+    if dropped > 0 {
+        let why = format!("{dropped} dead letters made room for newer ones; see doors.dead_bytes");
+        say("records", "", why, None);
+    }
+    for (name, closed) in app.entrances.list() {
+        if let Some(closed) = closed {
+            say("door", &name, closed.why, Some(Stamp(closed.since)));
+        }
+    }
+    // Open, and yet nothing comes: a broker that is down, an API that is busy.
+    let mut troubles = Vec::new();
+    app.counters.each(|door, origin, counts| {
+        troubles.extend(counts.trouble().map(|why| (format!("{door} {}", origin.name()), why)));
+    });
+    for (name, why) in troubles {
+        say("door", &name, why, None);
+    }
+    problems
 }
 
-fn understood(counts: &wire::Counts) -> u64 {
-    counts.understood + counts.fragments + counts.irrelevant
-}
-
-fn share(known: u64, records: u64) -> Option<f64> {
-    (records > 0).then(|| known as f64 * 100.0 / records as f64)
-}
-
-fn moment(text: Option<&String>) -> Option<EventTime> {
-    let time = text?.parse::<jiff::Timestamp>().ok()?;
-    Some(EventTime(time.as_microsecond()))
-}
-
-fn standing(name: &str, health: &OriginHealth, now: EventTime) -> Standing {
-    let read = health.read.as_deref();
-    let (first, last) =
-        (moment(read.and_then(|r| r.first.as_ref())), moment(read.and_then(|r| r.last.as_ref())));
-    let records = read.map_or(0, |r| r.counts.records);
-    let mut one = Standing {
-        name: name.to_owned(),
-        products: read.map(|r| r.sources.clone()).unwrap_or_default(),
-        door: health.door.clone(),
-        last_event: last,
-        lag_us: last.zip(health.last_arrival).map(|(event, arrival)| arrival.since(event).max(0)),
-        records,
-        understood: read.and_then(|r| share(understood(&r.counts), r.counts.records)),
-        gaps: Vec::new(),
-        problems: Vec::new(),
+/// As [`health`], for who was let in already.
+pub(crate) fn view(app: &App) -> HealthView {
+    let progress = &app.progress;
+    let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let mut problems = problems(app);
+    let mut say = |part, why: String| {
+        problems.push(ProblemView { part, name: String::new(), why, since: None });
     };
-    for gap in read.iter().flat_map(|r| &r.gaps) {
-        if let (Some(from), to @ Some(_)) = (moment(Some(&gap.from)), moment(Some(&gap.to))) {
-            one.gaps.push(Silence { from, to });
+    let (dead_letters, dead_letters_dropped) = app.dead.counts();
+    let doors = app.entrances.list().into_iter().map(|(name, closed)| DoorState {
+        open: closed.is_none(),
+        since: closed.as_ref().map(|c| Stamp(c.since)),
+        tries: closed.as_ref().map_or(0, |c| c.tries),
+        why: closed.map(|c| c.why),
+        name,
+    });
+    let doors = doors.collect();
+    let store = match app.store.health() {
+        Ok(health) => {
+            if let Some(why) = &health.audit_error {
+                say("store", format!("the audit cannot be written: {why}"));
+            }
+            Some(StoreState {
+                database: health.database.to_owned(),
+                version: health.version,
+                schema: health.schema,
+                bytes: health.bytes,
+                audit_waiting: health.audit_waiting,
+            })
         }
-    }
-    if let (Some(first), Some(last), Some(arrival)) = (first, last, health.last_arrival) {
-        let pause = last.since(first) / i64::try_from(records).unwrap_or(i64::MAX).max(1);
-        if records >= SILENT_RECORDS && now.since(arrival) > SILENT_US.max(pause.saturating_mul(SILENT_TIMES))
-        {
-            one.gaps.push(Silence { from: arrival, to: None });
+        Err(error) => {
+            say("store", error.to_string());
+            None
         }
+    };
+    HealthView {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: Stamp(app.started.0),
+        ready: progress.ready.load(Ordering::Acquire),
+        problems,
+        doors,
+        store,
+        kept: get(&progress.kept),
+        read: get(&progress.read),
+        judged: get(&progress.judged),
+        backlog_bytes: progress.backlog_bytes(),
+        dead_letters,
+        dead_letters_dropped,
     }
-    if let Some(read) = read {
-        one.problems.extend(read.problems.iter().cloned());
-        one.problems.extend(read.clocks.iter().map(clock));
-        if read.counts.records >= SILENT_RECORDS && one.understood.is_some_and(|u| u < 50.0) {
-            one.problems.push("less than half of its records are understood".to_owned());
-        }
-    }
-    one
 }
 
-fn clock(off: &wire::ReceivedOff) -> String {
-    let way = if off.fast_by_s < 0 { "behind" } else { "ahead" };
-    let seconds = off.fast_by_s.unsigned_abs();
-    let zone = if off.zone { "; its zone is set wrong, most likely" } else { "" };
-    format!("{} is {seconds} s {way} of who collects its records{zone}", off.source)
+/// What somebody has to look at, in words, for the top of every page. The store is not asked: a page that is shown was
+/// read from it.
+pub(crate) fn troubles(app: &App) -> Vec<String> {
+    let said = |p: ProblemView| {
+        let named = if p.name.is_empty() { p.part.to_owned() } else { format!("{} {}", p.part, p.name) };
+        format!("{named}: {}", p.why)
+    };
+    problems(app).into_iter().map(said).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
+/// May somebody read the figures? Not written into the audit: a scraper asks four times a minute, for ever.
+pub(crate) fn may_read_metrics(who: &Who) -> Result<(), Fault> {
+    who.may(Verb::MetricsRead, &Object::Service)
+}
 
-    fn spoke(records: u64, first: &str, last: &str, arrival: i64) -> OriginHealth {
-        let read = serde_json::from_value(serde_json::json!({
-            "file": "vpn", "bytes": 1, "sources": ["asa"], "first": first, "last": last, "problems": [], "samples": [],
-            "gaps": [], "clocks": [],
-            "counts": {"records": records, "understood": records / 2, "fragments": 0, "irrelevant": records / 4,
-                "unknown": records / 4, "broken": 0},
-        }));
-        OriginHealth {
-            door: "syslog".into(),
-            last_arrival: Some(EventTime(arrival)),
-            read: Some(Arc::new(read.expect("a reading"))),
+/// Reads the configuration and all it names again, as SIGHUP does: see [`App::reload`].
+pub fn reload(app: &App, who: &Who) -> Result<Changed, Fault> {
+    change(app, who, &Doing::new(Verb::ConfigReload, "service"), |_, _| {
+        who.may(Verb::ConfigReload, &Object::Service).map_err(Into::into)
+    })?;
+    match app.reload() {
+        Ok(done) => Ok(done),
+        Err(StartError::Store(error)) => Err(error.into()),
+        // It names a file of the server and what is wrong with it; who may load it may know.
+        Err(error) => Err(Fault::invalid("configuration", error.to_string())),
+    }
+}
+
+/// What was in force before stays, where something is wrong; both are said in the log. For a signal.
+pub fn reload_and_say(app: &App) {
+    match app.reload() {
+        Ok(Changed { taken, restart }) => {
+            let taken = taken.join(", ");
+            tracing::info!(%taken, "configuration, context and content were read anew");
+            if !restart.is_empty() {
+                tracing::warn!(fields = %restart.join(", "), "these count after a restart");
+            }
         }
+        Err(error) => tracing::error!(%error, "configuration, context and content stay as they were"),
     }
+}
 
-    #[test]
-    fn silent_is_who_pauses_for_longer_than_usual() {
-        let last = "2026-03-04T10:00:00Z".parse::<jiff::Timestamp>().expect("a time").as_microsecond();
-        let hour = 3_600_000_000;
-        // A record every 36 s: an hour is the bound.
-        let busy = spoke(100, "2026-03-04T09:00:00Z", "2026-03-04T10:00:00Z", last + 5_000_000);
-        let at = |after: i64| standing("vpn", &busy, EventTime(last + after));
-        assert!(at(hour).gaps.is_empty());
-        let silent = at(hour + 6_000_000);
-        assert!(silent.gaps.len() == 1 && silent.gaps[0].to.is_none());
-        assert_eq!((silent.lag_us, silent.understood), (Some(5_000_000), Some(75.0)));
-        // One every hour: a day is the bound. Few records: none.
-        let calm = spoke(100, "2026-02-28T06:00:00Z", "2026-03-04T10:00:00Z", last);
-        assert!(standing("vpn", &calm, EventTime(last + 19 * hour)).gaps.is_empty());
-        assert_eq!(standing("vpn", &calm, EventTime(last + 21 * hour)).gaps.len(), 1);
-        let few = spoke(99, "2026-03-04T09:00:00Z", "2026-03-04T10:00:00Z", last);
-        assert!(standing("vpn", &few, EventTime(last + 90 * hour)).gaps.is_empty());
-    }
+/// Origins and when each spoke last, in seconds since 1970, with how its records ended.
+pub(crate) fn origins(app: &App) -> Vec<(String, f64, [u64; 5])> {
+    let health = app.health.read().unwrap_or_else(PoisonError::into_inner);
+    let one = |(name, health): (&String, &crate::line::OriginHealth)| {
+        let counts = health.read.as_ref().map(|r| &r.counts);
+        let counts =
+            counts.map_or([0; 5], |c| [c.understood, c.fragments, c.irrelevant, c.unknown, c.broken]);
+        Some((name.clone(), health.last_arrival?.0 as f64 / 1e6, counts))
+    };
+    health.iter().filter_map(one).collect()
 }

@@ -4,12 +4,15 @@
 //! All of them block: handlers call them by way of [`crate::service::blocking`].
 
 pub mod accounts;
+pub mod ask;
 pub mod audit;
+pub mod benign;
 pub mod cases;
 pub mod containment;
+pub mod entity;
 pub mod fault;
 pub(crate) mod hand_over;
-pub(crate) mod health;
+pub mod health;
 pub mod letters;
 pub mod notes;
 pub mod own;
@@ -17,11 +20,14 @@ pub mod people;
 pub mod search;
 pub(crate) mod sheet;
 pub mod sign_in;
+pub(crate) mod source_health;
 pub mod sources;
 pub mod stamp;
+pub mod suppressions;
 pub mod tasks;
 pub mod tokens;
 pub mod work;
+pub(crate) mod zone;
 
 pub use fault::{Fault, Problem};
 pub use stamp::Stamp;

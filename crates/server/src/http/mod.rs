@@ -1,6 +1,7 @@
 //! The page and the API, on one router.
 
 mod api;
+mod ask;
 mod events;
 mod guard;
 mod input;
@@ -21,6 +22,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
     Router::new()
         .nest("/api/v1", api::router())
         .merge(page::routes())
+        .merge(ask::router())
         .layer(guard)
         .route("/healthz", get(standing::healthz))
         .route("/readyz", get(standing::readyz))

@@ -118,6 +118,9 @@ impl Judge {
                     self.judge(live, rounds, true)?;
                     return Ok(End::Renewed(grounds));
                 }
+                Ok(Told::Asked(look)) => {
+                    look.answer.try_send(live.look(&look.of, look.since, look.most)).ok();
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     live.take(&mut events, now())?;
@@ -166,6 +169,9 @@ impl Judge {
     }
 
     fn judge(&mut self, live: &mut Live<'_>, rounds: &mut Rounds, wholly: bool) -> Result<(), HistoryError> {
+        // Rounds without records are five a second.
+        let _span =
+            rounds.waiting.map(|_| tracing::info_span!("judge", last = rounds.last, wholly).entered());
         let changes = live.judge(wholly)?;
         let owed = self.book.write(changes);
         live.tell_again(&owed);

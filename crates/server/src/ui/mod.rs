@@ -11,6 +11,7 @@
 //! * Links hold the whole state of a page, so that going back and sharing work.
 
 mod account;
+mod ask;
 pub mod assets;
 mod audit;
 mod case;
@@ -40,9 +41,10 @@ mod hostile;
 
 pub use crate::brief::{Brief, From, Mark};
 pub use account::{AccountView, Login, Passkey, account};
+pub use ask::{AskState, AskView, ask};
 pub use audit::{AuditEntry, AuditView, audit};
 pub use case::{
-    CaseView, Clock, ContainmentView, Moment, Note, Override, Related, Task, Verdict, case, moments_of,
+    Ask, CaseView, Clock, ContainmentView, Moment, Note, Override, Related, Task, Verdict, case, moments_of,
 };
 pub use door::{
     EnrolView, FirstRunView, SecondFactorView, SignInView, enrol, first_run, second_factor, sign_in,
@@ -54,5 +56,7 @@ pub use queue::{Answer, Filter, Line, QueueView, queue};
 pub use search::{Hit, SearchView, search};
 pub use shell::{Health, Me, Shell, SourceHealth, Theme, Undo, Zone, Zones};
 pub use sources::{DeadLetter, DeadLettersView, SourcesView, dead_letters, sources};
-pub use suppressions::{Preview, Silenced, Suppression, SuppressionsView, suppressions};
+pub use suppressions::{
+    Draft, Preview, Silenced, Suppression, SuppressionView, SuppressionsView, suppression, suppressions,
+};
 pub use tokens::{Token, TokensView, tokens};

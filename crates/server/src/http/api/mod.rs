@@ -1,13 +1,17 @@
 //! The API: thin handlers over `desk`, one file for each resource.
 
+mod asks;
 mod audit;
 mod cases;
 mod containment;
+mod entities;
 mod entrance;
+mod health;
 mod own;
 mod people;
 mod records;
 mod sources;
+mod suppressions;
 mod tokens;
 
 pub(super) use entrance::set as set_cookie;
@@ -44,7 +48,11 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(tokens::routes());
     all.extend(sources::routes());
     all.extend(records::routes());
+    all.extend(suppressions::routes());
+    all.extend(asks::routes());
+    all.extend(entities::routes());
     all.extend(audit::routes());
+    all.extend(health::routes());
     all
 }
 

@@ -2,9 +2,9 @@
 
 use super::notice::{self, Notice};
 use crate::app::App;
-use crate::desk::health::Standing;
 use crate::desk::sign_in::session_of;
-use crate::desk::{Fault, Who, cases, health, own};
+use crate::desk::source_health::Standing;
+use crate::desk::{Fault, Who, cases, health, own, source_health};
 use crate::http::input::see_other;
 use crate::http::session::who;
 use crate::service::blocking;
@@ -60,7 +60,8 @@ impl Frame {
         shell.me = Some(Me { id: id.0, name: person.name, display, roles: titles.collect() });
         // Who has something to do first sees nothing else yet.
         if who.first.is_none() {
-            shell.health = drawn(health::of(app));
+            shell.health = drawn(source_health::of(app));
+            shell.health.problems = health::troubles(app);
             if shell.may(Verb::CaseList.id()) {
                 (shell.escalate, shell.investigate) = cases::waiting(app, who)?;
             }
@@ -73,7 +74,7 @@ impl Frame {
     }
 }
 
-fn drawn(all: health::Health) -> Health {
+fn drawn(all: source_health::Health) -> Health {
     let one = |s: Standing| SourceHealth {
         name: s.name,
         product: s.products.join(", "),
@@ -91,6 +92,7 @@ fn drawn(all: health::Health) -> Health {
         understood: all.understood,
         gaps: all.unwell,
         sources: all.sources.into_iter().map(one).collect(),
+        problems: Vec::new(),
     }
 }
 

@@ -33,6 +33,7 @@ async fn queue(State(app): Of, reader: Reader) -> Response {
         q: reader.asked("q"),
         owner: reader.asked("owner"),
         tier: reader.asked("tier"),
+        standing: reader.asked("standing"),
         after: reader.asked("after"),
         case: reader.asked("case").parse().ok(),
     };
@@ -43,6 +44,7 @@ async fn queue(State(app): Of, reader: Reader) -> Response {
                 queue: some(&filter.queue),
                 owner: some(&filter.owner),
                 tier: some(&filter.tier),
+                standing: some(&filter.standing),
                 q: some(&filter.q),
                 after: some(&filter.after),
                 limit: Some(LINES),
