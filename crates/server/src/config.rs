@@ -73,6 +73,8 @@ pub struct Config {
     pub sources: BTreeMap<String, SourceOf>,
     /// How people come in.
     pub access: Access,
+    /// What may be done at devices. Without it nothing is.
+    pub respond: Option<Respond>,
     /// Until when cases are to be acknowledged, contained and resolved.
     pub deadlines: Deadlines,
     /// Where the service says how long it takes.
@@ -81,6 +83,21 @@ pub struct Config {
     pub oidc: Option<OidcAt>,
     /// Who else is told what happens.
     pub webhook: Vec<WebhookAt>,
+}
+
+/// What may be done at devices: plans of containment, approved by people of the page.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Respond {
+    /// The file that `portreeve respond` takes as well; it says where the ledger is.
+    pub config: PathBuf,
+    /// Devices are held to the ledger so often; seconds, 60 by default, at least 5.
+    #[serde(default = "a_minute")]
+    pub every_s: u32,
+}
+
+fn a_minute() -> u32 {
+    60
 }
 
 /// The page and the API.
@@ -399,6 +416,7 @@ impl Config {
         ];
         single.into_iter().flatten().for_each(from);
         self.lake.s3.iter_mut().for_each(|s3| from(&mut s3.credentials_file));
+        self.respond.iter_mut().for_each(|respond| from(&mut respond.config));
         for follow in &mut self.doors.follow {
             let named = [&mut follow.exclude, &mut follow.whole].into_iter().flatten();
             // A pattern of a name alone is about files anywhere.
@@ -477,6 +495,7 @@ impl Config {
             ("context.sources", &context.sources),
             ("store.password_file", &self.store.password_file),
             ("lake.s3.credentials_file", &self.lake.s3.as_ref().map(|s3| s3.credentials_file.clone())),
+            ("respond.config", &self.respond.as_ref().map(|respond| respond.config.clone())),
         ];
         named.extend(single.into_iter().filter_map(|(f, p)| Some((f.to_owned(), p.clone()?))));
         let unreadable = |(field, path): (String, PathBuf)| {
@@ -504,6 +523,9 @@ impl Config {
         zone(vec!["engine".into(), "zone".into()], &self.engine.zone);
         for (name, source) in &self.sources {
             zone(vec!["sources".into(), name.clone(), "zone".into()], &source.zone);
+        }
+        if self.respond.as_ref().is_some_and(|r| r.every_s < 5) {
+            faults.push(Fault::of("respond.every_s", "at least 5 seconds"));
         }
         for (name, source) in &self.sources {
             let sums =

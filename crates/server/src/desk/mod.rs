@@ -8,6 +8,7 @@ pub mod ask;
 pub mod audit;
 pub mod benign;
 pub mod cases;
+pub mod containment;
 pub mod entity;
 pub mod fault;
 pub(crate) mod hand_over;

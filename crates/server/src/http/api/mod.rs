@@ -3,6 +3,7 @@
 mod asks;
 mod audit;
 mod cases;
+mod containment;
 mod entities;
 mod entrance;
 mod health;
@@ -47,6 +48,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(own::routes());
     all.extend(passkeys::routes());
     all.extend(cases::routes());
+    all.extend(containment::routes());
     all.extend(people::routes());
     all.extend(tokens::routes());
     all.extend(sources::routes());
