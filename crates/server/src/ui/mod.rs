@@ -44,7 +44,8 @@ pub use account::{AccountView, Login, Passkey, account};
 pub use ask::{AskState, AskView, ask};
 pub use audit::{AuditEntry, AuditView, audit};
 pub use case::{
-    Ask, CaseView, Clock, ContainmentView, Moment, Note, Override, Related, Task, Verdict, case, moments_of,
+    Ask, CaseView, Clock, ContainmentView, Moment, Note, Override, Plan, PlanStep, Related, Task, Verdict,
+    case, moments_of,
 };
 pub use door::{
     EnrolView, FirstRunView, SecondFactorView, SignInView, enrol, entered, first_run, second_factor, sign_in,

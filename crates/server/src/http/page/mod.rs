@@ -5,6 +5,7 @@ mod account;
 mod admin;
 mod benign;
 mod case;
+mod containment;
 mod door;
 mod entity;
 mod form;
@@ -26,6 +27,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .merge(queue::routes())
         .merge(case::routes())
         .merge(benign::routes())
+        .merge(containment::routes())
         .merge(entity::routes())
         .merge(door::routes())
         .merge(account::routes())
