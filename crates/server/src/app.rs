@@ -1,12 +1,14 @@
 //! What pages, API and line share.
 
 use crate::config::{Changed, Config, ConfigError, changed};
+use crate::contain::Contain;
 use crate::dead::DeadLetters;
 use crate::desk::accounts::Accounts;
 use crate::entrances::Entrances;
 use crate::gate::Sources;
 use crate::hub::Hub;
 use crate::line::{Grounds, Health, Progress, Pulse, Told};
+use crate::out::Hooks;
 use crate::service::{StartError, grounds};
 use portreeve_doors::{Counters, Intake};
 use portreeve_lake::Lake;
@@ -47,6 +49,9 @@ pub struct App {
     pub(crate) renew: Mutex<Option<SyncSender<Told>>>,
     pub started: EventTime,
     pub(crate) accounts: Accounts,
+    pub(crate) hooks: Arc<Hooks>,
+    /// Where containment is configured.
+    pub(crate) contain: Option<Arc<Contain>>,
     /// For letters that are offered again; gone once the service closes.
     pub(crate) intake: Mutex<Option<Intake>>,
     /// The service closes: streams of news end.

@@ -5,6 +5,7 @@ pub mod backup;
 mod benign;
 pub mod brief;
 pub mod config;
+pub mod contain;
 mod dead;
 pub mod desk;
 mod entrances;
@@ -13,6 +14,8 @@ mod housekeeper;
 mod http;
 mod hub;
 mod line;
+mod out;
+mod outward;
 mod service;
 pub mod ui;
 

@@ -3,6 +3,7 @@
 
 use crate::app::App;
 use crate::config::{Config, ConfigError, S3At};
+use crate::contain::{self, Contain};
 use crate::dead::DeadLetters;
 use crate::desk::accounts::Accounts;
 use crate::desk::sign_in;
@@ -12,6 +13,7 @@ use crate::housekeeper;
 use crate::http;
 use crate::hub::Hub;
 use crate::line::{self, Book, Grounds, Health, Judge, Keeper, Progress, Pulse, Reader};
+use crate::out::{self, Hooks};
 use portreeve_access::token::Token;
 use portreeve_content::Content;
 use portreeve_context::Tables;
@@ -86,6 +88,10 @@ pub struct Service {
     intake: Option<Intake>,
     line: Vec<JoinHandle<()>>,
     flusher: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+    /// Webhooks out, and who looks whether all is well.
+    senders: Vec<(mpsc::Sender<()>, JoinHandle<()>)>,
+    /// Holds devices to the ledger of containment.
+    rounds: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
 
 /// Reads the files that verdicts rest on.
@@ -196,6 +202,7 @@ impl Service {
             upto,
             accounts,
             first_run,
+            contain,
         } = opened;
         let (progress, hub) = (Arc::new(Progress::default()), Hub::default());
         let (health, pulse): (Health, Arc<RwLock<Pulse>>) = Default::default();
@@ -228,6 +235,8 @@ impl Service {
             renew: Mutex::new(Some(to_judge.clone())),
             started: line::now(),
             accounts,
+            hooks: Arc::new(Hooks::of(&config)),
+            contain,
             intake: Mutex::new(Some(intake.clone())),
             closing: closing.clone(),
         });
@@ -278,7 +287,7 @@ impl Service {
             },
             progress: progress.clone(),
             pulse,
-            book: Book::new(store, lake.clone(), hub, origins.clone(), config.deadlines),
+            book: Book::new(store, lake.clone(), hub, app.hooks.clone(), origins.clone(), config.deadlines),
             saved: saved.clone(),
             history_days: config.engine.history_days,
         };
@@ -294,6 +303,8 @@ impl Service {
             part("judge", &progress, move || judge.run(history))?,
         ];
         let flusher = flusher(lake, journal, saved, progress, &config)?;
+        let senders = senders(&app)?;
+        let rounds = rounds(&app)?;
         let mut service = Service {
             app,
             address: config.web.listen,
@@ -303,6 +314,8 @@ impl Service {
             intake: Some(intake.clone()),
             line,
             flusher: Some(flusher),
+            senders,
+            rounds,
         };
         service.open_doors(&config, intake, counters, sources, &data).await?;
         let keeping = housekeeper::run(service.app.clone(), service.closing.clone());
@@ -354,6 +367,7 @@ impl Service {
         };
         let whole = http::routes(self.app.clone()).merge(portreeve_doors::http::routes(doors.clone()));
         self.address = self.listen(config.web.listen, config.web.tls.as_ref(), whole).await?;
+        self.app.accounts.listens(config.web.public_url.as_deref(), self.address);
         for listener in &config.doors.http_listen {
             let doors = Http { options: listener.doors.clone(), ..doors.clone() };
             let routes = portreeve_doors::http::routes(doors);
@@ -460,14 +474,27 @@ impl Service {
         drop(self.app.intake.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.app.stop_renewing();
         let (line, flusher) = (std::mem::take(&mut self.line), self.flusher.take());
-        let store = self.app.store.clone();
+        let senders = std::mem::take(&mut self.senders);
+        let (store, rounds, contain) = (self.app.store.clone(), self.rounds.take(), self.app.contain.clone());
         blocking(move || {
+            if let Some(contain) = contain {
+                contain.finish();
+            }
+            if let Some((over, rounds)) = rounds {
+                drop(over);
+                rounds.join().ok();
+            }
             for part in line {
                 part.join().ok();
             }
             if let Some((over, flusher)) = flusher {
                 drop(over);
                 flusher.join().ok();
+            }
+            // What they did not carry yet is in the outbox. All are told before one is waited for.
+            let senders: Vec<_> = senders.into_iter().map(|(over, sender)| (drop(over), sender)).collect();
+            for ((), sender) in senders {
+                sender.join().ok();
             }
             if let Err(error) = store.flush_audit() {
                 tracing::error!(%error, "the last audit entries could not be written");
@@ -492,6 +519,7 @@ struct Opened {
     accounts: Accounts,
     /// While there is nobody.
     first_run: Option<Token>,
+    contain: Option<Arc<Contain>>,
 }
 
 impl Opened {
@@ -521,6 +549,11 @@ impl Opened {
         let journal = Arc::new(Mutex::new(journal));
         let accounts = Accounts::open(data, config)?;
         let first_run = sign_in::offer_first_run(&store, line::now().0)?;
+        let contain = config.respond.as_ref().map(|respond| {
+            let every = Duration::from_secs(u64::from(respond.every_s));
+            Contain::open(&respond.config, every).map(Arc::new).map_err(|e| StartError::Wrong(e.to_string()))
+        });
+        let contain = contain.transpose()?;
         let opened = Opened {
             store,
             lake,
@@ -533,6 +566,7 @@ impl Opened {
             upto,
             accounts,
             first_run,
+            contain,
         };
         Ok((opened, names))
     }
@@ -615,6 +649,30 @@ fn flusher(
         }
     })?;
     Ok((over, handle))
+}
+
+/// A thread for each webhook, and one that looks whether all is well.
+fn senders(app: &Arc<App>) -> Result<Vec<(mpsc::Sender<()>, JoinHandle<()>)>, StartError> {
+    let mut all = Vec::new();
+    for hook in &app.hooks.all {
+        let sender = out::sender::Sender::new(hook, app.hooks.clone()).map_err(StartError::Wrong)?;
+        let (over, wait) = mpsc::channel();
+        let app = app.clone();
+        all.push((over, thread("webhook", move || sender.run(&app, &wait))?));
+    }
+    let (over, wait) = mpsc::channel();
+    let app = app.clone();
+    all.push((over, thread("watch", move || out::watch::run(&app, &app.hooks, &wait))?));
+    Ok(all)
+}
+
+/// The thread that holds devices to the ledger, where containment is configured.
+fn rounds(app: &Arc<App>) -> Result<Option<(mpsc::Sender<()>, JoinHandle<()>)>, StartError> {
+    let Some(contain) = app.contain.clone() else { return Ok(None) };
+    contain.attach(app);
+    let ((over, wait), app) = (mpsc::channel(), app.clone());
+    let handle = thread("rounds", move || contain::rounds(&app, &contain, &wait))?;
+    Ok(Some((over, handle)))
 }
 
 /// TLS as its files say at each connection.

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 /// Something that somebody has to look at.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct ProblemView {
-    /// `line`, `door`, `store`, or `records`.
+    /// `line`, `door`, `store`, `webhook`, or `records`.
     pub part: &'static str,
     /// Which of them; empty where there is only one.
     pub name: String,
@@ -72,7 +72,7 @@ pub fn health(app: &App, who: &Who) -> Result<HealthView, Fault> {
 }
 
 /// What is wrong with line, doors and records.
-fn problems(app: &App) -> Vec<ProblemView> {
+pub(crate) fn problems(app: &App) -> Vec<ProblemView> {
     let progress = &app.progress;
     let mut problems = Vec::new();
     let mut say = |part, name: &str, why: String, since| {
@@ -128,6 +128,11 @@ pub(crate) fn view(app: &App) -> HealthView {
         name,
     });
     let doors = doors.collect();
+    match crate::out::watch::of_hooks(app) {
+        Ok(all) => all.into_iter().for_each(|(name, why)| say("webhook", format!("{name}: {why}"))),
+        // It is said below.
+        Err(error) => tracing::debug!(%error, "the outbox does not answer"),
+    }
     let store = match app.store.health() {
         Ok(health) => {
             if let Some(why) = &health.audit_error {
@@ -162,14 +167,12 @@ pub(crate) fn view(app: &App) -> HealthView {
     }
 }
 
-/// What somebody has to look at, in words, for the top of every page. The store is not asked: a page that is shown was
-/// read from it.
+/// What somebody has to look at, in words, for the top of every page.
 pub(crate) fn troubles(app: &App) -> Vec<String> {
-    let said = |p: ProblemView| {
-        let named = if p.name.is_empty() { p.part.to_owned() } else { format!("{} {}", p.part, p.name) };
-        format!("{named}: {}", p.why)
-    };
-    problems(app).into_iter().map(said).collect()
+    match crate::out::watch::problems(app) {
+        Ok(all) => all.into_values().collect(),
+        Err(error) => vec![format!("store: {error}")],
+    }
 }
 
 /// May somebody read the figures? Not written into the audit: a scraper asks four times a minute, for ever.

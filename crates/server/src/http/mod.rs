@@ -6,6 +6,7 @@ mod events;
 mod guard;
 mod input;
 mod metrics;
+mod oidc;
 mod page;
 mod route;
 mod session;
@@ -16,6 +17,9 @@ use axum::Router;
 use axum::routing::get;
 use std::sync::Arc;
 
+/// Where the second factor is asked for.
+pub(crate) const SECOND: &str = "/second-factor";
+
 /// Everything but the doors.
 pub(crate) fn routes(app: Arc<App>) -> Router {
     let guard = axum::middleware::from_fn_with_state(app.clone(), guard::guard);
@@ -23,6 +27,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .nest("/api/v1", api::router())
         .merge(page::routes())
         .merge(ask::router())
+        .merge(oidc::routes())
         .layer(guard)
         .route("/healthz", get(standing::healthz))
         .route("/readyz", get(standing::readyz))

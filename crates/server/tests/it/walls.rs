@@ -25,6 +25,8 @@ fn body(id: &str) -> Value {
         "changeSource" => json!({ "name": "edge" }),
         "replayDeadLetters" => json!({ "ids": [] }),
         "changePassword" => json!({ "password": "x", "new": "y" }),
+        "addPasskey" => json!({ "ticket": "", "name": "", "answer": {} }),
+        "renamePasskey" => json!({ "name": "n" }),
         "confirmTotp" => json!({ "ticket": "", "code": "" }),
         _ => json!({}),
     }
@@ -50,6 +52,8 @@ fn routes() -> Vec<Walked> {
                 method: method.to_uppercase(),
                 path: path
                     .replace("{step}", "step")
+                    .replace("{credential}", "AAAA")
+                    .replace("{name}", "none")
                     .replace("{number}", "9999")
                     .replace("{note}", "9999")
                     .replace("{id}", "9999"),

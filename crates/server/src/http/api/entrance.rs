@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 type Of = State<Arc<App>>;
 
-pub(in crate::http) fn set(mut answer: Response, cookie: &Cookie) -> Response {
+pub(crate) fn set(mut answer: Response, cookie: &Cookie) -> Response {
     // Made of our own names and base64url.
     if let Ok(value) = HeaderValue::from_str(&cookie.header()) {
         answer.headers_mut().append(header::SET_COOKIE, value);
@@ -27,7 +27,7 @@ pub(in crate::http) fn set(mut answer: Response, cookie: &Cookie) -> Response {
 }
 
 /// The answer to somebody who came in: who they are, and the cookie.
-async fn entered(app: Arc<App>, begun: Begun, reply: Answering) -> Response {
+pub(super) async fn entered(app: Arc<App>, begun: Begun, reply: Answering) -> Response {
     let https = app.accounts.https;
     let Begun { token, who } = begun;
     let view = blocking(move || own::session(&app, &who)).await;
@@ -42,7 +42,7 @@ async fn begin(State(app): Of, open: Open<SignInInput>) -> Response {
         Ok(Step::In(begun)) => entered(app, *begun, reply).await,
         Ok(Step::Second { ticket }) => {
             let answer = if reply.is_form() {
-                see_other("/second-factor")
+                see_other(crate::http::SECOND)
             } else {
                 Fault::SecondFactor.into_response()
             };

@@ -3,15 +3,20 @@
 mod asks;
 mod audit;
 mod cases;
+mod containment;
 mod entities;
 mod entrance;
 mod health;
 mod own;
+mod passkeys;
 mod people;
 mod records;
 mod sources;
 mod suppressions;
 mod tokens;
+mod webhooks;
+
+pub(crate) use entrance::set;
 
 pub(super) use entrance::set as set_cookie;
 
@@ -41,7 +46,9 @@ pub(crate) fn routes() -> Vec<Route> {
     ];
     all.extend(entrance::routes());
     all.extend(own::routes());
+    all.extend(passkeys::routes());
     all.extend(cases::routes());
+    all.extend(containment::routes());
     all.extend(people::routes());
     all.extend(tokens::routes());
     all.extend(sources::routes());
@@ -51,6 +58,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(entities::routes());
     all.extend(audit::routes());
     all.extend(health::routes());
+    all.extend(webhooks::routes());
     all
 }
 
