@@ -192,7 +192,6 @@ pub fn create(app: &App, who: &Who, number: i64, input: &AskInput) -> Result<Ask
     if text.len() > LONGEST_TEXT {
         return Err(Fault::invalid("text", format!("at most {LONGEST_TEXT} bytes")));
     }
-    link_to(app, "")?;
     let object = format!("case:{number}");
     let doing = Doing::new(Verb::AskCreate, &object)
         .with(
