@@ -18,6 +18,7 @@ mod provider;
 mod receiver;
 mod sample;
 mod site;
+mod triage;
 mod walls;
 mod webhooks;
 mod work;

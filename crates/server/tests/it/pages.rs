@@ -10,7 +10,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const GOOD: &str = "seven+herons+over+the+lake";
 
 /// A service that has read the sample's logs of Windows and Linux.
-async fn read(dir: &Path) -> Service {
+pub(crate) async fn read(dir: &Path) -> Service {
     let logs = acme().join("logs");
     let whole = format!("{}/cloudtrail/**/*", logs.display());
     let all = format!("{}/**/*", logs.display());
