@@ -1,10 +1,9 @@
 //! The note for whoever takes a case over: what people made of it, and after that what the engine says.
 
 use super::cases::{self, guarded};
-use super::{Fault, Who, containment, look, sheet};
+use super::{Fault, Who, look, sheet};
 use crate::app::App;
 use portreeve_access::permit::Verb;
-use portreeve_report::actions::Aftermath;
 use portreeve_report::{EXPORTS, wire};
 use portreeve_store::CaseId;
 use std::fmt::Write;
@@ -19,13 +18,11 @@ pub(crate) fn note(app: &App, who: &Who, number: i64) -> Result<String, Fault> {
     head(&mut text, &sheet).map_err(|e| Fault::Inside(e.to_string()))?;
     let export = EXPORTS.iter().find(|e| e.name == "handover");
     let export = export.ok_or_else(|| Fault::Inside("no hand-over note can be written".to_owned()))?;
-    let after = containment::state(app, who, number)?.aftermath;
     for part in sheet.whole.parts.iter().filter(|p| p.withdrawn_at.is_none()) {
         let case: wire::Case = serde_json::from_value(part.document.clone())
             .map_err(|e| Fault::Inside(format!("document of case {number}: {e}")))?;
         let mut out = Vec::new();
-        let unknown = Aftermath::unknown(&case.case_id);
-        (export.write)(&case, after.as_ref().unwrap_or(&unknown), &mut out)
+        (export.write)(&case, &super::containment::aftermath(app, &case.case_id)?, &mut out)
             .map_err(|e| Fault::Inside(e.to_string()))?;
         text.push('\n');
         text.push_str(&String::from_utf8_lossy(&out));

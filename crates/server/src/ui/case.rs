@@ -1,6 +1,7 @@
 //! A case: what the engine says with its evidence, what people made of it, and what can be done.
 
 use super::chart::{Gantt, Hop, Mark, Web, gantt, hops, marks, web};
+use super::plans::PlanCard;
 use super::shell::Shell;
 use super::suppressions::{Draft, Preview};
 use askama::Template;
@@ -148,92 +149,18 @@ pub struct Related {
 /// What was done, and what may be. Proposals are in the case.
 #[derive(Default)]
 pub struct ContainmentView {
-    /// Connectors are set up; if not, nothing here means that nothing was done.
-    pub configured: bool,
     pub aftermath: Option<Aftermath>,
-    pub plans: Vec<Plan>,
-    /// When devices were last held to the ledger.
-    pub held_at: Option<i64>,
+    /// Is there any device to act upon?
+    pub configured: bool,
+    /// The newest first.
+    pub plans: Vec<PlanCard>,
+    /// What a person should look at.
     pub trouble: Vec<String>,
-    /// Just handed over: the step, and a new password that is shown once.
-    pub secrets: Vec<(u16, String)>,
-    pub fault: String,
 }
 
-pub struct Plan {
-    pub digest: String,
-    pub made_by: String,
-    pub made_at: i64,
-    pub needs_tier: String,
-    pub needs_people: u8,
-    /// `proposed`, `approved`, `rejected`, `running`, `interrupted`, `done`, `in_force` or `taken_back`.
-    pub standing: String,
-    /// Why it may not be carried out now.
-    pub lacks: String,
-    pub approved_until: Option<i64>,
-    pub said: String,
-    /// Purpose, who, why, when.
-    pub words: Vec<(String, String, String, i64)>,
-    pub steps: Vec<PlanStep>,
-    /// What was proposed and is not in it, and why.
-    pub left_out: Vec<(String, String)>,
-    /// Ids of verbs that this person may do to it.
-    pub may: Vec<String>,
-    pub hands_over: bool,
-}
-
-pub struct PlanStep {
-    pub number: u16,
-    pub title: String,
-    pub target: String,
-    pub device: String,
-    /// The connector, and how far it is tested.
-    pub by: String,
-    pub because: String,
-    pub seen: String,
-    pub requests: Vec<String>,
-    pub effect: String,
-    pub leaves_open: String,
-    pub undo: String,
-    pub is_final: bool,
-    pub blast_radius: String,
-    pub cautions: Vec<String>,
-    pub until: Option<i64>,
-    pub state: String,
-    pub proof: String,
-    pub since: Option<i64>,
-}
-
-impl Plan {
-    pub(super) fn may(&self, verb: &str) -> bool {
-        self.may.iter().any(|v| v == verb)
-    }
-
-    pub(super) fn short(&self) -> &str {
-        self.digest.get(..12).unwrap_or(&self.digest)
-    }
-
-    /// It is neither over nor forbidden.
-    pub(super) fn is_open(&self) -> bool {
-        !matches!(self.standing.as_str(), "rejected" | "taken_back" | "done")
-    }
-}
-
-impl PlanStep {
-    /// As colour and sign go with it; the word is always there.
-    pub(super) fn class(&self) -> &'static str {
-        match self.state.as_str() {
-            "verified" | "rolled_back" => "good",
-            "not_effective" | "failed" | "refused" => "bad",
-            "unknown" | "sent" | "acknowledged" => "caution",
-            _ => "dim",
-        }
-    }
-
-    /// A person has to say what they see.
-    pub(super) fn wants_eyes(&self) -> bool {
-        matches!(self.state.as_str(), "unknown" | "acknowledged")
-    }
+/// Where the forms of a plan lead.
+fn plan_at(number: impl std::fmt::Display, digest: impl AsRef<str>) -> String {
+    format!("{}/plans/{}", super::link::case(number), super::link::encode(digest))
 }
 
 #[derive(Template)]

@@ -190,45 +190,6 @@ fn preview(n: &str) -> Preview {
     }
 }
 
-fn plan(n: &str) -> Plan {
-    let step = |number, state: &str| PlanStep {
-        number,
-        title: n.into(),
-        target: n.into(),
-        device: n.into(),
-        by: n.into(),
-        because: n.into(),
-        seen: n.into(),
-        requests: vec![n.into()],
-        effect: n.into(),
-        leaves_open: n.into(),
-        undo: n.into(),
-        is_final: number == 2,
-        blast_radius: n.into(),
-        cautions: vec![n.into()],
-        until: Some(NOW + HOUR),
-        state: state.into(),
-        proof: n.into(),
-        since: Some(NOW),
-    };
-    Plan {
-        digest: "00aa11bb22cc33dd".into(),
-        made_by: n.into(),
-        made_at: NOW,
-        needs_tier: "t2".into(),
-        needs_people: 1,
-        standing: "proposed".into(),
-        lacks: n.into(),
-        approved_until: Some(NOW + HOUR),
-        said: n.into(),
-        words: vec![("propose".into(), n.into(), n.into(), NOW)],
-        steps: vec![step(1, "verified"), step(2, "unknown")],
-        left_out: vec![(n.into(), n.into())],
-        may: ["containment.approve", "containment.apply", "containment.reject"].map(str::to_owned).to_vec(),
-        hands_over: true,
-    }
-}
-
 pub(super) fn case_view(n: &str) -> CaseView {
     let clock = |kind: &str, due, met_at, paused, is_breached| Clock {
         kind: kind.into(),
@@ -300,13 +261,10 @@ pub(super) fn case_view(n: &str) -> CaseView {
             why: vec![n.into()],
         }],
         containment: ContainmentView {
-            configured: true,
             aftermath: Some(aftermath(n)),
-            plans: vec![plan(n)],
-            held_at: Some(NOW),
+            configured: true,
+            plans: vec![plan(n, "proposed", "planned"), plan(n, "in_force", "unknown")],
             trouble: vec![n.into()],
-            secrets: vec![(1, n.into())],
-            fault: n.into(),
         },
         people: vec![n.into()],
         preview: Some(preview(n)),
@@ -331,6 +289,44 @@ pub(super) fn case_view(n: &str) -> CaseView {
         ask_link: Some(n.into()),
         ask_fault: n.into(),
         webhooks: vec![n.into()],
+    }
+}
+
+fn plan(n: &str, standing: &str, state: &str) -> PlanCard {
+    let verbs = ["approve", "reject", "break_glass", "apply", "undo"];
+    PlanCard {
+        digest: format!("{standing:0<64}"),
+        made_by: n.into(),
+        made_at: NOW - HOUR,
+        needs: n.into(),
+        standing: standing.into(),
+        lacks: n.into(),
+        until: Some(NOW + HOUR / 4),
+        said: n.into(),
+        words: vec![PlanWord { purpose: "break_glass".into(), by: n.into(), reason: n.into(), at: NOW }],
+        steps: vec![PlanStep {
+            number: 1,
+            title: n.into(),
+            target: n.into(),
+            device: n.into(),
+            tested: n.into(),
+            because: n.into(),
+            seen: n.into(),
+            requests: vec![n.into()],
+            effect: n.into(),
+            leaves_open: n.into(),
+            undo: n.into(),
+            is_final: true,
+            blast_radius: n.into(),
+            heavy: vec![n.into()],
+            caution: n.into(),
+            until: Some(NOW + HOUR),
+            state: state.into(),
+            proof: n.into(),
+        }],
+        left_out: vec![n.into()],
+        may: verbs.iter().map(|v| format!("containment.{v}")).collect(),
+        hands_over: true,
     }
 }
 

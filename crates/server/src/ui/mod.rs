@@ -21,6 +21,7 @@ mod entity;
 mod error;
 pub mod link;
 mod people;
+mod plans;
 pub mod preferences;
 mod queue;
 mod search;
@@ -44,8 +45,7 @@ pub use account::{AccountView, Login, Passkey, account};
 pub use ask::{AskState, AskView, ask};
 pub use audit::{AuditEntry, AuditView, audit};
 pub use case::{
-    Ask, CaseView, Clock, ContainmentView, Moment, Note, Override, Plan, PlanStep, Related, Task, Verdict,
-    case, moments_of,
+    Ask, CaseView, Clock, ContainmentView, Moment, Note, Override, Related, Task, Verdict, case, moments_of,
 };
 pub use door::{
     EnrolView, FirstRunView, SecondFactorView, SignInView, enrol, entered, first_run, second_factor, sign_in,
@@ -53,6 +53,7 @@ pub use door::{
 pub use entity::{CaseLine, EntityView, Factor, Usual, entity};
 pub use error::{ErrorView, error};
 pub use people::{PeopleView, Person, people};
+pub use plans::{HandOverView, PlanCard, PlanStep, PlanWord, hand_over as plan_hand_over};
 pub use queue::{Answer, Filter, Line, QueueView, queue};
 pub use search::{Hit, SearchView, search};
 pub use shell::{Health, Me, Shell, SourceHealth, Theme, Undo, Zone, Zones};

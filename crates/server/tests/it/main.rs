@@ -4,6 +4,7 @@ mod ask;
 mod backup;
 mod benign;
 mod browser;
+mod containment;
 mod document;
 mod entity;
 mod entrance;

@@ -111,7 +111,7 @@ async fn found_benign(State(app): Of, Path(number): Path<i64>, form: Form) -> Re
             .draw(app, move |app, who, fields, shell| {
                 let seen = input(fields).and_then(|input| benign::propose(app, who, number, &input));
                 let mut view = drawn_with(shell, sheet::read(app, who, number)?, "")?;
-                view.containment = super::containment::drawn(containment::state(app, who, number)?);
+                view.containment = super::containment::view(containment::of_case(app, who, number)?);
                 view.draft = draft(fields);
                 let status = match seen {
                     Ok(seen) => {
@@ -154,7 +154,7 @@ fn refused(
     let mut shell = frame.shell(app, who).unwrap_or_else(|_| frame.bare());
     let again = |shell: &mut Shell| {
         let mut view = drawn_with(shell, sheet::read(app, who, number)?, "")?;
-        view.containment = super::containment::drawn(containment::state(app, who, number)?);
+        view.containment = super::containment::view(containment::of_case(app, who, number)?);
         view.draft = draft(fields);
         view.benign_fault = fault.problem().detail;
         if let Ok(seen) = input(fields).and_then(|input| benign::propose(app, who, number, &input)) {
@@ -305,7 +305,7 @@ async fn new_ask(State(app): Of, Path(number): Path<i64>, form: Form) -> Respons
         };
         let made = ask::create(app, who, number, &input);
         let mut view = drawn_with(shell, sheet::read(app, who, number)?, "")?;
-        view.containment = super::containment::drawn(containment::state(app, who, number)?);
+        view.containment = super::containment::view(containment::of_case(app, who, number)?);
         let status = match made {
             Ok(made) => {
                 view.ask_link = Some(made.link);

@@ -66,7 +66,7 @@ async fn case(State(app): Of, Path(number): Path<String>, reader: Reader) -> Res
             let number = number.parse().map_err(|_| Fault::not_found("such thing"))?;
             let sheet = sheet::read(app, who, number)?;
             let mut view = drawn_with(shell, sheet, &part)?;
-            view.containment = super::containment::drawn(containment::state(app, who, number)?);
+            view.containment = super::containment::view(containment::of_case(app, who, number)?);
             Ok(ui::case(shell, &view))
         })
         .await

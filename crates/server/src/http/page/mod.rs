@@ -26,6 +26,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .merge(queue::routes())
         .merge(case::routes())
+        .merge(containment::routes())
         .merge(benign::routes())
         .merge(containment::routes())
         .merge(entity::routes())
