@@ -3,7 +3,6 @@
 //! There are no consumer groups: this door keeps its own offsets, and who runs two of it says which partitions each has.
 //! Tested against the broker that librdkafka brings for tests, which speaks the protocol, without TLS and logins.
 
-use crate::declaration::Declaration;
 use crate::door::{Backoff, DoorContext, DoorError, Source};
 use crate::follow::Begin;
 use crate::gate::{Admitted, Limits};
@@ -20,6 +19,7 @@ use rskafka::client::{Client, ClientBuilder, Credentials, SaslConfig};
 use rskafka::record::RecordAndOffset;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -29,22 +29,18 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-pub static DECLARATION: Declaration = Declaration {
-    name: "kafka",
-    title: "Kafka",
-    peers: "whatever produces to a topic; Redpanda and Event Hubs speak the same protocol and were not tried",
-    point_at_it: "a topic of its own, or one that others read as well",
-    record: "the value of one message; with `lines`, each of its lines",
-    source: "the Kafka protocol guide",
-};
+pub use crate::declaration::KAFKA as DECLARATION;
 
 /// Which topic.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "KafkaOptions")]
 pub struct Options {
+    /// The source that its records are said to come from.
     pub source: String,
     /// `broker:9092`; one that is there is enough.
     pub brokers: Vec<String>,
+    /// Which topic.
     pub topic: String,
     /// All, where none is named. New ones are found within minutes.
     #[serde(default)]
@@ -58,21 +54,28 @@ pub struct Options {
     /// Needs `authorities`.
     #[serde(default)]
     pub tls: Option<ClientTls>,
+    /// Without it, none.
     #[serde(default)]
     pub login: Option<Login>,
+    /// What it may send.
     #[serde(default)]
     pub limits: Limits,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+/// How to log in (SASL).
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "KafkaLogin")]
 pub struct Login {
+    /// How the password is shown to the broker.
     pub mechanism: Mechanism,
+    /// Who logs in.
     pub user: String,
+    /// Where the password lies.
     pub password: SecretRef,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 pub enum Mechanism {
     #[serde(rename = "PLAIN")]
     Plain,

@@ -17,7 +17,8 @@ use async_nats::jetstream::{self, AckKind};
 use async_nats::{Client, ConnectOptions};
 use futures_util::StreamExt;
 use memchr::memchr_iter;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -27,19 +28,23 @@ pub static DECLARATION: Declaration = Declaration {
     title: "NATS JetStream",
     peers: "whatever publishes to a stream of nats-server 2.9 or later: Vector, Benthos, Fluent Bit, own programs",
     point_at_it: "nats stream add LOGS --subjects 'logs.>', and publish to logs.vpn",
+    tested: "nats-server of Debian, stopped and started in between",
     record: "one message; with `lines`, each of its lines",
     source: "the JetStream wire API; ADR-13 of nats-architecture-and-design",
 };
 
 /// Which stream.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NatsOptions")]
 pub struct Options {
+    /// The source that its records are said to come from.
     pub source: String,
     /// `nats://broker:4222`, or `tls://…`.
     pub servers: Vec<String>,
     /// The stream must be there; the consumer is made where it is missing.
     pub stream: String,
+    /// Name of the durable consumer.
     #[serde(default = "consumer")]
     pub consumer: String,
     /// Only messages of this subject, which may have wildcards. Of a consumer that is there already, its own counts.
@@ -48,10 +53,13 @@ pub struct Options {
     /// Messages hold several lines, each of which is a record.
     #[serde(default)]
     pub lines: bool,
+    /// Without it, none.
     #[serde(default)]
     pub login: Option<Login>,
+    /// How the broker is known, where `servers` say `tls://`.
     #[serde(default)]
     pub tls: Option<ClientTls>,
+    /// What it may send.
     #[serde(default)]
     pub limits: Limits,
 }
@@ -61,15 +69,20 @@ fn consumer() -> String {
 }
 
 /// How to log in.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schemars(rename = "NatsLogin")]
 pub enum Login {
     /// The text of a credentials file (`nsc generate creds`).
     Credentials(SecretRef),
+    /// A user with a password.
     Password {
+        /// Who logs in.
         user: String,
+        /// Where the password lies.
         password: SecretRef,
     },
+    /// A token of the server's.
     Token(SecretRef),
     /// The seed of an nkey.
     Nkey(SecretRef),

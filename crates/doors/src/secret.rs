@@ -1,7 +1,8 @@
 //! Credentials with which a door goes out: where they lie, and that they are never shown.
 
 use crate::door::DoorError;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -28,7 +29,7 @@ impl fmt::Debug for Secret {
 }
 
 /// Where a secret lies. The configuration holds only this, never the secret.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SecretRef {
     /// A file that only its owner may read.

@@ -8,7 +8,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// How a listener speaks TLS.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsOptions {
     /// PEM file of the server's certificate, with those between it and its authority.
@@ -32,7 +33,7 @@ pub struct TlsOptions {
 }
 
 /// Which certificates peers may show.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientOptions {
     /// PEM file of the authorities that sign them. Without it any certificate may be shown, also one that signed
@@ -228,7 +229,7 @@ impl ClientCertVerifier for ByFingerprint {
 }
 
 /// How a door that goes out knows its peer over TLS.
-#[derive(Clone, PartialEq, Eq, Default, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientTls {
     /// PEM file of the authorities that the peer's certificate may come from; else the system's.
@@ -239,9 +240,12 @@ pub struct ClientTls {
     pub identity: Option<ClientIdentity>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+/// A certificate that is shown to the peer.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientIdentity {
+    /// PEM file.
     pub certificate: PathBuf,
+    /// PEM file of its private key.
     pub key: PathBuf,
 }

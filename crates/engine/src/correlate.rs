@@ -411,6 +411,11 @@ impl Engine<'_> {
         self.names.text(sym).to_string()
     }
 
+    /// The symbol of a name that some record or table has.
+    pub fn symbol(&self, name: &str) -> Option<Sym> {
+        self.names.get(name)
+    }
+
     pub fn context(&self) -> &dyn portreeve_model::facts::Context {
         self.context
     }

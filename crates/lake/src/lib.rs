@@ -17,6 +17,7 @@ mod lock;
 pub mod manifest;
 pub mod object;
 mod parquet;
+mod pin;
 mod retention;
 pub mod search;
 #[cfg(feature = "sql")]
@@ -29,5 +30,6 @@ pub use fault::{Fault, Result};
 pub use journal::{Journal, JournalBatch, JournalOptions, Place};
 pub use lake::{Lake, LakeOptions, View};
 pub use manifest::Hold;
+pub use pin::{Pinned, pin};
 pub use retention::Retained;
 pub use search::{Cursor, Evidence, Page, Query};

@@ -137,7 +137,7 @@ fn title(view: &CaseView<'_>) -> String {
     format!("{}: {what}{from}", view.text(view.draft.principal))
 }
 
-fn person(engine: &Engine<'_>, account: &Account) -> Person {
+pub(crate) fn person(engine: &Engine<'_>, account: &Account) -> Person {
     Person {
         name: engine.name(account.name).into(),
         aliases: account.aliases.iter().map(|a| engine.name(*a).into()).collect(),
@@ -239,7 +239,7 @@ fn sessions(view: &CaseView<'_>) -> Vec<SessionLine> {
     let mut shown = Vec::new();
     for judged in &view.draft.sessions {
         let subject = view.subject(judged);
-        shown.push(session_line(view, &subject, true));
+        shown.push(session_line(view.engine, &subject, true));
     }
     // What the person did beside it: overlapping sessions, and the last few before.
     let suspect = |s: &Session| view.draft.sessions.iter().any(|j| j.session == s.index);
@@ -258,7 +258,7 @@ fn sessions(view: &CaseView<'_>) -> Vec<SessionLine> {
     for session in near.iter().rev().take(6).rev() {
         let subject =
             Subject::new(view.engine, view.dossier, &view.draft.account, session, &view.draft.known);
-        shown.push(session_line(view, &subject, false));
+        shown.push(session_line(view.engine, &subject, false));
     }
     shown.sort_by_key(|s| s.start);
     for (n, line) in shown.iter_mut().enumerate() {
@@ -267,7 +267,7 @@ fn sessions(view: &CaseView<'_>) -> Vec<SessionLine> {
     shown
 }
 
-fn session_line(view: &CaseView<'_>, subject: &Subject<'_>, suspect: bool) -> SessionLine {
+pub(crate) fn session_line(engine: &Engine<'_>, subject: &Subject<'_>, suspect: bool) -> SessionLine {
     let s = subject.session;
     let mfa = assess(subject);
     let standing = if suspect {
@@ -284,14 +284,14 @@ fn session_line(view: &CaseView<'_>, subject: &Subject<'_>, suspect: bool) -> Se
     };
     SessionLine {
         id: String::new(),
-        principal: view.text(s.principal).into(),
+        principal: engine.name(s.principal).into(),
         service: s.service.name().to_owned(),
-        gateway: view.text(s.gateway).into(),
-        group: view.text(s.group).into(),
+        gateway: engine.name(s.gateway).into(),
+        group: engine.name(s.group).into(),
         public_ips: s.stays.iter().map(|x| x.ip).collect(),
         tunnel_ips: s.tunnels.iter().map(|(ip, _)| *ip).collect(),
-        device: view.text(s.device).into(),
-        client: view.text(s.client).into(),
+        device: engine.name(s.device).into(),
+        client: engine.name(s.client).into(),
         start: s.start,
         end: s.end,
         end_reason,
@@ -302,7 +302,7 @@ fn session_line(view: &CaseView<'_>, subject: &Subject<'_>, suspect: bool) -> Se
         } else {
             format!("{} ({})", mfa.because, mfa.known_by).into()
         },
-        place: place_line(view.engine, &s.place),
+        place: place_line(engine, &s.place),
         standing: standing.to_owned(),
         suspect,
         evidence: lines(&s.evidence[..s.evidence.len().min(6)]),

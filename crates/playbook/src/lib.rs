@@ -9,9 +9,11 @@ pub mod containment;
 pub mod escalation;
 pub mod l1;
 pub mod questions;
+mod stays;
 pub mod t2;
 mod view;
 
 pub use book::Book;
 pub use build::{Campaign, Member, answer, campaigns, ids, in_campaign, triage, urgency};
+pub use stays::{FactorLine, Of, Stays, stays};
 pub use view::{Answer, CaseView};

@@ -1,7 +1,9 @@
 //! The command line. Wiring only: what is worth a unit test lives in a library.
 
 mod audit;
+mod backup;
 mod collect;
+mod config;
 mod detections;
 mod doctor;
 mod evaluate;
@@ -9,6 +11,7 @@ mod explain;
 mod hunt;
 mod parse;
 mod reading;
+mod records;
 mod respond;
 mod serve;
 mod simulate;
@@ -50,6 +53,11 @@ enum Command {
     /// Not yet announced: its page is being built.
     #[command(hide = true)]
     Serve(Box<serve::Serve>),
+    Config(config::ConfigCommand),
+    Search(Box<records::Search>),
+    Query(records::Query),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
     Simulate(simulate::Simulate),
     Evaluate(evaluate::Evaluate),
     /// Print the JSON Schema of cases.json, of an MFA audit, or of the files that describe a log source.
@@ -179,6 +187,11 @@ fn main() -> ExitCode {
         Command::Respond(c) => c.run(),
         Command::Collect(c) => c.run(),
         Command::Serve(c) => c.run(),
+        Command::Config(c) => c.run(),
+        Command::Search(c) => c.run(),
+        Command::Query(c) => c.run(),
+        Command::Backup(c) => c.run(),
+        Command::Restore(c) => c.run(),
         Command::Simulate(c) => c.run(),
         Command::Evaluate(c) => c.run(),
         Command::Schema { of: Schema::Cases } => say(&portreeve_report::json::schema()),

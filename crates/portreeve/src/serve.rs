@@ -2,8 +2,9 @@
 
 use crate::{ContextArgs, Failure, INTERNAL, SourceArgs, say, usage};
 use clap::Args;
-use portreeve_server::config::Config;
+use portreeve_server::config::{Config, ConfigError};
 use portreeve_server::{Service, Start};
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -26,36 +27,59 @@ pub(crate) struct Serve {
     context: ContextArgs,
     #[command(flatten)]
     own: SourceArgs,
-    /// Lines of the service's own log as JSON
-    #[arg(long)]
-    log_json: bool,
+    /// Form of the service's own log
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: LogFormat,
 }
 
-impl Serve {
-    pub(crate) fn run(self) -> Result<u8, Failure> {
-        let mut config = match &self.config {
-            Some(path) => Config::read(path).map_err(usage)?,
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    /// One object a line
+    Json,
+}
+
+/// What of the command line stands beside the file.
+struct Asked {
+    file: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    context: ContextArgs,
+}
+
+impl Asked {
+    fn config(&self) -> Result<Config, ConfigError> {
+        let mut config = match &self.file {
+            Some(path) => Config::read(path)?,
             None => Config::default(),
         };
         config.web.listen = self.listen.unwrap_or(config.web.listen);
         let files = &mut config.context;
-        let ContextArgs { context, geo, asn, intel } = self.context;
+        let ContextArgs { context, geo, asn, intel } = self.context.clone();
         files.dir = context.or(files.dir.take());
         files.geo.extend(geo);
         files.asn.extend(asn);
         files.intel.extend(intel);
-        config.check().map_err(usage)?;
-        let catalog = self.own.catalog(config.context.dir.as_deref())?;
+        config.check()?;
+        Ok(config)
+    }
+}
+
+impl Serve {
+    pub(crate) fn run(self) -> Result<u8, Failure> {
+        let asked = Asked { file: self.config, listen: self.listen, context: self.context };
+        let config = asked.config().map_err(usage)?;
+        let own = SourceArgs { sources: self.own.sources.or(config.context.sources.clone()) };
+        let catalog = own.catalog(config.context.dir.as_deref())?;
         let log = tracing_subscriber::fmt().with_writer(std::io::stderr);
-        if self.log_json {
-            log.json().init()
-        } else {
-            log.init()
+        match self.log_format {
+            LogFormat::Json => log.json().init(),
+            LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(usage)?;
         let start = Start { config, data: self.data, catalog };
         runtime.block_on(async {
             let service = Service::start(start).await.map_err(usage)?;
+            service.app.rereads(Box::new(move || asked.config()));
             let mut words = format!("listening on {}\n", service.address());
             if let Some(link) = service.first_run() {
                 words.push_str(&format!("nobody has an account yet; open this once, within a day: {link}\n"));
@@ -74,7 +98,7 @@ impl Serve {
 }
 
 /// Until SIGTERM or SIGINT, or until no verdicts come any more: a supervisor starts it again, and it goes on from its
-/// journal. SIGHUP reads context and content anew.
+/// journal. SIGHUP reads the configuration, context and content anew.
 async fn ended(service: &Service) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut term = signal(SignalKind::terminate())?;
@@ -90,11 +114,7 @@ async fn ended(service: &Service) -> std::io::Result<()> {
             _ = interrupt.recv() => return Ok(()),
             _ = hang_up.recv() => {
                 let app = service.app.clone();
-                // What is wrong with the files is said, and what was in force stays.
-                tokio::task::spawn_blocking(move || match app.renew() {
-                    Ok(()) => tracing::info!("context and content were read anew"),
-                    Err(error) => tracing::error!(%error, "context and content stay as they were"),
-                });
+                tokio::task::spawn_blocking(move || portreeve_server::desk::health::reload_and_say(&app));
             }
         }
     }

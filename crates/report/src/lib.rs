@@ -22,6 +22,7 @@ pub mod wire;
 
 pub use html::WORLD;
 pub use hunted::{Done, Hunted};
+pub use markdown::safe as safe_markdown;
 
 use actions::Aftermath;
 use std::io::{self, Write};

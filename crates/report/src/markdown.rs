@@ -8,7 +8,7 @@ pub(crate) static FORMAT: Format = Format { name: "md", file: "report.md", write
 
 /// Text from a log inside Markdown: control characters made visible, everything that Markdown or HTML could read
 /// as markup escaped.
-pub(crate) fn safe(text: &str) -> String {
+pub fn safe(text: &str) -> String {
     let clean = portreeve_model::untrusted::escape_for_terminal(text);
     let mut out = String::with_capacity(clean.len() + 8);
     for c in clean.chars() {

@@ -39,7 +39,7 @@ document.addEventListener("refresh", refresh);
 if (bar && (document.getElementById("queue") || document.querySelector("[data-page-case]"))) {
   const from = new EventSource("/api/v1/events");
   let lost = false;
-  for (const name of ["message", "case"]) from.addEventListener(name, hear);
+  from.addEventListener("change", hear);
   from.addEventListener("missed", () => {
     missed = true;
     show();

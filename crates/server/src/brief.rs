@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Addresses of a line; a case may have more.
-const ADDRESSES: usize = 3;
+const ADDRESSES: usize = 2;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -84,7 +84,7 @@ impl Brief {
                 .collect(),
             addresses: case.source_ips.len(),
             reason: case.reason.clone(),
-            differs: indicators.iter().take(3).map(|i| i.title.clone()).collect(),
+            differs: indicators.iter().take(2).map(|i| i.title.clone()).collect(),
             criteria: case
                 .criteria
                 .iter()

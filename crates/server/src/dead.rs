@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A file is closed when it has grown to this size.
 const FILE_BYTES: u64 = 8 << 20;
@@ -30,6 +30,7 @@ pub struct Letter {
 #[derive(Clone)]
 pub struct DeadLetters {
     inner: Arc<Mutex<Inner>>,
+    replaying: Arc<Mutex<()>>,
 }
 
 struct Inner {
@@ -48,7 +49,7 @@ impl DeadLetters {
         fs::create_dir_all(dir)?;
         let number = files(dir)?.last().map_or(1, |(n, _)| n + 1);
         let inner = Inner { dir: dir.to_owned(), most, number, open: None, dropped: 0, kept: 0 };
-        Ok(DeadLetters { inner: Arc::new(Mutex::new(inner)) })
+        Ok(DeadLetters { inner: Arc::new(Mutex::new(inner)), replaying: Arc::default() })
     }
 
     /// Keeps a letter. Where that fails it is said in the log; the door has counted it.
@@ -81,14 +82,36 @@ impl DeadLetters {
         Ok(found)
     }
 
-    /// The letters with these ids, out of the files they are in: what is taken is offered again by whoever takes it.
-    pub fn take(&self, ids: &[String]) -> io::Result<Vec<Letter>> {
+    /// Held by whoever offers letters again, from finding them to taking them out: two at once would store them twice.
+    pub fn alone(&self) -> MutexGuard<'_, ()> {
+        self.replaying.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The letters with these ids.
+    pub fn find(&self, ids: &[String]) -> io::Result<Vec<Letter>> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = Vec::new();
+        for (_, path) in files(&inner.dir)? {
+            found.extend(read(&path)?.into_iter().filter(|l| ids.contains(&l.id)));
+        }
+        Ok(found)
+    }
+
+    /// The letters with these ids, out of the files they are in: they are stored elsewhere now.
+    pub fn take(&self, ids: &[String]) -> io::Result<Vec<Letter>> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        // The file that is being written may be one of those that get another content under their name.
+        inner.open = None;
         let mut taken = Vec::new();
         for (_, path) in files(&inner.dir)? {
             let (out, stay): (Vec<Letter>, Vec<Letter>) =
                 read(&path)?.into_iter().partition(|l| ids.contains(&l.id));
             if out.is_empty() {
+                continue;
+            }
+            if stay.is_empty() {
+                fs::remove_file(&path)?;
+                taken.extend(out);
                 continue;
             }
             let beside = path.with_extension("new");
@@ -101,14 +124,6 @@ impl DeadLetters {
             taken.extend(out);
         }
         Ok(taken)
-    }
-}
-
-impl DeadLetters {
-    /// Keeps a letter again that was taken and could not be handed over. It has a new id.
-    pub fn give_back(&self, letter: &Letter) -> io::Result<()> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.write(letter.clone())
     }
 }
 
@@ -209,11 +224,15 @@ mod tests {
         assert_eq!(taken, [all[1].clone()]);
         assert_eq!(dead.list(100).expect("files").len(), 5);
         assert!(dead.take(&[all[1].id.clone()]).expect("files").is_empty());
+        dead.keep(&letter(6), 6);
+        assert_eq!(dead.list(1).expect("files")[0].reason, "reason 6", "kept after others were taken");
+        let gone = dead.find(&[dead.list(1).expect("files")[0].id.clone()]).expect("files");
+        assert_eq!(dead.take(&[gone[0].id.clone()]).expect("files"), gone);
         (0..60).for_each(|n| dead.keep(&letter(n), n as i64));
         let (kept, dropped) = dead.counts();
         let left = dead.list(1_000).expect("files").len() as u64;
-        assert_eq!(kept, 66);
-        assert_eq!(left + dropped + 1, 66);
+        assert_eq!(kept, 67);
+        assert_eq!(left + dropped + 2, 67);
         let size: u64 = files(dir.path())
             .expect("files")
             .iter()

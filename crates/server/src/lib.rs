@@ -1,11 +1,15 @@
 //! The live service: the same pipeline as of a hunt, fed by doors, with a page and an API.
 
 mod app;
+pub mod backup;
+mod benign;
 pub mod brief;
 pub mod config;
 mod dead;
 pub mod desk;
+mod entrances;
 mod gate;
+mod housekeeper;
 mod http;
 mod hub;
 mod line;
@@ -14,7 +18,7 @@ mod outward;
 mod service;
 pub mod ui;
 
-pub use app::App;
+pub use app::{App, Reread};
 pub use http::openapi;
 pub use line::{Grounds, Health, OriginHealth, Progress, Pulse};
-pub use service::{Service, Start, StartError};
+pub use service::{Service, Start, StartError, lake_for_reading, rehearse};

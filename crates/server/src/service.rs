@@ -6,7 +6,9 @@ use crate::config::{Config, ConfigError, S3At};
 use crate::dead::DeadLetters;
 use crate::desk::accounts::Accounts;
 use crate::desk::sign_in;
+use crate::entrances::{self, Entrances};
 use crate::gate::Sources;
+use crate::housekeeper;
 use crate::http;
 use crate::hub::Hub;
 use crate::line::{self, Book, Grounds, Health, Judge, Keeper, Progress, Pulse, Reader};
@@ -21,7 +23,7 @@ use portreeve_doors::tls::{Tls, TlsOptions};
 use portreeve_doors::{
     Counters, DoorContext, DoorError, Gate, Intake, follow, journald, nats, pull, s3_sqs, syslog,
 };
-use portreeve_lake::object::{Bucket, BucketConfig};
+use portreeve_lake::object::{Bucket, BucketConfig, Folder, Objects};
 use portreeve_lake::{Journal, JournalOptions, Lake, LakeOptions};
 use portreeve_model::SymbolTable;
 use portreeve_pipeline::Catalog;
@@ -30,7 +32,7 @@ use portreeve_pipeline::live::{OriginRules, Settings};
 use portreeve_store::{Location, Store};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -113,12 +115,40 @@ pub(crate) fn grounds(
     Ok(Grounds { tables, content, generation })
 }
 
+/// Reads everything that verdicts would rest on, and says what is wrong with it.
+pub fn rehearse(config: &Config, catalog: &Catalog) -> Result<(), StartError> {
+    grounds(config, catalog, &SymbolTable::new(), 0).map(drop)
+}
+
+/// The folder of the lake; none where it is in a bucket.
+pub(crate) fn lake_root(config: &Config, data: &Path) -> Option<PathBuf> {
+    let root = || config.lake.dir.clone().unwrap_or_else(|| data.join("lake"));
+    config.lake.s3.is_none().then(root)
+}
+
 fn open_lake(config: &Config, data: &Path) -> Result<Lake, StartError> {
-    let Some(s3) = &config.lake.s3 else {
-        return Ok(Lake::local(&config.lake.dir.clone().unwrap_or_else(|| data.join("lake")))?);
-    };
-    let bucket = Bucket::new(&bucket(s3)?)?;
-    Ok(Lake::open(Arc::new(bucket), LakeOptions::new(&data.join("lake-work")))?)
+    if let Some(root) = lake_root(config, data) {
+        return Ok(Lake::local(&root)?);
+    }
+    Ok(Lake::open(far(config)?, LakeOptions::new(&data.join("lake-work")))?)
+}
+
+/// The lake as the files of this moment say, beside a service that writes it.
+pub fn lake_for_reading(config: &Config, data: &Path) -> Result<Lake, StartError> {
+    match lake_root(config, data) {
+        Some(root) => {
+            let work = LakeOptions::new(&root.join("work"));
+            Ok(Lake::read_only(Arc::new(Folder::new(&root)?), work)?)
+        }
+        None => Ok(Lake::read_only(far(config)?, LakeOptions::new(&data.join("lake-work")))?),
+    }
+}
+
+fn far(config: &Config) -> Result<Arc<dyn Objects>, StartError> {
+    match &config.lake.s3 {
+        Some(s3) => Ok(Arc::new(Bucket::new(&bucket(s3)?)?)),
+        None => Err(StartError::Wrong("lake.s3 names no bucket".to_owned())),
+    }
 }
 
 fn bucket(s3: &S3At) -> Result<BucketConfig, StartError> {
@@ -144,6 +174,11 @@ impl Service {
     /// Starts everything; doors are open when it returns. Must be called within a runtime of several threads.
     pub async fn start(start: Start) -> Result<Service, StartError> {
         let Start { config, data, catalog } = start;
+        if data.join(crate::backup::RESTORING).exists() {
+            let what = data.display();
+            let why = format!("{what}: a restore into it did not end; empty it and restore again");
+            return Err(StartError::Wrong(why));
+        }
         let doors = data.join("doors");
         std::fs::create_dir_all(&doors).map_err(io(doors.display().to_string()))?;
         let config = Arc::new(config);
@@ -176,6 +211,10 @@ impl Service {
         let (to_judge, from_reader) = mpsc::sync_channel(READ_AHEAD);
         let app = Arc::new(App {
             config: config.clone(),
+            current: RwLock::new(config.clone()),
+            reread: OnceLock::new(),
+            renewing: Mutex::new(()),
+            entrances: Entrances::default(),
             data: data.clone(),
             store: store.clone(),
             lake: lake.clone(),
@@ -243,7 +282,7 @@ impl Service {
             },
             progress: progress.clone(),
             pulse,
-            book: Book::new(store, lake.clone(), hub, app.hooks.clone(), origins.clone()),
+            book: Book::new(store, lake.clone(), hub, app.hooks.clone(), origins.clone(), config.deadlines),
             saved: saved.clone(),
             history_days: config.engine.history_days,
         };
@@ -272,6 +311,8 @@ impl Service {
             senders,
         };
         service.open_doors(&config, intake, counters, sources, &data).await?;
+        let keeping = housekeeper::run(service.app.clone(), service.closing.clone());
+        service.doors.push(tokio::spawn(keeping));
         Ok(service)
     }
 
@@ -333,44 +374,69 @@ impl Service {
             shutdown: self.closing.clone(),
         };
         for options in &config.doors.syslog {
-            self.open_door(syslog::Syslog::bind(options.clone(), context.clone()).await?.run());
+            // What is wrong with a listener is said at the start.
+            let mut bound = Some(syslog::Syslog::bind(options.clone(), context.clone()).await?);
+            self.open_door(
+                format!("syslog {}", options.listen),
+                &context,
+                options,
+                move |options, context| {
+                    let bound = bound.take();
+                    async move {
+                        match bound {
+                            Some(door) => door.run().await,
+                            None => syslog::run(options, context).await,
+                        }
+                    }
+                },
+            );
         }
         for at in &config.doors.lumberjack {
             let tls = tls_now(at.tls.as_ref(), &[])?;
             let door = Lumberjack::bind(at.door.clone(), tls, context.clone()).await?;
             self.doors.push(tokio::spawn(door.run()));
         }
-        for options in &config.doors.follow {
-            self.open_door(follow::run(options.clone(), context.clone()));
+        let doors = &config.doors;
+        for options in &doors.follow {
+            let name = format!("follow {}", options.paths.first().map_or("", String::as_str));
+            self.open_door(name, &context, options, follow::run);
         }
-        for options in &config.doors.journald {
-            self.open_door(journald::run(options.clone(), context.clone()));
+        for options in &doors.journald {
+            self.open_door(format!("journald {}", options.source), &context, options, journald::run);
         }
-        for options in &config.doors.nats {
-            self.open_door(nats::run(options.clone(), context.clone()));
+        for options in &doors.nats {
+            self.open_door(format!("nats {}", options.source), &context, options, nats::run);
         }
-        for options in &config.doors.s3_sqs {
-            self.open_door(s3_sqs::run(options.clone(), context.clone()));
+        for options in &doors.s3_sqs {
+            self.open_door(format!("s3_sqs {}", options.source), &context, options, s3_sqs::run);
         }
-        for options in &config.doors.okta {
-            self.open_door(pull::okta::run(options.clone(), context.clone()));
+        for options in &doors.okta {
+            self.open_door(format!("okta {}", options.source), &context, options, pull::okta::run);
         }
-        for options in &config.doors.entra {
-            self.open_door(pull::entra::run(options.clone(), context.clone()));
+        for options in &doors.entra {
+            self.open_door(format!("entra {}", options.source), &context, options, pull::entra::run);
         }
         #[cfg(feature = "kafka")]
-        for options in &config.doors.kafka {
-            self.open_door(portreeve_doors::kafka::run(options.clone(), context.clone()));
+        for options in &doors.kafka {
+            let name = format!("kafka {}", options.source);
+            self.open_door(name, &context, options, portreeve_doors::kafka::run);
         }
         Ok(())
     }
 
-    fn open_door(&mut self, door: impl Future<Output = Result<(), DoorError>> + Send + 'static) {
-        self.doors.push(tokio::spawn(async move {
-            if let Err(error) = door.await {
-                tracing::error!(%error, "a door had to close");
-            }
-        }));
+    fn open_door<O, F>(
+        &mut self,
+        name: String,
+        context: &DoorContext,
+        options: &O,
+        mut run: impl FnMut(O, DoorContext) -> F + Send + 'static,
+    ) where
+        O: Clone + Send + 'static,
+        F: Future<Output = Result<(), DoorError>> + Send + 'static,
+    {
+        let (options, entrances) = (options.clone(), self.app.entrances.clone());
+        let run = move |context| run(options.clone(), context);
+        self.doors.push(tokio::spawn(entrances::kept_open(name, context.clone(), entrances, run)));
     }
 
     async fn listen(

@@ -36,6 +36,17 @@ pub struct Answered {
     pub device: String,
     pub agent: String,
     pub address: String,
+    /// How far it may be trusted, in words.
+    pub strength: String,
+    pub confirmed: Option<Confirmed>,
+}
+
+/// Somebody heard the same by another way than the link.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Confirmed {
+    pub at: Micros,
+    pub by: String,
+    pub how: String,
 }
 
 pub struct NewAsk<'a> {
@@ -48,7 +59,7 @@ pub struct NewAsk<'a> {
 
 const COLUMNS: &str =
     "id, case_id, person, question, asked_by, created_at, expires_at, answered_at, answer, remark,
-    device, agent, address, revoked_at";
+    device, agent, address, strength, confirmed_at, confirmed_by, confirmed_how, revoked_at";
 
 fn read(r: &mut Row) -> Result<Ask> {
     Ok(Ask {
@@ -67,9 +78,23 @@ fn read(r: &mut Row) -> Result<Ask> {
                 device: r.text()?,
                 agent: r.text()?,
                 address: r.text()?,
+                strength: r.text()?,
+                confirmed: match r.maybe_int()? {
+                    Some(at) => Some(Confirmed { at, by: r.text()?, how: r.text()? }),
+                    None => {
+                        for _ in 0..2 {
+                            r.maybe_text()?;
+                        }
+                        None
+                    }
+                },
             }),
             None => {
-                for _ in 0..5 {
+                for _ in 0..6 {
+                    r.maybe_text()?;
+                }
+                r.maybe_int()?;
+                for _ in 0..2 {
                     r.maybe_text()?;
                 }
                 None
@@ -113,7 +138,8 @@ pub fn of_case(tx: &mut Tx<'_>, case: CaseId) -> Result<Vec<Ask>> {
 /// Answers it. Only the first answer counts.
 pub fn answer(tx: &mut WriteTx<'_>, token_hash: &[u8; 32], answered: &Answered) -> Result<Ask> {
     let done = tx.execute(
-        "update asks set answered_at = $2, answer = $3, remark = $4, device = $5, agent = $6, address = $7
+        "update asks set answered_at = $2, answer = $3, remark = $4, device = $5, agent = $6, address = $7,
+            strength = $8
          where token = $1 and answered_at is null and revoked_at is null and expires_at > $2",
         values![
             token_hash,
@@ -123,6 +149,7 @@ pub fn answer(tx: &mut WriteTx<'_>, token_hash: &[u8; 32], answered: &Answered) 
             &answered.device,
             &answered.agent,
             &answered.address,
+            &answered.strength,
         ],
     )?;
     let ask = by_token(tx, token_hash)?.filter(|_| done == 1);
@@ -132,6 +159,7 @@ pub fn answer(tx: &mut WriteTx<'_>, token_hash: &[u8; 32], answered: &Answered) 
     let data = serde_json::json!({
         "ask": ask.id.0, "answer": answered.answer.to_string(), "remark": answered.remark,
         "device": answered.device, "agent": answered.agent, "address": answered.address,
+        "strength": answered.strength,
     });
     timeline::append(
         tx,
@@ -142,12 +170,45 @@ pub fn answer(tx: &mut WriteTx<'_>, token_hash: &[u8; 32], answered: &Answered) 
             certainty: "exact",
             recorded_at: answered.at,
             actor: &ask.person,
-            said: &format!("{} answered {}: {}", ask.person, answered.answer, ask.question),
+            said: &format!(
+                "{} answered {} ({}): {}",
+                ask.person, answered.answer, answered.strength, ask.question
+            ),
             data: Some(&data.to_string()),
             once: None,
         },
     )?;
     Ok(ask)
+}
+
+/// Somebody asked the same by another way, and heard the same answer.
+pub fn confirm(tx: &mut WriteTx<'_>, id: AskId, how: &str, by: By<'_>) -> Result<Ask> {
+    crate::case::reason("how", how)?;
+    let done = tx.execute(
+        "update asks set confirmed_at = $2, confirmed_by = $3, confirmed_how = $4
+         where id = $1 and answered_at is not null and confirmed_at is null",
+        values![id, by.at, by.actor, how],
+    )?;
+    let ask = get(tx, id)?;
+    if done == 0 {
+        return Err(Error::NotNow(format!("question {id} was not answered, or is confirmed already")));
+    }
+    work::tell(
+        tx,
+        ask.case,
+        &format!("the answer to question {id} was confirmed by another way: {how}"),
+        by,
+    )?;
+    Ok(ask)
+}
+
+/// Links of a case that can still be answered.
+pub fn open(tx: &mut Tx<'_>, case: CaseId, now: Micros) -> Result<i64> {
+    tx.number(
+        "select count(*) from asks where case_id = $1 and answered_at is null and revoked_at is null
+            and expires_at > $2",
+        values![case, now],
+    )
 }
 
 pub fn revoke(tx: &mut WriteTx<'_>, id: AskId, by: By<'_>) -> Result<Ask> {

@@ -52,6 +52,23 @@ pub(crate) fn into_place(to: &Path, make: impl FnOnce(&Path) -> Result<()>) -> R
     File::open(parent).and_then(|d| d.sync_all()).map_err(Error::file(parent))
 }
 
+/// Copies a database while another process has it open, and changes nothing of it, its schema neither. SQLite becomes one
+/// file that is checked, PostgreSQL a dump; `restore` takes either.
+pub fn copy_of(from: &Location, to: &Path, now: Micros) -> Result<()> {
+    match from {
+        Location::Sqlite(from) => copy_of_file(from, to),
+        Location::Postgres(_) => dump::to_file(&Database::connect(from)?, to, now).map(drop),
+    }
+}
+
+/// As [`copy_of`], for any file of SQLite.
+pub fn copy_of_file(from: &Path, to: &Path) -> Result<()> {
+    into_place(to, |half| {
+        copy_checked(from, half)?;
+        sound(&Connection::open_with_flags(half, OpenFlags::SQLITE_OPEN_READ_ONLY)?, half)
+    })
+}
+
 /// What SQLite finds wrong.
 pub(crate) fn faults(connection: &Connection) -> Result<Vec<String>> {
     let mut faults = Vec::new();

@@ -225,6 +225,11 @@ fn fill(tx: &mut WriteTx<'_>, schema: i64) -> Result<()> {
             null(),
         ],
     )?;
+    if schema < 4 {
+        return Ok(());
+    }
+    row("outbox", values![1, "hook", "case", "1", "{}", 1_000, 0, 1_000, "waiting", null(), null(), null()])?;
+    row("settings", values!["a", vec![1_u8], 1, 1_000])?;
     Ok(())
 }
 
@@ -260,6 +265,11 @@ fn holds(db: &Database, schema: i64) {
         }
         if schema >= 3 {
             assert_eq!(case::note::of_case(tx, crate::CaseId(2))?[0].body, "n\0ote");
+            assert_eq!(case::get(tx, crate::CaseId(2))?.suppressed, None);
+            let trip = crate::suppression::get(tx, crate::SuppressionId(1))?;
+            assert_eq!((trip.hits, trip.scope.criteria.len()), (3, 0));
+            let ask = crate::ask::get(tx, crate::AskId(1))?;
+            assert_eq!(ask.answered.map(|a| (a.strength, a.confirmed)), Some((String::new(), None)));
         }
         Ok(())
     })

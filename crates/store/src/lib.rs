@@ -31,7 +31,7 @@ pub mod suppression;
 pub mod token;
 mod word;
 
-pub use backup::restore;
+pub use backup::{copy_of, copy_of_file, restore};
 pub use db::{Database, Location, Micros, PostgresLocation, Tx, WriteTx};
 pub use error::{Error, Result};
 pub use key::hex;

@@ -22,6 +22,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { name: "cases", sql: include_str!("migrations/0002_cases.sql") },
     Migration { name: "casework", sql: include_str!("migrations/0003_casework.sql") },
     Migration { name: "service", sql: include_str!("migrations/0004_service.sql") },
+    Migration { name: "benign", sql: include_str!("migrations/0005_benign.sql") },
 ];
 
 /// The newest schema that this program knows.
@@ -67,6 +68,7 @@ pub(crate) const TABLES: &[Table] = &[
     Table { name: "outbox", key: "id", since: 4 },
     Table { name: "idempotency", key: "actor, key", since: 4 },
     Table { name: "settings", key: "name", since: 4 },
+    Table { name: "suppression_hits", key: "suppression_id, case_id, verdict", since: 5 },
 ];
 
 /// Brings the schema up to this version and no further; `NEWEST` but for the restoring of older dumps.

@@ -1,10 +1,11 @@
 //! What was found benign, for whom or from where, and until when. It names what it is about, it ends, and it is counted
 //! and looked at again.
 
-use crate::case::By;
+use crate::case::{self, By, Case, Disposition, clock, timeline};
 use crate::db::value::values;
 use crate::db::{Micros, Row, Tx, WriteTx};
 use crate::error::{Error, Result};
+use crate::key::key;
 use crate::word::{CaseId, SuppressionId};
 use portreeve_model::net::Cidr;
 
@@ -21,14 +22,20 @@ pub struct Scope {
     pub egress: Option<String>,
     /// Only this detection; otherwise all.
     pub detection: Option<String>,
+    /// Criteria of an escalation that were known when it was decided. A case that meets another is not silenced.
+    pub criteria: Vec<String>,
 }
 
 impl Scope {
-    fn check(&self) -> Result<()> {
+    /// Does it say enough, and not too much?
+    pub fn check(&self) -> Result<()> {
         let given = |text: &Option<String>| text.as_ref().is_some_and(|t| !t.trim().is_empty());
         let named = [&self.principal, &self.place, &self.egress, &self.detection];
         if named.into_iter().any(|text| text.is_some() && !given(text)) {
             return Err(Error::invalid("scope", "holds an empty name; leave it out"));
+        }
+        if self.criteria.iter().any(|c| c.is_empty() || c.contains(char::is_whitespace)) {
+            return Err(Error::invalid("criteria", "ids of criteria, without spaces"));
         }
         // A network that holds half the world says as much as none.
         if self.network.is_some_and(|n| n.bits < if n.base.is_v4() { 96 + 8 } else { 16 }) {
@@ -62,12 +69,14 @@ pub struct Suppression {
 
 const COLUMNS: &str =
     "id, principal, network, asn, place, egress, detection, reason, author, case_id, created_at,
-    expires_at, hits, last_hit, reviewed_at, reviewed_by, ended_at, ended_by, revision";
+    expires_at, hits, last_hit, reviewed_at, reviewed_by, ended_at, ended_by, revision,
+    criteria";
 
 fn read(r: &mut Row) -> Result<Suppression> {
-    Ok(Suppression {
+    let mut found = Suppression {
         id: SuppressionId(r.int()?),
         scope: Scope {
+            criteria: Vec::new(),
             principal: r.maybe_text()?,
             network: match r.maybe_text()? {
                 None => None,
@@ -93,7 +102,9 @@ fn read(r: &mut Row) -> Result<Suppression> {
         ended_at: r.maybe_int()?,
         ended_by: r.maybe_text()?,
         revision: r.int()?,
-    })
+    };
+    found.scope.criteria = r.text()?.split_whitespace().map(str::to_owned).collect();
+    Ok(found)
 }
 
 pub fn create(
@@ -111,8 +122,8 @@ pub fn create(
     }
     let id = SuppressionId(tx.next("suppression")?);
     tx.execute(
-        "insert into suppressions (id, principal, network, asn, place, egress, detection, reason, author, case_id, created_at, expires_at, hits, revision)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 1)",
+        "insert into suppressions (id, principal, network, asn, place, egress, detection, reason, author, case_id, created_at, expires_at, hits, revision, criteria)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 1, $13)",
         values![
             id,
             scope.principal.as_deref(),
@@ -126,6 +137,7 @@ pub fn create(
             case,
             by.at,
             expires_at,
+            scope.criteria.join(" "),
         ],
     )?;
     if let Some(case) = case {
@@ -175,8 +187,110 @@ pub fn due(
     )
 }
 
+/// Takes a case out of the queue, and counts it: once for each verdict. What people made of the case stays.
+pub fn silence(tx: &mut WriteTx<'_>, id: SuppressionId, case: CaseId, now: Micros) -> Result<()> {
+    let mut silenced = case::get(tx, case)?;
+    let fresh = tx.execute(
+        "insert into suppression_hits (suppression_id, case_id, verdict, at) values ($1, $2, $3, $4)
+         on conflict do nothing",
+        values![id, case, silenced.verdicts, now],
+    )?;
+    if fresh > 0 {
+        hit(tx, id, 1, now)?;
+    }
+    if silenced.suppressed == Some(id) {
+        return Ok(());
+    }
+    let by = get(tx, id)?;
+    clock::pause_all(tx, case, now)?;
+    silenced.suppressed = Some(id);
+    case::save(tx, &mut silenced, now)?;
+    let said = format!("silenced by suppression {id} of {}: {}", by.author, by.reason);
+    say(tx, case, &said, By { actor: "engine", at: now })
+}
+
+/// The case is in the queue again, and says why; `false` where nothing silenced it.
+pub fn bring_back(tx: &mut WriteTx<'_>, id: CaseId, why: &str, by: By<'_>) -> Result<bool> {
+    let mut silenced = case::get(tx, id)?;
+    let Some(suppression) = silenced.suppressed.take() else { return Ok(false) };
+    clock::resume_all(tx, id, by.at)?;
+    case::save(tx, &mut silenced, by.at)?;
+    say(tx, id, &format!("came back, although suppression {suppression} had silenced it: {why}"), by)?;
+    Ok(true)
+}
+
+fn say(tx: &mut WriteTx<'_>, case: CaseId, said: &str, by: By<'_>) -> Result<()> {
+    let entry = timeline::NewEntry {
+        case,
+        kind: timeline::Kind::Revision,
+        at: by.at,
+        certainty: "exact",
+        recorded_at: by.at,
+        actor: by.actor,
+        said,
+        data: None,
+        once: None,
+    };
+    timeline::append(tx, &entry).map(|_| ())
+}
+
+/// The cases that it keeps out of the queue now.
+pub fn silenced(tx: &mut Tx<'_>, id: SuppressionId) -> Result<Vec<CaseId>> {
+    tx.all(
+        "select id from cases where suppressed = $1 and merged_into is null order by id",
+        values![id],
+        |r| Ok(CaseId(r.int()?)),
+    )
+}
+
+/// Cases that it ever silenced, the newest first, and when it first did.
+pub fn hits(tx: &mut Tx<'_>, id: SuppressionId, limit: usize) -> Result<Vec<(CaseId, Micros)>> {
+    tx.all(
+        "select case_id, min(at) from suppression_hits where suppression_id = $1
+         group by case_id order by case_id desc limit $2",
+        values![id, limit as i64],
+        |r| Ok((CaseId(r.int()?), r.int()?)),
+    )
+}
+
+/// How many of the cases that it silenced turned out to be real.
+pub fn real(tx: &mut Tx<'_>, id: SuppressionId) -> Result<i64> {
+    tx.number(
+        "select count(distinct h.case_id) from suppression_hits h join cases c on c.id = h.case_id
+         where h.suppression_id = $1 and c.disposition in ($2, $3)",
+        values![id, Disposition::TruePositiveImpact, Disposition::TruePositiveNoImpact],
+    )
+}
+
+/// Cases that were last seen or found since then and were not merged into another, the newest first: what a
+/// suppression is tried on.
+pub fn tried_on(
+    tx: &mut Tx<'_>,
+    since: Micros,
+    principal: Option<&str>,
+    before: Option<CaseId>,
+    limit: usize,
+) -> Result<Vec<Case>> {
+    let before = before.map_or(i64::MAX, |b| b.0);
+    let sql = |more: &str| {
+        format!(
+            "select {} from cases where id < $1 and merged_into is null and (last_seen >= $2 or created_at >= $2)
+             {more} order by id desc limit $3",
+            case::COLUMNS
+        )
+    };
+    match principal {
+        None => tx.all(&sql(""), values![before, since, limit as i64], case::read),
+        Some(name) => tx.all(
+            &sql("and principal_key = $4"),
+            values![before, since, limit as i64, key(name)],
+            case::read,
+        ),
+    }
+}
+
 /// It silenced so many, the last one then.
-pub fn hit(tx: &mut WriteTx<'_>, id: SuppressionId, hits: i64, last: Micros) -> Result<()> {
+fn hit(tx: &mut WriteTx<'_>, id: SuppressionId, hits: i64, last: Micros) -> Result<()> {
     tx.execute(
         "update suppressions set hits = hits + $2,
             last_hit = case when last_hit is null or last_hit < $3 then $3 else last_hit end

@@ -5,15 +5,20 @@ use crate::out::{self, percent, refused, told};
 use crate::secret::{Secret, SecretRef};
 use jiff::Timestamp;
 use reqwest::{Client, RequestBuilder};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Keys from the configuration.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AwsKeys")]
 pub struct KeyOptions {
+    /// Its id.
     pub access_key_id: String,
+    /// Where its secret lies.
     pub secret_access_key: SecretRef,
+    /// Of a temporary key.
     #[serde(default)]
     pub session_token: Option<SecretRef>,
 }

@@ -24,7 +24,8 @@ use crate::intake::{Origin, Receipt};
 use crate::state;
 use crate::syslog::too_long;
 use crate::window::{Settled, Window};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,13 +37,15 @@ pub static DECLARATION: Declaration = Declaration {
     title: "Files and directories",
     peers: "whatever writes log files: daemons, rsyslog, logrotate, scripts that fetch exports",
     point_at_it: "paths: [\"/var/log/vpn/*.log\"]",
+    tested: "files that are rotated by renaming and by copytruncate, packed by gzip and zstd",
     record: "one line, without what ends it; a file that `whole` names is handed over as it is",
     source: "logrotate(8) for the ways in which files are rotated",
 };
 
 /// Which files are read.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "FollowOptions")]
 pub struct Options {
     /// Files, patterns (`/var/log/vpn/*.log`, `/srv/logs/**/*.log*`), or directories, of which all files are meant.
     pub paths: Vec<String>,
@@ -63,11 +66,12 @@ pub struct Options {
     /// so a second run reads what is new.
     #[serde(default)]
     pub once: bool,
+    /// What it may send.
     #[serde(default)]
     pub limits: Limits,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Begin {
     /// They are read from their beginning.

@@ -12,7 +12,8 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::post;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 pub static DOOR: Declaration = Declaration {
@@ -21,15 +22,18 @@ pub static DOOR: Declaration = Declaration {
     peers: "kube-apiserver (--audit-webhook-config-file), Falco's and Rancher's forwarders of it",
     point_at_it: "in the webhook's kubeconfig: `server: https://HOST/k8s/audit` and `token: TOKEN`, or a client \
                   certificate",
+    tested: "curl with a client certificate; a kube-apiserver only by the form of its documentation",
     record: "one event of the list, as it was sent",
     source: "kubernetes.io, Auditing: Webhook backend; audit.k8s.io/v1 EventList",
 };
 
 /// How audit events are taken.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct K8sAuditOptions {
+    /// Whether the door is open.
     pub enabled: bool,
+    /// Path of the address that records are sent to.
     pub path: String,
 }
 

@@ -23,7 +23,8 @@ use crate::intake::{Intake, Refusal};
 use crate::rate::{Rates, Slow};
 use axum::body::Body;
 use axum::http::request::Parts;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,17 +49,22 @@ pub struct Http {
 }
 
 /// Which doors are open on a listener, and how.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpOptions {
     /// Seconds without a byte of the body after which a request is given up.
     pub body_idle_s: u64,
     /// Seconds that a body may take altogether.
     pub body_s: u64,
+    /// Splunk's HTTP Event Collector.
     pub splunk_hec: splunk_hec::SplunkHecOptions,
+    /// Elasticsearch's bulk API.
     pub es_bulk: es_bulk::EsBulkOptions,
+    /// OpenTelemetry logs.
     pub otlp: otlp::OtlpOptions,
+    /// Audit events of Kubernetes.
     pub k8s_audit: k8s_audit::K8sAuditOptions,
+    /// Lines.
     pub ndjson: ndjson::NdjsonOptions,
 }
 

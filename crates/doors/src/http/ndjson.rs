@@ -15,7 +15,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use axum::routing::post;
 use memchr::memchr_iter;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 pub static DOOR: Declaration = Declaration {
@@ -25,15 +26,18 @@ pub static DOOR: Declaration = Declaration {
     point_at_it: "`curl -H 'Authorization: Bearer TOKEN' -H 'Content-Type: text/plain' --data-binary @FILE \
                   https://HOST/ingest`; `application/x-ndjson` alike; `application/json` for a JSON array or JSON \
                   values side by side; gzip, deflate or zstd",
+    tested: "curl",
     record: "a line, without its end; of `application/json`, an element or a value as it was sent",
     source: "own; status 200 means stored, 429 and 503 with Retry-After mean: come again",
 };
 
 /// How lines are taken.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NdjsonOptions {
+    /// Whether the door is open.
     pub enabled: bool,
+    /// Path of the address that records are sent to.
     pub path: String,
 }
 

@@ -11,6 +11,7 @@ use crate::journald::export::Export;
 use crate::state;
 use crate::syslog::too_long;
 use crate::window::{BATCHES, Settled, Window};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -25,14 +26,17 @@ pub static DECLARATION: Declaration = Declaration {
     title: "The systemd journal",
     peers: "this host, or the journals that systemd-journal-remote collects",
     point_at_it: "matches: [\"_SYSTEMD_UNIT=ssh.service\"]",
+    tested: "journalctl over journals that systemd-journal-remote wrote",
     record: "one entry as a JSON object, in the form of journalctl -o json",
     source: "systemd's JOURNAL_EXPORT_FORMATS; journalctl(1)",
 };
 
 /// Which journal, and what of it.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "JournaldOptions")]
 pub struct Options {
+    /// The source that its records are said to come from.
     pub source: String,
     /// Only entries with one of the values of each field: `_SYSTEMD_UNIT=ssh.service`.
     #[serde(default)]
@@ -43,8 +47,10 @@ pub struct Options {
     /// Where to begin when the door is opened for the first time.
     #[serde(default)]
     pub begin: Begin,
+    /// The program that reads it.
     #[serde(default = "journalctl")]
     pub journalctl: PathBuf,
+    /// What it may send.
     #[serde(default)]
     pub limits: Limits,
 }

@@ -17,7 +17,8 @@ use crate::rate::Rates;
 use crate::unpack::{Coding, Fault, Unpack};
 use bytes::{Buf, BytesMut};
 use frame::{Frame, Read, Wrong, ack};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,12 +37,14 @@ pub static DOOR: Declaration = Declaration {
             python-logstash-async",
     point_at_it: "`output.logstash.hosts: [\"HOST:5044\"]`, with `ssl` and a client certificate that a source names, \
                   or from a listener that has a `source`",
+    tested: "pylogbeat (which python-logstash-async uses); Beats and Logstash only by the protocol's \
+             description",
     record: "the event's JSON, as it was sent; of a data frame, an object of its fields",
     source: "logstash-input-beats, PROTOCOL.md",
 };
 
 /// A listener for Lumberjack.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LumberjackOptions {
     /// Address and port: `0.0.0.0:5044`.

@@ -11,6 +11,7 @@ use crate::out::{self, percent};
 use crate::secret::{Secret, SecretRef};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Client;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -23,19 +24,25 @@ pub static DECLARATION: Declaration = Declaration {
     title: "Microsoft Entra ID, by Graph",
     peers: "a tenant with Entra ID P1 or P2",
     point_at_it: "an app registration with the application permission AuditLog.Read.All",
+    tested: "a stand-in written from the documentation; never Microsoft itself",
     record: "one sign-in or audit record, as JSON",
     source: "Microsoft Graph v1.0: signIn, directoryAudit; throttling limits of the reporting API",
 };
 
 /// Which tenant.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "EntraOptions")]
 pub struct Options {
+    /// The source that its records are said to come from.
     pub source: String,
     /// The tenant's id or a domain of it.
     pub tenant: String,
+    /// Id of the app registration.
     pub client_id: String,
+    /// Where its secret lies.
     pub client_secret: SecretRef,
+    /// Which logs.
     #[serde(default = "logs")]
     pub logs: Vec<Log>,
     /// Another cloud than the global one, or stand-ins.
@@ -50,19 +57,26 @@ pub struct Options {
     /// Seconds between questions.
     #[serde(default = "poll")]
     pub poll_s: u32,
+    /// What it may send.
     #[serde(default)]
     pub limits: Limits,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+/// One of the logs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "EntraLog")]
 pub enum Log {
+    /// Who signed in.
     SignIns,
+    /// What was changed in the directory.
     DirectoryAudits,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+/// Where the tenant is.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "EntraCloud")]
 pub struct Cloud {
     /// `https://login.microsoftonline.us` for the clouds of the United States' government.
     pub login: String,

@@ -11,6 +11,7 @@ use crate::out::{self, percent};
 use crate::secret::SecretRef;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Client;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -19,17 +20,21 @@ pub static DECLARATION: Declaration = Declaration {
     title: "Okta System Log",
     peers: "an organisation of Okta",
     point_at_it: "an API token of a read-only administrator, or an OAuth access token with okta.logs.read",
+    tested: "a stand-in written from the documentation; never Okta itself",
     record: "one event of the log, as JSON",
     source: "Okta developer documentation, System Log API (/api/v1/logs)",
 };
 
 /// Which organisation.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "OktaOptions")]
 pub struct Options {
+    /// The source that its records are said to come from.
     pub source: String,
     /// `https://acme.okta.com`
     pub url: String,
+    /// What it is shown.
     pub token: Token,
     /// Days to go back when the door is opened for the first time. Okta keeps 90.
     #[serde(default = "days")]
@@ -40,13 +45,15 @@ pub struct Options {
     /// Seconds between questions when nothing was new.
     #[serde(default = "poll")]
     pub poll_s: u32,
+    /// What it may send.
     #[serde(default)]
     pub limits: Limits,
 }
 
 /// A secret, and how it is sent.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[schemars(rename = "OktaToken")]
 pub enum Token {
     /// An API token.
     Ssws(SecretRef),

@@ -22,7 +22,8 @@ use crate::s3_sqs::object::{Content, Useless};
 use crate::syslog::too_long;
 use crate::tls::ClientTls;
 use crate::window::{BATCHES, Settled, Window};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,14 +35,17 @@ pub static DECLARATION: Declaration = Declaration {
     title: "Amazon S3, notified by SQS",
     peers: "CloudTrail, VPC flow logs, load balancers, GuardDuty exports, and whatever puts objects into a bucket",
     point_at_it: "the bucket's event notifications (s3:ObjectCreated:*) to the queue, directly, by SNS or by EventBridge",
+    tested: "moto, an independent stand-in for S3, SQS, SNS and EventBridge; never AWS itself",
     record: "one line of the object, or one element of its list `Records`",
     source: "Amazon S3 User Guide, Event notification content structure; SQS API reference",
 };
 
 /// Which queue.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "S3SqsOptions")]
 pub struct Options {
+    /// The source that its records are said to come from.
     pub source: String,
     /// `https://sqs.eu-central-1.amazonaws.com/123456789012/logs`
     pub queue_url: String,
@@ -57,8 +61,10 @@ pub struct Options {
     /// In place of S3's own hosts: `https://minio.example:9000`.
     #[serde(default)]
     pub s3_endpoint: Option<String>,
+    /// How the queue and the store are known.
     #[serde(default)]
     pub tls: Option<ClientTls>,
+    /// How an object's content is cut.
     #[serde(default)]
     pub format: Format,
     /// Seconds for which a message is invisible to others at a time; extended while it is worked on.
@@ -67,6 +73,7 @@ pub struct Options {
     /// Deliveries after which a message becomes a dead letter.
     #[serde(default = "receives")]
     pub receives: u32,
+    /// What it may send.
     #[serde(default)]
     pub limits: Limits,
 }

@@ -2,16 +2,19 @@
 
 use crate::cut::{Elements, Lines, Piece};
 use flate2::write::MultiGzDecoder;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::io::Write;
 
 /// How an object's content is cut.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "S3Format")]
 pub enum Format {
     /// By its beginning: `{"Records":[` (CloudTrail), `[`, or lines.
     #[default]
     Auto,
+    /// Each line is a record.
     Lines,
     /// The elements of `Records`.
     Records,

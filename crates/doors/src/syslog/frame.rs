@@ -5,10 +5,11 @@
 //! theirs have line feeds inside need `framing: nul`, since a line feed in a stream looks like any other.
 
 use memchr::{memchr, memchr2};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// How messages are told apart.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Framing {
     /// Each message by how it begins: counted, or ended by a line feed or NUL.

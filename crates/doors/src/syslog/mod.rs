@@ -19,7 +19,8 @@ use crate::door::{DoorContext, DoorError};
 use crate::gate::Limits;
 use crate::tls::TlsOptions;
 use ipnet::IpNet;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
 pub static DECLARATION: Declaration = Declaration {
@@ -27,16 +28,20 @@ pub static DECLARATION: Declaration = Declaration {
     title: "Syslog over UDP, TCP and TLS, and RELP",
     peers: "firewalls, VPN gateways, switches, rsyslog, syslog-ng, logger",
     point_at_it: "*.* action(type=\"omfwd\" target=\"HOST\" port=\"6514\" protocol=\"tcp\" TCP_Framing=\"octet-counted\")",
+    tested: "rsyslog over UDP, TCP, TLS and RELP, logger, openssl s_client; appliances only by their \
+             records",
     record: "one message as it was sent, with its header and without what ends it",
     source: "RFC 3164, RFC 5424, RFC 5425, RFC 5426, RFC 6587; RELP 0.0.1 and librelp 1.11",
 };
 
 /// One listener.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "SyslogOptions")]
 pub struct Options {
     /// Address and port: `0.0.0.0:514`.
     pub listen: SocketAddr,
+    /// How messages come.
     pub transport: Transport,
     /// With TLS (TCP and RELP); 6514 is its port.
     #[serde(default)]
@@ -48,8 +53,10 @@ pub struct Options {
     /// Sources by the peer's address; the narrowest range counts.
     #[serde(default)]
     pub sources: Vec<AddressSource>,
+    /// How messages are told apart in a stream.
     #[serde(default)]
     pub framing: Framing,
+    /// What a source without limits of its own may send.
     #[serde(default)]
     pub limits: Limits,
     /// Connections that one address may hold at one time.
@@ -61,20 +68,25 @@ pub struct Options {
     pub receive_buffer: usize,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
+    /// One datagram, one message; nothing is acknowledged.
     Udp,
+    /// A stream of messages; what is not read stays with the sender.
     Tcp,
     /// The Reliable Event Logging Protocol of rsyslog: each message is acknowledged once it is stored.
     Relp,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+/// Whose records come from an address.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddressSource {
     /// `10.1.0.0/16`.
+    #[schemars(with = "String")]
     pub net: IpNet,
+    /// Name of the source.
     pub source: String,
 }
 

@@ -3,7 +3,7 @@
 use crate::fault::{Fault, Result};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::ipc::writer::FileWriter;
+use datafusion::arrow::ipc::writer::{FileWriter, StreamWriter};
 use datafusion::arrow::json::LineDelimitedWriter;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::parquet::arrow::ArrowWriter;
@@ -14,6 +14,17 @@ pub struct Table {
     schema: SchemaRef,
     batches: Vec<RecordBatch>,
     cut: bool,
+}
+
+/// A number stays one, with its sign.
+fn quoted(cell: &str) -> String {
+    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err();
+    let mark = if is_formula { "'" } else { "" };
+    if is_formula || cell.contains([',', '"', '\n', '\r']) {
+        format!("\"{mark}{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
 }
 
 fn failed(error: impl std::fmt::Display) -> Fault {
@@ -107,6 +118,25 @@ impl Table {
             writer.write(batch).map_err(failed)?;
         }
         writer.finish().map_err(failed)
+    }
+
+    /// An Arrow IPC stream, as notebooks read it from a pipe.
+    pub fn arrow_stream(&self, to: impl Write) -> Result<()> {
+        let mut writer = StreamWriter::try_new(to, &self.schema).map_err(failed)?;
+        for batch in &self.batches {
+            writer.write(batch).map_err(failed)?;
+        }
+        writer.finish().map_err(failed)
+    }
+
+    /// RFC 4180, with a head line; null is empty. A cell that a spreadsheet would take for a formula begins with `'`.
+    pub fn csv(&self, mut to: impl Write) -> Result<()> {
+        let rows = self.cells()?;
+        for row in std::iter::once(&self.columns()).chain(&rows) {
+            let line: Vec<String> = row.iter().map(|cell| quoted(cell)).collect();
+            write!(to, "{}\r\n", line.join(",")).map_err(failed)?;
+        }
+        to.flush().map_err(failed)
     }
 
     pub fn parquet(&self, to: impl Write + Send) -> Result<()> {

@@ -11,6 +11,7 @@ mod reading;
 mod verdicts;
 
 pub use fold::Counts;
+pub use portreeve_playbook::{FactorLine, Of, Stays};
 pub use reading::{Heard, Reading, Rules as OriginRules};
 pub use verdicts::Change;
 
@@ -139,6 +140,11 @@ impl<'c> Live<'c> {
             return Ok(Vec::new());
         }
         Ok(self.verdicts.some(self.fold.engine(), &touched))
+    }
+
+    /// Sessions of somebody or from somewhere that began since then, as they are judged now, at most so many.
+    pub fn look(&self, of: &Of, since: EventTime, most: usize) -> Stays {
+        self.verdicts.look(self.fold.engine(), of, since, most)
     }
 
     /// Was everything judged since the last event?

@@ -5,7 +5,7 @@ use portreeve_engine::Engine;
 use portreeve_engine::correlate::{Draft, Rules};
 use portreeve_model::case::{Case, Person};
 use portreeve_model::{EventTime, Sym};
-use portreeve_playbook::{Book, Member, answer, campaigns, ids, in_campaign};
+use portreeve_playbook::{Book, Member, Of, Stays, answer, campaigns, ids, in_campaign, stays};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
 use std::io::Write;
@@ -62,6 +62,11 @@ impl<'c> Verdicts<'c> {
             (told.given, any) = (0, true);
         }
         any
+    }
+
+    /// Sessions as they are judged now; nothing is told of it, and nothing kept.
+    pub(super) fn look(&self, engine: &Engine<'_>, of: &Of, since: EventTime, most: usize) -> Stays {
+        stays(engine, &self.rules, of, since, most)
     }
 
     /// Judges everything.

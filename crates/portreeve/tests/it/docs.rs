@@ -28,6 +28,9 @@ fn generated_documents_are_current() {
     generated("docs/mfa-audit.v1.json", &portreeve_report::mfa_audit::schema());
     generated("docs/source.v1.json", &portreeve_sources::mapping::schema());
     generated("docs/sources.md", &sources());
+    generated("docs/config-schema.json", &portreeve_server::config::schema());
+    generated("docs/configuration.md", &portreeve_server::config::markdown());
+    generated("docs/doors.md", &portreeve_doors::declaration::markdown());
     for s in portreeve_sources::all() {
         generated(&format!("docs/sources/{}.md", s.name), &s.markdown());
     }

@@ -37,15 +37,22 @@ fn records() -> Vec<(String, Vec<u8>)> {
     all
 }
 
-struct Running {
-    child: Child,
-    address: String,
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) address: String,
 }
 
 impl Running {
     fn start(dir: &Path) -> Running {
+        Running::start_with(dir, &[])
+    }
+
+    /// Its log is the file `log` of the folder, its configuration `portreeve.toml`.
+    pub(crate) fn start_with(dir: &Path, more: &[&str]) -> Running {
         let mut child = Command::new(env!("CARGO_BIN_EXE_portreeve"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(more)
+            .arg("--data")
             .arg(dir.join("data"))
             .arg("--config")
             .arg(dir.join("portreeve.toml"))
@@ -69,7 +76,7 @@ impl Running {
     }
 
     /// As a supervisor ends it.
-    fn terminate(mut self) {
+    pub(crate) fn terminate(mut self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
         let begun = Instant::now();
@@ -85,7 +92,7 @@ impl Running {
 }
 
 /// The status of the answer; nothing where the connection broke.
-fn post(address: &str, token: &str, body: &str) -> Option<u16> {
+pub(crate) fn post(address: &str, token: &str, body: &str) -> Option<u16> {
     try_post(address, token, body).ok()
 }
 

@@ -11,6 +11,8 @@ mod exports;
 mod hostile;
 mod limits;
 mod live;
+mod operate;
 mod order;
+mod packaging;
 mod respond;
 mod tidy;

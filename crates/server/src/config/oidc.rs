@@ -2,14 +2,15 @@
 
 use super::SecretAt;
 use portreeve_access::jwt::Algorithm;
-use portreeve_access::oidc::{self, SecondFactor};
+use portreeve_access::oidc;
 use portreeve_access::role::Role;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// An OpenID Connect provider; people come in by authorization code with PKCE.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OidcAt {
     /// What the button calls it: `Sign in with …`. Default: `single sign-on`.
@@ -17,6 +18,7 @@ pub struct OidcAt {
     pub name: String,
     /// Exactly as the provider writes it, e.g. `https://idp.example.org/realms/soc`.
     pub issuer: String,
+    /// As the provider knows this service.
     pub client_id: String,
     /// Of a confidential client; none for a public one, which PKCE alone protects.
     #[serde(default)]
@@ -35,6 +37,7 @@ pub struct OidcAt {
     pub groups_claim: String,
     /// Which group gives which roles, anew at each sign-in. Default: none; roles are then given here.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Vec<String>>")]
     pub roles: BTreeMap<String, Vec<Role>>,
     /// Ask the userinfo endpoint too, for providers that write little into the ID token. Default: no.
     #[serde(default)]
@@ -42,7 +45,7 @@ pub struct OidcAt {
     /// Values of `amr` or `acr` by which the provider says that it asked for a second factor. Default: none; the second
     /// factor is then asked for here.
     #[serde(default)]
-    pub second_factor: SecondFactor,
+    pub second_factor: ProviderFactor,
     /// Hosts besides the issuer's at which the provider has endpoints. Default: none.
     #[serde(default)]
     pub also_hosts: Vec<String>,
@@ -60,8 +63,18 @@ pub struct OidcAt {
     pub local: Local,
 }
 
+/// How the provider says that it asked for a second factor: one of these is in the ID token.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderFactor {
+    /// Values of `amr` (RFC 8176), e.g. `mfa`, `otp`, `hwk`.
+    pub amr: Vec<String>,
+    /// Values of `acr`.
+    pub acr: Vec<String>,
+}
+
 /// Who is made known by signing in at the provider.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NewAccounts {
     /// Nobody: an administrator binds accounts to the provider's subjects.
@@ -74,13 +87,15 @@ pub enum NewAccounts {
 }
 
 /// Whose password of this service opens it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Local {
+    /// Everybody who has one.
     #[default]
     All,
     /// Responder admins alone, for the day on which the provider is down.
     Admins,
+    /// Nobody; the first run alone makes an account with a password.
     Nobody,
 }
 
@@ -128,7 +143,10 @@ impl OidcAt {
             groups_claim: self.groups_claim.clone(),
             roles: self.roles.clone(),
             userinfo: self.userinfo,
-            second_factor: self.second_factor.clone(),
+            second_factor: oidc::SecondFactor {
+                amr: self.second_factor.amr.clone(),
+                acr: self.second_factor.acr.clone(),
+            },
             algorithms: Algorithm::ALL.to_vec(),
             skew_s: self.skew_s,
             also_hosts: self.also_hosts.clone(),

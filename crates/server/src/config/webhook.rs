@@ -3,13 +3,14 @@
 use super::SecretAt;
 use crate::outward::is_safe;
 use portreeve_store::case::Tlp;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use url::Url;
 
 /// A receiver.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookAt {
     /// Names it in the audit, in the health view and in `POST /api/v1/webhooks/{name}/test`: letters, digits, `-`.
@@ -21,6 +22,7 @@ pub struct WebhookAt {
     /// The same where the address itself is a secret, as those of Slack and Teams are.
     #[serde(default)]
     pub url_secret: Option<SecretAt>,
+    /// The shape of what is sent: that of a product, or `plain` for a program.
     pub template: Template,
     /// What is told. Default: `case.opened`, `case.escalated`, `case.revised`, `case.closed`, `case.reopened`.
     #[serde(default = "occasions")]
@@ -49,7 +51,7 @@ pub struct WebhookAt {
     /// Until the second attempt; seconds. Each further one waits twice as long, an hour at most. Default: 5.
     #[serde(default = "retry_s")]
     pub retry_s: u32,
-    /// Attempts until a delivery is given up and somebody has to look. Default: 20, which is half a day.
+    /// Attempts until a delivery is given up and somebody has to look. Default: 20, which is about eleven hours.
     #[serde(default = "attempts")]
     pub attempts: u32,
     /// Deliveries that may wait; what comes on top is not told, and counted. Default: 10000.
@@ -70,7 +72,7 @@ pub struct WebhookAt {
 }
 
 /// The shape of what is sent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Template {
     Plain,
@@ -99,7 +101,7 @@ impl Template {
 }
 
 /// What may be told.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize, Serialize, JsonSchema)]
 pub enum Occasion {
     #[serde(rename = "case.opened")]
     CaseOpened,
@@ -143,7 +145,7 @@ impl Occasion {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AtLeast {
     Close,
@@ -163,7 +165,7 @@ impl AtLeast {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MostTlp {
     Clear,

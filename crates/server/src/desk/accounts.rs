@@ -6,7 +6,7 @@ use crate::desk::Fault;
 use crate::desk::oidc::Provider;
 use crate::service::StartError;
 use portreeve_access::keys::{Key, MasterKey, Purpose};
-use portreeve_access::limit::{Limiter, Policies};
+use portreeve_access::limit::{Limiter, Policies, Policy};
 use portreeve_access::password::{Cost, Passwords};
 use portreeve_access::session::Lifetimes;
 use portreeve_access::webauthn::RelyingParty;
@@ -20,6 +20,10 @@ pub struct Accounts {
     pub(crate) csrf: Key,
     /// Secrets of one-time codes in the database.
     pub(crate) seal: Key,
+    /// Links that ask a person "was this you?".
+    pub(crate) ask: Key,
+    /// Who tries links that are none.
+    pub(crate) links: Limiter,
     /// What a browser carries between password and second factor.
     pub(crate) sign_in: Key,
     pub(crate) passwords: Passwords,
@@ -44,6 +48,8 @@ impl Accounts {
         Ok(Accounts {
             csrf: master.key(Purpose::Csrf),
             seal: master.key(Purpose::Seal),
+            ask: master.key(Purpose::Ask),
+            links: Limiter::new(links()),
             sign_in: master.key(Purpose::SignIn),
             passwords,
             limiter: Limiter::new(Policies::default()),
@@ -82,6 +88,12 @@ impl Accounts {
             None => Err(Fault::Busy { why: "the service is starting".to_owned() }),
         }
     }
+}
+
+/// Nobody is locked out of a link by what others try from elsewhere.
+fn links() -> Policies {
+    let never = Policy { free: u32::MAX, first_lock_s: 1, longest_lock_s: 1, forget_s: 1 };
+    Policies { account: never, pair: never, ..Policies::default() }
 }
 
 /// Read, or made at the first start; nobody but the service's own account may read it.

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::brief::Brief;
 use portreeve_access::permit::{self, CasesSeen, Object, Verb};
 use portreeve_store::case::list::{self, Cursor, Order, Owner, Query, Standing};
-use portreeve_store::case::{self, Case, Viewer, decision, document, engine, entity, merge, timeline};
+use portreeve_store::case::{self, Case, Viewer, clock, decision, document, engine, entity, merge, timeline};
 use portreeve_store::{CaseId, EntryId, Error, PersonId, Tx, Word, hex, people};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,8 @@ pub struct CaseLine {
     /// The verdict changed after the case was closed.
     pub resurfaced: bool,
     pub merged_into: Option<i64>,
+    /// The suppression that keeps it out of the queue.
+    pub suppressed: Option<i64>,
     /// The next deadline.
     pub next_due: Option<Stamp>,
     pub created_at: Stamp,
@@ -91,6 +93,7 @@ pub(crate) fn line(tx: &mut Tx<'_>, case: Case, names: &mut Names) -> Result<Cas
         restricted: case.restricted,
         resurfaced: case.resurfaced,
         merged_into: case.merged_into.map(|m| m.0),
+        suppressed: case.suppressed.map(|s| s.0),
         next_due: case.next_due.map(Stamp),
         created_at: Stamp(case.created_at),
         updated_at: Stamp(case.updated_at),
@@ -108,7 +111,7 @@ pub(crate) fn line(tx: &mut Tx<'_>, case: Case, names: &mut Names) -> Result<Cas
 pub struct ListInput {
     /// Decision in force: `escalate`, `investigate` or `close`.
     pub queue: Option<String>,
-    /// `queued` (the default), `closed` or `all`.
+    /// `queued` (the default), `closed`, `suppressed` or `all`.
     pub standing: Option<String>,
     pub status: Option<String>,
     /// `me`, `nobody`, or the id of a person.
@@ -174,8 +177,9 @@ fn query<'a>(input: &'a ListInput, who: &Who) -> Result<Query<'a>, Fault> {
         standing: match some(&input.standing) {
             None | Some("queued") => Standing::Queued,
             Some("closed") => Standing::Closed,
+            Some("suppressed") => Standing::Suppressed,
             Some("all") => Standing::All,
-            Some(_) => return Err(Fault::invalid("standing", "queued, closed or all")),
+            Some(_) => return Err(Fault::invalid("standing", "queued, closed, suppressed or all")),
         },
         status: parsed(some(&input.status))?,
         owner: match some(&input.owner) {
@@ -201,13 +205,27 @@ fn query<'a>(input: &'a ListInput, who: &Who) -> Result<Query<'a>, Fault> {
 }
 
 pub fn list(app: &App, who: &Who, input: &ListInput) -> Result<CasePage, Fault> {
+    look_at_service(app, who, Verb::CaseList, |tx| page(tx, who, input))
+}
+
+fn page(tx: &mut Tx<'_>, who: &Who, input: &ListInput) -> Result<CasePage, Error> {
+    let after: Option<Cursor> = parsed(input.after.as_deref())?;
+    let page = list::page(tx, &query(input, who)?, after.as_ref(), input.limit.unwrap_or(50))?;
+    let mut names = Names::default();
+    let cases = page.cases.into_iter().map(|c| line(tx, c, &mut names)).collect::<Result<_, _>>()?;
+    Ok(CasePage { cases, next: page.next.map(|n| n.to_string()) })
+}
+
+/// A page of cases, and how many there are in all.
+pub(crate) struct Queue {
+    pub(crate) page: CasePage,
+    pub(crate) total: i64,
+}
+
+pub(crate) fn queue(app: &App, who: &Who, input: &ListInput) -> Result<Queue, Fault> {
     look_at_service(app, who, Verb::CaseList, |tx| {
-        let query = query(input, who)?;
-        let after: Option<Cursor> = parsed(input.after.as_deref())?;
-        let page = list::page(tx, &query, after.as_ref(), input.limit.unwrap_or(50))?;
-        let mut names = Names::default();
-        let cases = page.cases.into_iter().map(|c| line(tx, c, &mut names)).collect::<Result<_, _>>()?;
-        Ok(CasePage { cases, next: page.next.map(|n| n.to_string()) })
+        let total = list::count(tx, &query(input, who)?)?;
+        Ok(Queue { page: page(tx, who, input)?, total })
     })
 }
 
@@ -315,6 +333,21 @@ pub struct CaseWhole {
     /// Cases that were merged into this one.
     pub merged: Vec<i64>,
     pub decisions: Vec<Decided>,
+    pub clocks: Vec<ClockView>,
+}
+
+/// A deadline.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct ClockView {
+    /// `acknowledge`, `contain` or `resolve`.
+    pub kind: String,
+    pub started_at: Stamp,
+    pub due: Stamp,
+    /// It stands since then.
+    pub paused_at: Option<Stamp>,
+    pub met_at: Option<Stamp>,
+    /// Missed, or met too late.
+    pub is_breached: bool,
 }
 
 /// A decision of a person.
@@ -343,35 +376,47 @@ pub(crate) fn look_at<T>(
 }
 
 pub fn read(app: &App, who: &Who, number: i64) -> Result<CaseWhole, Fault> {
-    look_at(app, who, number, |tx, case| {
-        let (id, mut names) = (case.id, Names::default());
-        let parts = document::of_case(tx, id)?.into_iter().map(|d| {
-            Ok(Part {
-                engine_id: d.engine_id,
-                withdrawn_at: d.withdrawn_at.map(Stamp),
-                sha256: hex(&d.sha256),
-                document: serde_json::from_str(&d.text)
-                    .map_err(|e| Fault::Inside(format!("document of case {id}: {e}")))?,
-            })
-        });
-        let parts = parts.collect::<Result<_, Error>>()?;
-        let members = case::members(tx, id)?;
-        let decisions = decision::of_case(tx, id)?.into_iter().map(|d| Decided {
-            before: d.before.name().to_owned(),
-            decision: d.decision.name().to_owned(),
-            reason: d.reason,
-            actor: d.actor,
-            at: Stamp(d.at),
+    look_at(app, who, number, |tx, case| whole(tx, case))
+}
+
+pub(crate) fn whole(tx: &mut Tx<'_>, case: Case) -> Result<CaseWhole, Error> {
+    let (id, mut names) = (case.id, Names::default());
+    let parts = document::of_case(tx, id)?.into_iter().map(|d| {
+        Ok(Part {
+            engine_id: d.engine_id,
             withdrawn_at: d.withdrawn_at.map(Stamp),
-            withdrawn_by: d.withdrawn_by,
-        });
-        Ok(CaseWhole {
-            parts,
-            decisions: decisions.collect(),
-            members: members.into_iter().map(|m| names.of(tx, m)).collect::<Result<_, _>>()?,
-            merged: merge::merged(tx, id)?.into_iter().map(|m| m.0).collect(),
-            case: line(tx, case, &mut names)?,
+            sha256: hex(&d.sha256),
+            document: serde_json::from_str(&d.text)
+                .map_err(|e| Fault::Inside(format!("document of case {id}: {e}")))?,
         })
+    });
+    let parts = parts.collect::<Result<_, Error>>()?;
+    let members = case::members(tx, id)?;
+    let decisions = decision::of_case(tx, id)?.into_iter().map(|d| Decided {
+        before: d.before.name().to_owned(),
+        decision: d.decision.name().to_owned(),
+        reason: d.reason,
+        actor: d.actor,
+        at: Stamp(d.at),
+        withdrawn_at: d.withdrawn_at.map(Stamp),
+        withdrawn_by: d.withdrawn_by,
+    });
+    let now = crate::line::now().0;
+    let clocks = clock::of_case(tx, id)?.into_iter().map(|c| ClockView {
+        is_breached: c.is_breached(now),
+        kind: c.kind.word().to_owned(),
+        started_at: Stamp(c.started_at),
+        due: Stamp(c.due),
+        paused_at: c.paused_at.map(Stamp),
+        met_at: c.met_at.map(Stamp),
+    });
+    Ok(CaseWhole {
+        parts,
+        decisions: decisions.collect(),
+        clocks: clocks.collect(),
+        members: members.into_iter().map(|m| names.of(tx, m)).collect::<Result<_, _>>()?,
+        merged: merge::merged(tx, id)?.into_iter().map(|m| m.0).collect(),
+        case: line(tx, case, &mut names)?,
     })
 }
 
@@ -388,6 +433,22 @@ pub struct Entry {
     pub actor: String,
     pub said: String,
     pub data: Option<serde_json::Value>,
+}
+
+impl From<timeline::Entry> for Entry {
+    fn from(e: timeline::Entry) -> Entry {
+        Entry {
+            id: e.id.0,
+            case: e.case.0,
+            kind: e.kind.word().to_owned(),
+            at: Stamp(e.at),
+            certainty: e.certainty,
+            recorded_at: Stamp(e.recorded_at),
+            actor: e.actor,
+            said: e.said,
+            data: e.data.and_then(|d| serde_json::from_str(&d).ok()),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
@@ -420,18 +481,7 @@ pub fn timeline(app: &App, who: &Who, number: i64, input: &PageInput) -> Result<
         let more = entries.len() > limit;
         entries.truncate(limit);
         let next = entries.last().filter(|_| more).map(|e| format!("{}.{}", e.at, e.id));
-        let entries = entries.into_iter().map(|e| Entry {
-            id: e.id.0,
-            case: e.case.0,
-            kind: e.kind.word().to_owned(),
-            at: Stamp(e.at),
-            certainty: e.certainty,
-            recorded_at: Stamp(e.recorded_at),
-            actor: e.actor,
-            said: e.said,
-            data: e.data.and_then(|d| serde_json::from_str(&d).ok()),
-        });
-        Ok(TimelinePage { entries: entries.collect(), next })
+        Ok(TimelinePage { entries: entries.into_iter().map(Entry::from).collect(), next })
     })
 }
 
@@ -453,9 +503,9 @@ pub struct VerdictChange {
     pub risk_after: f64,
 }
 
-pub fn verdicts(app: &App, who: &Who, number: i64) -> Result<Vec<VerdictChange>, Fault> {
-    look_at(app, who, number, |tx, case| {
-        let verdicts = engine::verdicts(tx, case.id)?.into_iter().map(|v| VerdictChange {
+impl From<engine::Verdict> for VerdictChange {
+    fn from(v: engine::Verdict) -> VerdictChange {
+        VerdictChange {
             number: v.number,
             engine_id: v.engine_id,
             kind: v.turn.word().to_owned(),
@@ -467,8 +517,13 @@ pub fn verdicts(app: &App, who: &Who, number: i64) -> Result<Vec<VerdictChange>,
             decision_after: v.decision_after.name().to_owned(),
             risk_before: v.risk_before.points(),
             risk_after: v.risk_after.points(),
-        });
-        Ok(verdicts.collect())
+        }
+    }
+}
+
+pub fn verdicts(app: &App, who: &Who, number: i64) -> Result<Vec<VerdictChange>, Fault> {
+    look_at(app, who, number, |tx, case| {
+        Ok(engine::verdicts(tx, case.id)?.into_iter().map(VerdictChange::from).collect())
     })
 }
 
@@ -488,20 +543,27 @@ pub struct Shared {
 }
 
 pub fn related(app: &App, who: &Who, number: i64) -> Result<Vec<RelatedCase>, Fault> {
-    look_at(app, who, number, |tx, case| {
-        let mut names = Names::default();
-        let found = entity::related(tx, case.id, viewer(who)?, 20)?;
-        found
-            .into_iter()
-            .map(|r| {
-                let other = case::get(tx, r.case)?;
-                let shared = r.shared.into_iter().map(|(e, cases)| Shared {
-                    kind: e.kind.word().to_owned(),
-                    value: e.value,
-                    cases,
-                });
-                Ok(RelatedCase { case: line(tx, other, &mut names)?, shared: shared.collect() })
-            })
-            .collect()
-    })
+    look_at(app, who, number, |tx, case| related_to(tx, who, case.id))
+}
+
+pub(crate) fn related_to(tx: &mut Tx<'_>, who: &Who, id: CaseId) -> Result<Vec<RelatedCase>, Error> {
+    let mut names = Names::default();
+    let found = entity::related(tx, id, viewer(who)?, 20)?;
+    let related = found.into_iter().map(|r| {
+        let other = case::get(tx, r.case)?;
+        let shared = r.shared.into_iter().map(|(e, cases)| Shared {
+            kind: e.kind.word().to_owned(),
+            value: e.value,
+            cases,
+        });
+        Ok(RelatedCase { case: line(tx, other, &mut names)?, shared: shared.collect() })
+    });
+    related.collect()
+}
+
+/// Cases that wait: those to escalate, those to investigate. Part of every page, and no look at any case.
+pub(crate) fn waiting(app: &App, who: &Who) -> Result<(i64, i64), Fault> {
+    let counts = app.store.read(|tx| list::counts(tx, viewer(who)?))?;
+    let of = |name| counts.iter().filter(|c| c.queue.name() == name).map(|c| c.cases).sum();
+    Ok((of("escalate"), of("investigate")))
 }

@@ -9,7 +9,7 @@ use portreeve_doors::{Origin, Receipt, Records};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-const MOST: usize = 1_000;
+pub(crate) const MOST: usize = 1_000;
 
 fn io(error: std::io::Error) -> Fault {
     Fault::Inside(format!("dead letters: {error}"))
@@ -47,7 +47,10 @@ pub fn replay(app: &App, who: &Who, input: &ReplayInput) -> Result<Replayed, Fau
         app.intake().ok_or_else(|| Fault::Busy { why: "the service is shutting down".to_owned() })?;
     let handle = tokio::runtime::Handle::current();
     let mut answer = Replayed { stored: 0, refused: 0, why: None };
-    for letter in app.dead.take(&input.ids).map_err(io)? {
+    let _alone = app.dead.alone();
+    // They leave their files once they are stored: a crash in between offers them twice, and loses none.
+    let mut stored = Vec::new();
+    for letter in app.dead.find(&input.ids).map_err(io)? {
         let mut records = Records::default();
         // What we wrote is base64; a line that somebody else wrote there stays where it is.
         match base64::engine::general_purpose::STANDARD.decode(&letter.bytes) {
@@ -55,19 +58,21 @@ pub fn replay(app: &App, who: &Who, input: &ReplayInput) -> Result<Replayed, Fau
             Err(error) => {
                 answer.refused += 1;
                 answer.why = Some(error.to_string());
-                app.dead.give_back(&letter).map_err(io)?;
                 continue;
             }
         }
         let origin = Origin::new(&letter.origin);
         match handle.block_on(intake.offer(&origin, "dead_letters", records)) {
-            Receipt::Stored => answer.stored += 1,
+            Receipt::Stored => stored.push(letter.id),
             Receipt::Refused(why) => {
                 answer.refused += 1;
                 answer.why = Some(why.to_string());
-                app.dead.give_back(&letter).map_err(io)?;
             }
         }
+    }
+    answer.stored = stored.len();
+    if !stored.is_empty() {
+        app.dead.take(&stored).map_err(io)?;
     }
     Ok(answer)
 }

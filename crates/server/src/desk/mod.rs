@@ -4,9 +4,14 @@
 //! All of them block: handlers call them by way of [`crate::service::blocking`].
 
 pub mod accounts;
+pub mod ask;
 pub mod audit;
+pub mod benign;
 pub mod cases;
+pub mod entity;
 pub mod fault;
+pub(crate) mod hand_over;
+pub mod health;
 pub mod letters;
 pub mod notes;
 pub mod oidc;
@@ -14,9 +19,12 @@ pub mod own;
 pub mod passkeys;
 pub mod people;
 pub mod search;
+pub(crate) mod sheet;
 pub mod sign_in;
+pub(crate) mod source_health;
 pub mod sources;
 pub mod stamp;
+pub mod suppressions;
 pub mod tasks;
 pub mod tokens;
 pub mod webhooks;

@@ -1,6 +1,7 @@
 //! One's own account: password, second factor, logins. Changing what one gets in with ends all logins and begins a new
 //! one.
 
+use super::passkeys::PasskeyView;
 use super::sign_in::{self, Begun, TOTP, Visitor, initial_key, session_of};
 use super::{Fault, First, Stamp, Who, look};
 use crate::app::App;
@@ -38,14 +39,6 @@ pub fn session(app: &App, who: &Who) -> Result<SessionView, Fault> {
         Some(id) => Some(app.store.read(|tx| people::get(tx, id))?),
         None => None,
     };
-    let scope = match &who.actor.by {
-        By::Token { scope, .. } => Some(*scope),
-        By::Session { .. } => None,
-    };
-    let may = Verb::ALL.iter().filter(|v| {
-        scope.is_none_or(|s| s.has(**v))
-            && RULES.iter().any(|r| r.verb == **v && who.actor.roles.has_any(r.roles))
-    });
     Ok(SessionView {
         id: who.actor.id.clone(),
         name: person.as_ref().map_or_else(|| who.name.clone(), |p| p.name.clone()),
@@ -58,9 +51,22 @@ pub fn session(app: &App, who: &Who) -> Result<SessionView, Fault> {
             First::ChangePassword => "change-password".to_owned(),
         }),
         csrf: who.login.as_ref().map(|l| session_of(l).csrf(&app.accounts.csrf)),
-        may: may.map(|v| v.id().to_owned()).collect(),
+        may: may(who),
         ends_at: who.login.as_ref().map(|l| Stamp(l.expires_at)),
     })
+}
+
+/// Ids of the verbs that the roles allow at all.
+pub(crate) fn may(who: &Who) -> Vec<String> {
+    let scope = match &who.actor.by {
+        By::Token { scope, .. } => Some(*scope),
+        By::Session { .. } => None,
+    };
+    let may = Verb::ALL.iter().filter(|v| {
+        scope.is_none_or(|s| s.has(**v))
+            && RULES.iter().any(|r| r.verb == **v && who.actor.roles.has_any(r.roles))
+    });
+    may.map(|v| v.id().to_owned()).collect()
 }
 
 pub(crate) fn myself(app: &App, who: &Who) -> Result<Person, Fault> {
@@ -174,11 +180,36 @@ pub fn offer_totp(app: &App, who: &Who) -> Result<TotpOffer, Fault> {
     let plain = [crate::line::now().0.to_be_bytes().as_slice(), secret.as_bytes()].concat();
     let sealed = app.accounts.seal.seal(&format!("offer person:{}", person.id), &plain);
     let sealed = sealed.map_err(|e| Fault::Inside(e.to_string()))?;
-    Ok(TotpOffer {
+    Ok(offer(&person, &secret, to_base64url(&sealed)))
+}
+
+fn offer(person: &Person, secret: &TotpSecret, ticket: String) -> TotpOffer {
+    TotpOffer {
         secret: secret.to_base32().to_string(),
         uri: secret.uri("Portreeve", &person.name).to_string(),
-        ticket: to_base64url(&sealed),
-    })
+        ticket,
+    }
+}
+
+/// What was offered with a ticket that is still good: the app of somebody who mistyped the code has its secret already.
+pub(crate) fn offered_totp(app: &App, who: &Who, ticket: &str) -> Result<TotpOffer, Fault> {
+    let person = myself(app, who)?;
+    let secret = opened(app, &person, ticket)?;
+    Ok(offer(&person, &secret, ticket.to_owned()))
+}
+
+fn opened(app: &App, person: &Person, ticket: &str) -> Result<TotpSecret, Fault> {
+    let stale = || Fault::invalid("ticket", "is too old or not yours; begin again");
+    let sealed = from_base64url(ticket).ok_or_else(stale)?;
+    let plain =
+        app.accounts.seal.open(&format!("offer person:{}", person.id), &sealed).map_err(|_| stale())?;
+    let (at, secret) = plain.split_at_checked(8).ok_or_else(stale)?;
+    let at = i64::from_be_bytes(at.try_into().map_err(|_| stale())?);
+    let now = crate::line::now().0;
+    if now - at > OFFER_US || now < at - 60_000_000 {
+        return Err(stale());
+    }
+    TotpSecret::from_slice(secret).ok_or_else(stale)
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -217,16 +248,7 @@ pub fn confirm_totp(
             None => confirmed(app, who, &person, "")?,
         }
     }
-    let stale = || Fault::invalid("ticket", "is too old or not yours; begin again");
-    let sealed = from_base64url(&input.ticket).ok_or_else(stale)?;
-    let plain =
-        app.accounts.seal.open(&format!("offer person:{}", person.id), &sealed).map_err(|_| stale())?;
-    let (at, secret) = plain.split_at_checked(8).ok_or_else(stale)?;
-    let at = i64::from_be_bytes(at.try_into().map_err(|_| stale())?);
-    if now - at > OFFER_US || now < at - 60_000_000 {
-        return Err(stale());
-    }
-    let secret = TotpSecret::from_slice(secret).ok_or_else(stale)?;
+    let secret = opened(app, &person, &input.ticket)?;
     let attempt =
         app.accounts.limiter.attempt(&format!("{} second factor", person.name), who.address, now)?;
     let step = secret.check(&input.code, now, None).map_err(|e| Fault::invalid("code", e.to_string()))?;
@@ -246,6 +268,52 @@ pub fn confirm_totp(
         csrf: begun.who.login.as_ref().map(|l| session_of(l).csrf(&app.accounts.csrf)),
     };
     Ok((begun, recovery))
+}
+
+/// One's own account.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct AccountView {
+    pub name: String,
+    pub zone: String,
+    /// False for accounts of an identity provider.
+    pub has_password: bool,
+    pub totp: bool,
+    /// That are left.
+    pub recovery_codes: usize,
+    pub passkeys: Vec<PasskeyView>,
+}
+
+pub fn account(app: &App, who: &Who) -> Result<AccountView, Fault> {
+    let person = myself(app, who)?;
+    let passkeys = app.store.read(|tx| people::passkeys(tx, person.id))?;
+    Ok(AccountView {
+        name: person.name,
+        zone: person.zone,
+        has_password: person.password_hash.is_some(),
+        totp: person.totp.is_some(),
+        recovery_codes: person.recovery.len(),
+        passkeys: passkeys.into_iter().map(PasskeyView::from).collect(),
+    })
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ZoneInput {
+    /// Of the IANA database; UTC where nothing is said.
+    #[serde(default)]
+    pub zone: String,
+}
+
+pub fn set_zone(app: &App, who: &Who, input: &ZoneInput) -> Result<AccountView, Fault> {
+    let zone = super::people::zone(&input.zone)?;
+    let detail = serde_json::json!({ "zone": zone });
+    super::change(app, who, &super::Doing::new(Verb::SelfManage, &who.actor.id).with(detail), |tx, by| {
+        who.may(Verb::SelfManage, &Object::Person { id: &who.actor.id })?;
+        let person = people::get(tx, who.person()?)?;
+        let change = Change { zone: Some(zone), ..Change::default() };
+        people::change(tx, person.id, person.revision, &change, by.at).map(|_| ())
+    })?;
+    account(app, who)
 }
 
 /// One of one's logins.
@@ -293,5 +361,17 @@ pub fn end_others(app: &App, who: &Who) -> Result<(), Fault> {
             }
         }
         Ok(())
+    })
+}
+
+/// Ends one of one's logins.
+pub fn end_login(app: &App, who: &Who, hint: &str) -> Result<(), Fault> {
+    let detail = serde_json::json!({ "ended": hint });
+    super::change(app, who, &super::Doing::new(Verb::SelfManage, &who.actor.id).with(detail), |tx, by| {
+        who.may(Verb::SelfManage, &Object::Person { id: &who.actor.id })?;
+        let all = login::of_person(tx, who.person()?, by.at)?;
+        let found = all.iter().find(|l| sign_in::hint(l) == hint);
+        let found = found.ok_or_else(|| portreeve_store::Error::from(Fault::not_found("such login")))?;
+        login::end(tx, &found.token_hash).map(|_| ())
     })
 }

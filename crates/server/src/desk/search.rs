@@ -4,7 +4,7 @@ use super::stamp::moment;
 use super::{Fault, Stamp, Who, look_at_service};
 use crate::app::App;
 use portreeve_access::permit::Verb;
-use portreeve_lake::{Fault as LakeFault, Field, Query, Row};
+use portreeve_lake::{Fault as LakeFault, Field, Lake, Query, Row};
 use portreeve_model::{EventTime, Ip};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,10 +63,23 @@ fn shown(row: &Row) -> Map<String, Value> {
 
 pub fn search(app: &App, who: &Who, input: &SearchInput) -> Result<SearchPage, Fault> {
     let asked = serde_json::json!({ "user": input.user, "address": input.address, "text": input.text });
+    let query = query(input)?;
+    look_at_service(app, who, Verb::SearchRun, |_| Ok(()))?;
+    let page = answer(&app.lake, &query)?;
+    tracing::debug!(%asked, rows = page.rows.len(), "records searched");
+    Ok(page)
+}
+
+/// As [`search`], for who has the files in hand: the command line.
+pub fn over(lake: &Lake, input: &SearchInput) -> Result<SearchPage, Fault> {
+    answer(lake, &query(input)?)
+}
+
+fn query(input: &SearchInput) -> Result<Query, Fault> {
     let some = |text: &Option<String>| text.clone().filter(|t| !t.trim().is_empty());
     let moment =
         |field, text: &Option<String>| Ok::<_, Fault>(moment(field, text.as_deref())?.map(EventTime));
-    let query = Query {
+    Ok(Query {
         from: moment("from", &input.from)?,
         to: moment("to", &input.to)?,
         user: some(&input.user),
@@ -92,10 +105,11 @@ pub fn search(app: &App, who: &Who, input: &SearchInput) -> Result<SearchPage, F
             None => None,
         },
         newest_first: !input.oldest_first.unwrap_or(false),
-    };
-    look_at_service(app, who, Verb::SearchRun, |_| Ok(()))?;
-    let page = app.lake.search(&query).map_err(wrong)?;
-    tracing::debug!(%asked, rows = page.rows.len(), "records searched");
+    })
+}
+
+fn answer(lake: &Lake, query: &Query) -> Result<SearchPage, Fault> {
+    let page = lake.search(query).map_err(wrong)?;
     Ok(SearchPage {
         rows: page.rows.iter().map(shown).collect(),
         next: page.next.map(|n| n.to_string()),

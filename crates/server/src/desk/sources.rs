@@ -84,7 +84,7 @@ pub fn list(app: &App, who: &Who) -> Result<Vec<SourceHealth>, Fault> {
         read: None,
     };
     let mut all: BTreeMap<String, SourceHealth> = BTreeMap::new();
-    for name in app.config.sources.keys() {
+    for name in app.current().sources.keys() {
         all.insert(name.clone(), none(name));
     }
     for source in declared {

@@ -7,8 +7,8 @@ use crate::app::App;
 use crate::config::Occasion;
 use crate::hub::News;
 use portreeve_access::permit::Verb;
-use portreeve_store::case::{By, Case, Pap, Tlp, decision, merge as merging, work};
-use portreeve_store::{CaseId, Error, PersonId, WriteTx};
+use portreeve_store::case::{By, Case, Pap, Tier, Tlp, decision, merge as merging, work};
+use portreeve_store::{CaseId, Error, PersonId, WriteTx, people};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +34,17 @@ fn on_case(
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AssignInput {
-    /// `me`, `nobody`, or the id of a person.
+    /// `me`, `nobody`, or the id or name of a person.
     pub owner: String,
+}
+
+/// By id or name. A name of digits alone is found by its id.
+fn somebody(tx: &mut WriteTx<'_>, field: &'static str, text: &str) -> Result<PersonId, Error> {
+    let found = match text.trim().parse() {
+        Ok(id) => people::get(tx, PersonId(id)).ok(),
+        Err(_) => people::by_name(tx, text.trim())?,
+    };
+    found.map(|p| p.id).ok_or_else(|| Error::invalid(field, "names nobody; give the id or name of a person"))
 }
 
 pub fn assign(
@@ -45,14 +54,12 @@ pub fn assign(
     revision: i64,
     input: &AssignInput,
 ) -> Result<CaseLine, Fault> {
-    let owner = match input.owner.trim() {
-        "nobody" => None,
-        "me" => Some(who.person()?),
-        id => Some(PersonId(
-            id.parse().map_err(|_| Fault::invalid("owner", "me, nobody, or the id of a person"))?,
-        )),
-    };
     on_case(app, who, (Verb::CaseAssign, number), input, |tx, case, by| {
+        let owner = match input.owner.trim() {
+            "nobody" => None,
+            "me" => Some(who.person()?),
+            other => Some(somebody(tx, "owner", other)?),
+        };
         work::assign(tx, case.id, revision, owner, by)
     })
 }
@@ -80,9 +87,24 @@ pub fn status(
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TierInput {
-    /// `l1`, `t2` or `t3`.
+    /// `l1`, `t2` or `t3`; the one above or below where nothing is said.
+    #[serde(default)]
     pub tier: String,
     pub reason: String,
+}
+
+impl TierInput {
+    fn tier(&self, now: Tier, next: [Option<Tier>; 3]) -> Result<Tier, Error> {
+        if !self.tier.trim().is_empty() {
+            return self.tier.parse();
+        }
+        let next = match now {
+            Tier::L1 => next[0],
+            Tier::T2 => next[1],
+            Tier::T3 => next[2],
+        };
+        next.ok_or_else(|| Error::NotNow(format!("there is no tier beyond {now}")))
+    }
 }
 
 pub fn escalate(
@@ -92,8 +114,8 @@ pub fn escalate(
     revision: i64,
     input: &TierInput,
 ) -> Result<CaseLine, Fault> {
-    let tier = input.tier.parse()?;
     on_case(app, who, (Verb::CaseEscalate, number), input, |tx, case, by| {
+        let tier = input.tier(case.tier, [Some(Tier::T2), Some(Tier::T3), None])?;
         let case = work::escalate(tx, case.id, revision, tier, &input.reason, by)?.0;
         app.hooks.case(tx, &case, Occasion::CaseEscalated, (&input.reason, by.actor, by.at))?;
         Ok(case)
@@ -107,8 +129,8 @@ pub fn hand_back(
     revision: i64,
     input: &TierInput,
 ) -> Result<CaseLine, Fault> {
-    let tier = input.tier.parse()?;
     on_case(app, who, (Verb::CaseEscalate, number), input, |tx, case, by| {
+        let tier = input.tier(case.tier, [None, Some(Tier::L1), Some(Tier::T2)])?;
         work::hand_back(tx, case.id, revision, tier, &input.reason, by)
     })
 }
@@ -240,7 +262,7 @@ pub fn sharing(
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RestrictInput {
-    /// Ids of people; whoever restricts is always among them. Null or not given: open to everybody.
+    /// Ids or names of people; whoever restricts is always among them. Null or not given: open to everybody.
     #[serde(deserialize_with = "some_words")]
     #[schemars(with = "Option<Vec<String>>")]
     pub members: Option<Vec<String>>,
@@ -263,17 +285,16 @@ pub fn restrict(
     revision: i64,
     input: &RestrictInput,
 ) -> Result<CaseLine, Fault> {
-    let wrong = |_| Fault::invalid("members", "ids of people");
-    let members = match &input.members {
-        None => None,
-        Some(ids) => {
-            let ids = ids.iter().map(|id| id.parse().map(PersonId).map_err(wrong));
-            let mut ids = ids.collect::<Result<Vec<_>, _>>()?;
-            ids.extend(who.person.filter(|me| !ids.contains(me)));
-            Some(ids)
-        }
-    };
     on_case(app, who, (Verb::CaseRestrict, number), input, |tx, case, by| {
+        let members = match &input.members {
+            None => None,
+            Some(all) => {
+                let ids = all.iter().map(|text| somebody(tx, "members", text));
+                let mut ids = ids.collect::<Result<Vec<_>, _>>()?;
+                ids.extend(who.person.filter(|me| !ids.contains(me)));
+                Some(ids)
+            }
+        };
         if members.is_none() && case.tlp == Tlp::Red {
             return Err(Error::NotNow(format!(
                 "case {number} is TLP:RED and stays with its members; lower the TLP first"

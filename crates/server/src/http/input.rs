@@ -6,7 +6,7 @@ use crate::desk::sign_in::Visitor;
 use crate::desk::{Fault, Once, Who};
 use crate::service::blocking;
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -97,12 +97,17 @@ fn local(then: Option<String>) -> String {
     then.filter(good).unwrap_or_else(|| "/".to_owned())
 }
 
-async fn read<T: DeserializeOwned>(parts: &Parts, body: Body) -> Result<Read<T>, Fault> {
-    let bytes = match Limited::new(body, MOST).collect().await {
-        Ok(whole) => whole.to_bytes(),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => return Err(Fault::TooLarge(MOST)),
-        Err(error) => return Err(Fault::Body(error.to_string())),
-    };
+/// The whole body, within bounds.
+pub(crate) async fn body(from: Body) -> Result<Bytes, Fault> {
+    match Limited::new(from, MOST).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Fault::TooLarge(MOST)),
+        Err(error) => Err(Fault::Body(error.to_string())),
+    }
+}
+
+async fn read<T: DeserializeOwned>(parts: &Parts, from: Body) -> Result<Read<T>, Fault> {
+    let bytes = body(from).await?;
     let mut hash = Sha256::new();
     for part in [parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), bytes.as_ref()] {
         hash.update((part.len() as u64).to_be_bytes());

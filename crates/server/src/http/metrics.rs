@@ -1,9 +1,13 @@
 //! Prometheus' text format. No label holds anything that a record said.
 
 use crate::app::App;
+use crate::config::Metrics;
+use crate::desk::{Fault, health};
 use crate::line::Progress;
+use crate::service::blocking;
 use axum::extract::State;
 use axum::http::header;
+use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -32,7 +36,20 @@ fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+/// For who may: figures name sources, and say when nobody would notice that something is missing.
+pub(crate) async fn metrics(
+    State(app): State<Arc<App>>,
+    mut parts: Parts,
+) -> Result<impl IntoResponse, Fault> {
+    if app.config.web.metrics == Metrics::Token {
+        let who = super::session::who(&app, &mut parts).await?;
+        health::may_read_metrics(&who)?;
+    }
+    let text = blocking(move || text(&app)).await;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text))
+}
+
+fn text(app: &App) -> String {
     let mut page = Page(String::with_capacity(8_192));
     let p = &app.progress;
     for (name, help, counter) in [
@@ -80,6 +97,7 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
             &counts.dead,
             &counts.bytes,
             &counts.turned_away,
+            &counts.lost,
         ];
         doors.push((door, origin.name().to_owned(), all.map(get)));
     });
@@ -90,6 +108,7 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
         ("door_records_dead_total", "Records that became dead letters"),
         ("door_bytes_total", "Bytes of records"),
         ("door_turned_away_total", "Requests with a wrong token, certificate or address"),
+        ("door_datagrams_lost_total", "Datagrams that the kernel threw away"),
     ];
     for (n, (name, help)) in families.into_iter().enumerate() {
         page.family(name, "counter", help);
@@ -97,6 +116,33 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
             page.labelled(name, &[("door", door), ("source", origin)], counts.get(n).copied().unwrap_or(0));
         }
     }
+    let health = health::view(app);
+    page.family("door_open", "gauge", "1 while a door that fetches or listens on its own is open");
+    for door in &health.doors {
+        page.labelled("door_open", &[("door", &door.name)], u8::from(door.open));
+    }
+    page.one("problems", "gauge", "What GET /api/v1/health lists as problems", health.problems.len());
+    page.one("ready", "gauge", "Everything that was there at the start is judged", u8::from(health.ready));
+    page.one("stopped", "gauge", "Verdicts have stopped", u8::from(p.stopped.get().is_some()));
+    page.one("store_up", "gauge", "The store answers", u8::from(health.store.is_some()));
+    if let Some(store) = &health.store {
+        page.one("store_bytes", "gauge", "Size of the database", store.bytes);
+        page.one("audit_waiting", "gauge", "Audit entries that are not written yet", store.audit_waiting);
+    }
+    page.one("history_events", "gauge", "Events on disk", pulse.history_events);
+    let origins = health::origins(app);
+    page.family("source_last_arrival_seconds", "gauge", "When a source spoke last, in seconds since 1970");
+    for (name, last, _) in &origins {
+        page.labelled("source_last_arrival_seconds", &[("source", name)], format!("{last:.3}"));
+    }
+    page.family("source_records_total", "counter", "Records of a source by how they were understood");
+    for (name, _, counts) in &origins {
+        for (ending, count) in
+            ["understood", "fragment", "irrelevant", "unknown", "broken"].iter().zip(counts)
+        {
+            page.labelled("source_records_total", &[("source", name), ("ending", ending)], count);
+        }
+    }
     page.one("up_seconds", "gauge", "Since the start", crate::line::now().since(app.started) / 1_000_000);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.0)
+    page.0
 }

@@ -1,11 +1,13 @@
 //! The page and the API, on one router.
 
 mod api;
+mod ask;
 mod events;
 mod guard;
 mod input;
 mod metrics;
 mod oidc;
+mod page;
 mod route;
 mod session;
 mod standing;
@@ -15,15 +17,15 @@ use axum::Router;
 use axum::routing::get;
 use std::sync::Arc;
 
-/// Where the second factor is asked for.
-pub(crate) const SECOND: &str = "/second-factor";
-
 /// Everything but the doors.
 pub(crate) fn routes(app: Arc<App>) -> Router {
     let guard = axum::middleware::from_fn_with_state(app.clone(), guard::guard);
     Router::new()
-        .nest("/api/v1", api::router().layer(guard.clone()))
-        .merge(oidc::routes().layer(guard))
+        .nest("/api/v1", api::router())
+        .merge(oidc::routes())
+        .merge(page::routes())
+        .merge(ask::router())
+        .layer(guard)
         .route("/healthz", get(standing::healthz))
         .route("/readyz", get(standing::readyz))
         .route("/metrics", get(metrics::metrics))

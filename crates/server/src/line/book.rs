@@ -1,7 +1,10 @@
 //! Cases as the engine sees them, into the store: with their evidence, who and what they are about, and how the verdict
 //! changed.
 
+use super::duties;
+use crate::benign::{self, Weighed};
 use crate::brief::Brief;
+use crate::config::Deadlines;
 use crate::hub::{Hub, News};
 use crate::out::Hooks;
 use portreeve_lake::{Evidence, Lake};
@@ -14,7 +17,7 @@ use portreeve_report::wire;
 use portreeve_store::case::Risk;
 use portreeve_store::case::engine::{self, EngineCase, Taken};
 use portreeve_store::case::entity::{Entity, Kind};
-use portreeve_store::{Error, Store};
+use portreeve_store::{Error, Store, suppression};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -40,6 +43,7 @@ pub(crate) struct Book {
     pub(crate) round: i64,
     pub(crate) products: evidence::Products,
     pub(crate) origins: Arc<Mutex<Origins>>,
+    deadlines: Deadlines,
 }
 
 impl Book {
@@ -49,9 +53,11 @@ impl Book {
         hub: Hub,
         hooks: Arc<Hooks>,
         origins: Arc<Mutex<Origins>>,
+        deadlines: Deadlines,
     ) -> Book {
         Book {
             hooks,
+            deadlines,
             origins,
             owed: Vec::new(),
             store,
@@ -114,28 +120,41 @@ impl Book {
 
     fn write_some(&mut self, cases: &[Case], renamed: &BTreeMap<String, Vec<String>>) -> bool {
         self.round = self.round.max(super::now().0) + 1;
-        let (round, late) = (self.round, self.late);
+        let (round, late, deadlines) = (self.round, self.late, self.deadlines);
         let said: Vec<Said> = cases.iter().map(Said::of).collect();
         let now = super::now().0;
         let none = Vec::new();
         let taken = self.patiently(|store| {
             store.write(|tx| {
+                let in_force = suppression::active(tx, now)?;
                 said.iter()
                     .map(|s| {
                         let supersedes = renamed.get(&s.wire.case_id).unwrap_or(&none);
                         let taken = engine::take(tx, &s.as_engine_case(supersedes, round, late), now)?;
-                        self.hooks.engine(tx, taken, &s.wire.reason, now)?;
-                        Ok(taken)
+                        duties::set(tx, taken, (s.decision, &s.wire), &deadlines, now)?;
+                        let weighed = if matches!(taken, Taken::Unchanged(_) | Taken::Stale(_)) {
+                            Weighed::Same
+                        } else {
+                            benign::weigh(tx, &in_force, taken.case(), now)?
+                        };
+                        let back = weighed == Weighed::Back;
+                        self.hooks.engine(tx, taken, back, (&s.wire.reason, now))?;
+                        Ok((taken, weighed))
                     })
-                    .collect::<Result<Vec<Taken>, Error>>()
+                    .collect::<Result<Vec<(Taken, Weighed)>, Error>>()
             })
         });
         let Some(taken) = taken else { return false };
-        for (taken, said) in taken.into_iter().zip(&said) {
+        for ((taken, weighed), said) in taken.into_iter().zip(&said) {
             if !matches!(taken, Taken::Unchanged(_) | Taken::Stale(_)) {
-                self.hub
-                    .tell(News::Case { number: taken.case().0, is_new: matches!(taken, Taken::Created(_)) });
-                tracing::debug!(case = taken.case().0, id = said.wire.case_id, "case written");
+                // One that comes back is new to whoever looks at the queue; one that is silenced is not.
+                let is_new = match weighed {
+                    Weighed::Same => matches!(taken, Taken::Created(_)),
+                    Weighed::Silenced => false,
+                    Weighed::Back => true,
+                };
+                self.hub.tell(News::Case { number: taken.case().0, is_new });
+                tracing::debug!(case = taken.case().0, id = said.wire.case_id, ?weighed, "case written");
             }
         }
         true
@@ -147,7 +166,7 @@ impl Book {
             store.write(|tx| {
                 let taken = engine::withdraw(tx, id, why, late, now)?;
                 if let Some(taken) = taken {
-                    self.hooks.engine(tx, taken, why, now)?;
+                    self.hooks.engine(tx, taken, false, (why, now))?;
                 }
                 Ok(taken)
             })

@@ -118,6 +118,9 @@ impl Judge {
                     self.judge(live, rounds, true)?;
                     return Ok(End::Renewed(grounds));
                 }
+                Ok(Told::Asked(look)) => {
+                    look.answer.try_send(live.look(&look.of, look.since, look.most)).ok();
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     live.take(&mut events, now())?;

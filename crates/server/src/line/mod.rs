@@ -12,6 +12,7 @@
 //! only a backlog that grows beyond its bound holds the doors back.
 
 mod book;
+mod duties;
 mod judge;
 mod keeper;
 mod reader;
@@ -21,7 +22,7 @@ pub(crate) use judge::Judge;
 pub use judge::{Grounds, Pulse};
 pub(crate) use keeper::Keeper;
 pub use reader::{Health, OriginHealth};
-pub(crate) use reader::{Reader, RulesOf, Told};
+pub(crate) use reader::{Look, Reader, RulesOf, Told};
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -6,7 +6,7 @@ use crate::app::App;
 use portreeve_lake::journal::{Entry, Journal, Replayed};
 use portreeve_lake::{Block, Lake, Recorded};
 use portreeve_model::{Event, EventTime};
-use portreeve_pipeline::live::{OriginRules, Reading};
+use portreeve_pipeline::live::{Of, OriginRules, Reading, Stays};
 use portreeve_report::wire;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -24,6 +24,16 @@ pub(crate) enum Told {
     Read(Read),
     /// Context or content changed: everything is folded and judged anew.
     Renewed(Arc<super::judge::Grounds>),
+    /// Somebody looks at a person, an address, a device or a gateway.
+    Asked(Look),
+}
+
+/// What somebody wants to see of what the engine holds. Who does not wait any more gets no answer.
+pub(crate) struct Look {
+    pub(crate) of: Of,
+    pub(crate) since: EventTime,
+    pub(crate) most: usize,
+    pub(crate) answer: SyncSender<Stays>,
 }
 
 /// Events, and how far they reach.

@@ -13,6 +13,8 @@ pub struct AccountView {
     pub logins: Vec<Login>,
     /// Accounts of an identity provider have no password here.
     pub has_password: bool,
+    /// The password was made by somebody else: it comes first.
+    pub must_change: bool,
     pub fault: String,
 }
 

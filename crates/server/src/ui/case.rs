@@ -24,6 +24,12 @@ pub struct CaseView {
     pub disposition: String,
     pub closing_reason: String,
     pub resurfaced: bool,
+    /// The case that this one is part of.
+    pub merged_into: Option<i64>,
+    /// Cases that are part of this one.
+    pub merged: Vec<i64>,
+    /// The engine's other cases in this one: id, title, and whether it stands by it no more.
+    pub parts: Vec<(String, String, bool)>,
     pub clocks: Vec<Clock>,
     pub case: wire::Case,
     pub timeline: Vec<Moment>,
@@ -138,6 +144,8 @@ struct Step<'a> {
 impl Step<'_> {
     fn state(&self) -> &str {
         match (self.task, self.step.state.as_str()) {
+            // What the records answer needs nobody.
+            (Some(t), "done") if t.state == "to_do" => "done",
             (Some(t), _) => &t.state,
             (None, "done") => "done",
             (None, _) => "to_do",

@@ -19,6 +19,12 @@ pub struct SignInView {
     pub then: String,
 }
 
+impl SignInView {
+    fn to_provider(&self) -> String {
+        super::link::query("/sign-in/oidc", &[("back", &self.then)])
+    }
+}
+
 /// `GET /second-factor`.
 #[derive(Default)]
 pub struct SecondFactorView {
@@ -45,6 +51,10 @@ pub struct EnrolView {
     pub uri: String,
     /// Base32, for typing.
     pub secret: String,
+    /// To be sent back with the code.
+    pub ticket: String,
+    /// There is one already: the password is asked for again.
+    pub replaces: bool,
     pub fault: String,
     /// Shown once, after the code was right.
     pub recovery: Vec<String>,

@@ -48,6 +48,7 @@ pub(super) fn shell() -> Shell {
             understood: Some(99.2),
             gaps: 1,
             sources: vec![],
+            problems: vec!["line: 7 bytes of records wait; doors are held back".into()],
         },
         escalate: 2,
         investigate: 5,
@@ -125,6 +126,7 @@ pub(super) fn queue(n: &str) -> QueueView {
     };
     QueueView {
         filter: Filter {
+            standing: String::new(),
             queue: "escalate".into(),
             q: n.into(),
             owner: n.into(),
@@ -195,6 +197,9 @@ pub(super) fn case_view(n: &str) -> CaseView {
         disposition: "benign_positive".into(),
         closing_reason: n.into(),
         resurfaced: true,
+        merged_into: Some(4),
+        merged: vec![5, 6],
+        parts: vec![(n.into(), n.into(), true)],
         clocks: vec![
             clock("acknowledge", NOW - HOUR, Some(NOW), false, true),
             clock("contain", NOW - HOUR, None, false, true),
@@ -312,6 +317,7 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
         ended_by: String::new(),
     };
     let account_view = AccountView {
+        must_change: true,
         zone: s(),
         totp: true,
         recovery: 8,
@@ -320,14 +326,7 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
         has_password: true,
         fault: s(),
     };
-    let person = Person {
-        id: 1,
-        name: s(),
-        display: s(),
-        roles: vec![s()],
-        locked_until: Some(NOW),
-        ..Person::default()
-    };
+    let person = Person { id: 1, name: s(), display: s(), roles: vec![s()], ..Person::default() };
     let token = Token {
         name: s(),
         holder: s(),
@@ -355,6 +354,7 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
         ("queue", super::queue(&shell, &queue(n))),
         ("case", super::case(&shell, &case_view(n))),
         ("entity", super::entity(&shell, &entity_view(n))),
+        ("ask", ask(&AskView { state: AskState::Open, question: s(), here: "/ask/x".into() })),
         ("suppressions", suppressions(&shell, &SuppressionsView { list: vec![suppression] })),
         (
             "sign_in",
@@ -368,7 +368,20 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
             ),
         ),
         ("first_run", first_run(&outside, &FirstRunView { token: s(), name: s(), fault: s() })),
-        ("enrol", enrol(&shell, &EnrolView { uri: s(), secret: s(), fault: s(), recovery: vec![] })),
+        (
+            "enrol",
+            enrol(
+                &shell,
+                &EnrolView {
+                    uri: s(),
+                    secret: s(),
+                    ticket: s(),
+                    replaces: true,
+                    fault: s(),
+                    recovery: vec![],
+                },
+            ),
+        ),
         ("recovery", enrol(&shell, &EnrolView { recovery: vec![s()], ..EnrolView::default() })),
         ("account", account(&shell, &account_view)),
         (

@@ -11,6 +11,7 @@
 //! * Links hold the whole state of a page, so that going back and sharing work.
 
 mod account;
+mod ask;
 pub mod assets;
 mod audit;
 mod case;
@@ -40,6 +41,7 @@ mod hostile;
 
 pub use crate::brief::{Brief, From, Mark};
 pub use account::{AccountView, Login, Passkey, account};
+pub use ask::{AskState, AskView, ask};
 pub use audit::{AuditEntry, AuditView, audit};
 pub use case::{
     CaseView, Clock, ContainmentView, Moment, Note, Override, Related, Task, Verdict, case, moments_of,

@@ -22,7 +22,6 @@ pub struct Person {
     pub roles: Vec<String>,
     pub second_factor: bool,
     pub disabled: bool,
-    pub locked_until: Option<i64>,
     pub last_login: Option<i64>,
 }
 

@@ -27,6 +27,8 @@ pub struct Filter {
     /// `me`, `nobody`, or a name.
     pub owner: String,
     pub tier: String,
+    /// `closed` for what waits for nobody; empty: what waits.
+    pub standing: String,
     pub after: String,
     pub case: Option<i64>,
 }
@@ -85,6 +87,7 @@ impl Filter {
                 ("q", &self.q),
                 ("owner", &self.owner),
                 ("tier", &self.tier),
+                ("standing", &self.standing),
                 ("after", &self.after),
                 ("case", &case),
             ],
@@ -101,6 +104,7 @@ impl Filter {
 
     fn title(&self) -> &'static str {
         match self.queue.as_str() {
+            _ if self.standing == "closed" => "Closed",
             "escalate" => "Escalate",
             "investigate" => "Investigate",
             _ => "All that waits",
@@ -118,6 +122,10 @@ impl Filter {
             let to = Filter { tier: id.to_owned(), ..base.clone() };
             chips.push(Chip { href: to.url(), text: text.to_owned(), on: self.tier == id });
         }
+        let closed = self.standing == "closed";
+        let to = if closed { String::new() } else { "closed".to_owned() };
+        let to = Filter { standing: to, queue: String::new(), ..base.clone() };
+        chips.push(Chip { href: to.url(), text: "closed".to_owned(), on: closed });
         if !self.q.is_empty() {
             let to = Filter { q: String::new(), ..base };
             chips.push(Chip { href: to.url(), text: format!("without “{}”", self.q), on: false });

@@ -92,6 +92,8 @@ pub struct Health {
     /// Sources that are silent and should not be, or lost records.
     pub gaps: usize,
     pub sources: Vec<SourceHealth>,
+    /// What is wrong with the service itself, in words.
+    pub problems: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -114,6 +114,11 @@ impl Browser {
         Answer { status, headers, cookies, text }
     }
 
+    /// A page, beside the API.
+    pub(crate) fn get_page(&mut self, path: &str) -> Answer {
+        self.send("GET", path, None)
+    }
+
     pub(crate) fn get(&mut self, path: &str) -> Answer {
         self.send("GET", &format!("/api/v1{path}"), None)
     }

@@ -1,27 +1,11 @@
 //! What goes in comes out: live and batch give the same cases, over any door, across stops and crashes.
 
-use super::site::{acme, config, hunted, judged, start, stored, until};
+use super::site::{acme, config, copied, hunted, judged, start, stored, until};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-fn copied(what: &str, to: &Path) {
-    fn walk(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).expect("a folder");
-        for entry in std::fs::read_dir(from).expect("the sample") {
-            let path = entry.expect("an entry").path();
-            let target = to.join(path.file_name().expect("a name"));
-            if path.is_dir() {
-                walk(&path, &target);
-            } else {
-                std::fs::copy(&path, &target).expect("copied");
-            }
-        }
-    }
-    walk(&acme().join(what), to);
-}
-
 /// Records in all files.
-fn records(logs: &Path) -> u64 {
+pub(crate) fn records(logs: &Path) -> u64 {
     let mut number = 0;
     for entry in std::fs::read_dir(logs).expect("the sample") {
         let path = entry.expect("an entry").path();
@@ -41,13 +25,16 @@ fn records(logs: &Path) -> u64 {
 /// Files that are no lines: handed over whole.
 const WHOLE: &str = "whole = [\"LOGS/cloudtrail/**/*\"]\n";
 
-fn follow(logs: &Path) -> String {
+pub(crate) fn follow(logs: &Path) -> String {
     let whole = WHOLE.replace("LOGS", &logs.display().to_string());
     let all = format!("{}/**/*", logs.display());
     format!("[[doors.follow]]\npaths = [{all:?}]\n{whole}once = true\n")
 }
 
-fn compared(live: &BTreeMap<String, serde_json::Value>, batch: &BTreeMap<String, serde_json::Value>) {
+pub(crate) fn compared(
+    live: &BTreeMap<String, serde_json::Value>,
+    batch: &BTreeMap<String, serde_json::Value>,
+) {
     assert!(!batch.is_empty());
     assert_eq!(live.keys().collect::<Vec<_>>(), batch.keys().collect::<Vec<_>>());
     for (id, case) in batch {
@@ -115,7 +102,9 @@ async fn a_broken_context_is_said_and_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn standing_and_figures_are_told() {
     let dir = tempfile::tempdir().expect("a folder");
-    let service = start(&dir.path().join("data"), config(&acme().join("context"), "")).await;
+    let mut open = config(&acme().join("context"), "");
+    open.web.metrics = portreeve_server::config::Metrics::Open;
+    let service = start(&dir.path().join("data"), open).await;
     until("ready", || service.app.progress.ready.load(std::sync::atomic::Ordering::Relaxed)).await;
     let address = service.address();
     let told =

@@ -1,16 +1,25 @@
 //! The service as its peers see it.
 
+mod ask;
+mod backup;
+mod benign;
 mod browser;
 mod document;
+mod entity;
 mod entrance;
 // The provider of access's own tests.
 #[expect(dead_code, reason = "what only access asks of it")]
 #[path = "../../../access/tests/it/glewlwyd.rs"]
 mod glewlwyd;
 mod line;
+mod operate;
+mod pages;
+mod passkeys;
 mod provider;
 mod receiver;
+mod sample;
 mod site;
 mod walls;
 mod webhooks;
 mod work;
+mod zz_docs;

@@ -16,6 +16,23 @@ pub(crate) fn acme() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/acme").canonicalize().expect("the sample")
 }
 
+/// A folder of the sample, to be changed.
+pub(crate) fn copied(what: &str, to: &Path) {
+    fn walk(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).expect("a folder");
+        for entry in std::fs::read_dir(from).expect("the sample") {
+            let path = entry.expect("an entry").path();
+            let target = to.join(path.file_name().expect("a name"));
+            if path.is_dir() {
+                walk(&path, &target);
+            } else {
+                std::fs::copy(&path, &target).expect("copied");
+            }
+        }
+    }
+    walk(&acme().join(what), to);
+}
+
 /// A configuration with a context, and more.
 pub(crate) fn config(context: &Path, more: &str) -> Config {
     let text = format!("[web]\nlisten = \"127.0.0.1:0\"\n[context]\ndir = {context:?}\n{more}");
@@ -23,6 +40,13 @@ pub(crate) fn config(context: &Path, more: &str) -> Config {
     let path = dir.path().join("portreeve.toml");
     std::fs::write(&path, text).expect("written");
     Config::read(&path).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// A file with a secret, as the configuration wants it.
+pub(crate) fn secret(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text).expect("written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("changed");
 }
 
 pub(crate) async fn start(data: &Path, config: Config) -> Service {

@@ -82,6 +82,25 @@ pub fn resume(tx: &mut WriteTx<'_>, case: CaseId, kind: Kind, at: Micros) -> Res
     next_due(tx, case)
 }
 
+/// Every clock that runs stands from now on.
+pub fn pause_all(tx: &mut WriteTx<'_>, case: CaseId, at: Micros) -> Result<()> {
+    tx.execute(
+        "update clocks set paused_at = $2 where case_id = $1 and paused_at is null and met_at is null",
+        values![case, at],
+    )?;
+    next_due(tx, case)
+}
+
+/// Every clock that stands runs again, and runs out later by as long as it stood.
+pub fn resume_all(tx: &mut WriteTx<'_>, case: CaseId, at: Micros) -> Result<()> {
+    tx.execute(
+        "update clocks set due = due + case when $2 > paused_at then $2 - paused_at else 0 end, paused_at = null
+         where case_id = $1 and paused_at is not null",
+        values![case, at],
+    )?;
+    next_due(tx, case)
+}
+
 /// Who sorts by deadlines, and who follows changes, has to hear of it.
 fn next_due(tx: &mut WriteTx<'_>, case: CaseId) -> Result<()> {
     let change = tx.next("change")?;

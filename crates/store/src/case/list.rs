@@ -106,8 +106,10 @@ pub enum Standing {
     /// What waits for somebody: open, or closed and come up again.
     #[default]
     Queued,
-    /// Closed, and not come up again.
+    /// Closed, and not come up again; or to be closed by the engine's decision, and nobody's.
     Closed,
+    /// Out of the queue by a suppression.
+    Suppressed,
     All,
 }
 
@@ -244,7 +246,8 @@ fn filter(query: &Query<'_>) -> Filter {
     let queued = if few { "+queued" } else { "queued" };
     match query.standing {
         Standing::Queued => filter.and(format!("{queued} = 1")),
-        Standing::Closed => filter.and(format!("{queued} = 0 and merged_into is null")),
+        Standing::Closed => filter.and(format!("{queued} = 0 and status = 'closed' and merged_into is null")),
+        Standing::Suppressed => filter.and("suppressed is not null and merged_into is null".into()),
         // Who follows the changes must hear that a case was merged.
         Standing::All if query.order == Order::Change => filter.and("1 = 1".into()),
         Standing::All => filter.and("merged_into is null".into()),

@@ -21,7 +21,7 @@ pub mod work;
 use crate::db::value::values;
 use crate::db::{Micros, Row, Tx, WriteTx};
 use crate::error::{Error, Result};
-use crate::word::{CaseId, PersonId, words};
+use crate::word::{CaseId, PersonId, SuppressionId, words};
 use portreeve_model::answer::Decision;
 
 words! {
@@ -149,6 +149,8 @@ pub struct Case {
     /// The verdict changed after the case was closed, and nobody has looked since.
     pub resurfaced: bool,
     pub next_due: Option<Micros>,
+    /// Out of the queue, because this was found benign.
+    pub suppressed: Option<SuppressionId>,
 }
 
 impl Case {
@@ -157,9 +159,12 @@ impl Case {
         self.overridden.unwrap_or(self.decision)
     }
 
-    /// Whether it waits for somebody.
+    /// Whether it waits for somebody. What is to be closed, or was withdrawn, and nobody has taken waits for nobody.
     pub fn queued(&self) -> bool {
-        self.merged_into.is_none() && (self.status != Status::Closed || self.resurfaced)
+        let untaken = self.queue() == Decision::Close && self.status == Status::New;
+        self.merged_into.is_none()
+            && self.suppressed.is_none()
+            && (self.status != Status::Closed && !untaken || self.resurfaced)
     }
 }
 
@@ -167,7 +172,8 @@ pub(crate) const NEVER: Micros = i64::MAX;
 
 pub(crate) const COLUMNS: &str = "id, title, principal, decision, risk, first_seen, last_seen, detected_at, brief,
     verdicts, verdict_at, status, owner, tier, disposition, closing_reason, closed_at, tlp, pap, restricted, override,
-    merged_into, created_at, updated_at, revision, change, resurfaced, next_due";
+    merged_into, created_at, updated_at, revision, change, resurfaced, next_due,
+    suppressed";
 
 pub(crate) fn read(r: &mut Row) -> Result<Case> {
     Ok(Case {
@@ -199,6 +205,7 @@ pub(crate) fn read(r: &mut Row) -> Result<Case> {
         change: r.int()?,
         resurfaced: r.flag()?,
         next_due: Some(r.int()?).filter(|due| *due != NEVER),
+        suppressed: r.maybe_int()?.map(SuppressionId),
     })
 }
 
@@ -278,7 +285,7 @@ pub(crate) fn save(tx: &mut WriteTx<'_>, case: &mut Case, now: Micros) -> Result
             detected_at = $8, brief = $9, verdicts = $10, verdict_at = $11, status = $12, owner = $13, tier = $14,
             disposition = $15, closing_reason = $16, closed_at = $17, tlp = $18, pap = $19, restricted = $20,
             override = $21, merged_into = $22, updated_at = $23, revision = $24, change = $25, resurfaced = $26,
-            queue = $27, queued = $28
+            queue = $27, queued = $28, suppressed = $29
          where id = $1",
         values![
             case.id,
@@ -309,6 +316,7 @@ pub(crate) fn save(tx: &mut WriteTx<'_>, case: &mut Case, now: Micros) -> Result
             case.resurfaced,
             case.queue(),
             case.queued(),
+            case.suppressed,
         ],
     )?;
     Ok(())

@@ -196,6 +196,38 @@ pub fn restrict(
     })
 }
 
+/// Something speaks for it that nobody has looked at: a closed case is in the queue again, one that waits does so no
+/// more, and it is to be contained until then. What people decided stays.
+pub fn come_up(tx: &mut WriteTx<'_>, id: CaseId, why: &str, contain_by: Micros, by: By<'_>) -> Result<Case> {
+    let case = super::get(tx, id)?;
+    let clocks = clock::of_case(tx, id)?;
+    let sooner = clocks.iter().find(|c| c.kind == clock::Kind::Contain).is_none_or(|c| c.due > contain_by);
+    change(tx, id, case.revision, by, |case| {
+        match case.status {
+            Status::Closed => case.resurfaced = true,
+            Status::Waiting => case.status = Status::Open,
+            Status::New | Status::Open | Status::InProgress => {}
+        }
+        Ok(format!("came up: {why}"))
+    })?;
+    if sooner {
+        clock::start(tx, id, clock::Kind::Contain, by.at, contain_by)?;
+    }
+    super::get(tx, id)
+}
+
+/// What it waited for has come.
+pub fn waits_no_more(tx: &mut WriteTx<'_>, id: CaseId, why: &str, by: By<'_>) -> Result<Case> {
+    let case = super::get(tx, id)?;
+    if case.status != Status::Waiting {
+        return Ok(case);
+    }
+    change(tx, id, case.revision, by, |case| {
+        case.status = Status::Open;
+        Ok(format!("waits no more: {why}"))
+    })
+}
+
 /// Who looked at a closed case that came up again, and leaves it closed.
 pub fn stays_closed(tx: &mut WriteTx<'_>, id: CaseId, expect: i64, why: &str, by: By<'_>) -> Result<Case> {
     reason("reason", why)?;
@@ -232,15 +264,30 @@ pub(crate) fn change(
 ) -> Result<Case> {
     let mut case = at_revision(tx, id, expect)?;
     let was = case.status;
-    let said = f(&mut case)?;
+    let mut said = f(&mut case)?;
     case.revision += 1;
+    // What somebody works on is not out of sight.
+    if let Some(suppression) = case.suppressed.take()
+        && case.status != Status::Closed
+    {
+        said.push_str(&format!("; no longer silenced by suppression {suppression}"));
+        clock::resume_all(tx, id, by.at)?;
+    }
     save(tx, &mut case, by.at)?;
     say(tx, id, &said, by)?;
-    if was == Status::New && case.status != Status::New {
-        clock::meet(tx, id, clock::Kind::Acknowledge, by.at)?;
-        return super::get(tx, id);
+    if was == case.status {
+        return Ok(case);
     }
-    Ok(case)
+    if was == Status::New {
+        clock::meet(tx, id, clock::Kind::Acknowledge, by.at)?;
+    }
+    // While somebody outside has to answer, no deadline of ours runs.
+    match (was, case.status) {
+        (_, Status::Waiting) => clock::pause_all(tx, id, by.at)?,
+        (Status::Waiting, _) => clock::resume_all(tx, id, by.at)?,
+        _ => {}
+    }
+    super::get(tx, id)
 }
 
 /// A line of the timeline about what a person did beside the case's state; who follows the case hears of it.

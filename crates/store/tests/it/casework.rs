@@ -223,7 +223,11 @@ fn a_question_is_answered_once(lab: &Lab) {
         device: "phone".into(),
         agent: "Browser".into(),
         address: "192.0.2.1".into(),
+        strength: "weak".into(),
+        confirmed: None,
     };
+    let confirm = |how: &str| lab.store.write(|tx| ask::confirm(tx, ask.id, how, anna(600)));
+    assert!(matches!(confirm("by phone"), Err(Error::NotNow(_))), "nothing was answered yet");
     let answer = |at| lab.store.write(|tx| ask::answer(tx, &token, &answered(at)));
     assert!(matches!(answer(500), Err(Error::NotNow(_))), "it has run out");
     assert_eq!(answer(499).unwrap().answered, Some(answered(499)));
@@ -231,10 +235,21 @@ fn a_question_is_answered_once(lab: &Lab) {
     assert!(matches!(lab.store.write(|tx| ask::revoke(tx, ask.id, ANNA)), Err(Error::NotNow(_))));
     let entries = lab.store.read(|tx| timeline::of_case(tx, id, None, 10)).unwrap();
     let entry = entries.iter().find(|e| e.kind == Kind::Answer).unwrap();
-    assert_eq!((entry.said.as_str(), entry.actor.as_str()), ("user1 answered no: Was that you?", "user1"));
+    assert_eq!(
+        (entry.said.as_str(), entry.actor.as_str()),
+        ("user1 answered no (weak): Was that you?", "user1")
+    );
+    assert!(matches!(confirm(" "), Err(Error::Invalid { .. })));
+    let confirmed = confirm("by phone").unwrap().answered.and_then(|a| a.confirmed).unwrap();
+    assert_eq!((confirmed.at, confirmed.how.as_str()), (600, "by phone"));
+    assert!(matches!(confirm("again"), Err(Error::NotNow(_))));
+    assert_eq!(lab.store.read(|tx| ask::open(tx, id, 200)).unwrap(), 0);
     let second = NewAsk { token_hash: &[8; 32], ..new };
     let ask = lab.store.write(|tx| ask::create(tx, &second, anna(100))).unwrap();
+    let open = |at| lab.store.read(|tx| ask::open(tx, id, at)).unwrap();
+    assert_eq!([open(105), open(500)], [1, 0]);
     lab.store.write(|tx| ask::revoke(tx, ask.id, anna(110))).unwrap();
+    assert_eq!(open(115), 0);
     let error = lab.store.write(|tx| ask::answer(tx, &[8; 32], &answered(120))).unwrap_err();
     assert!(matches!(error, Error::NotNow(_)), "{error}");
     assert_eq!(lab.store.read(|tx| ask::of_case(tx, id)).unwrap().len(), 2);

@@ -25,8 +25,9 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use axum::routing::any;
 use items::{Bulk, Fate, Item, Op, Span};
+use schemars::JsonSchema;
 use seen::Seen;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -37,14 +38,16 @@ pub static DOOR: Declaration = Declaration {
             (omelasticsearch), syslog-ng, elasticsearch-py and its like",
     point_at_it: "`hosts: [\"https://HOST/es\"]` with `api_key`, user and password, or a bearer token: the key or \
                   password is `TOKEN`, its id or user anything",
+    tested: "elasticsearch-py 8, rsyslog with omelasticsearch; the exchanges of Elastic's reference",
     record: "the document, as it was sent",
     source: "Elasticsearch 8, REST APIs: Bulk; Index; Root; Info",
 };
 
 /// How Elasticsearch's API is spoken.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EsBulkOptions {
+    /// Whether the door is open.
     pub enabled: bool,
     /// The path that stands before `/_bulk`; empty on a listener of its own.
     pub prefix: String,

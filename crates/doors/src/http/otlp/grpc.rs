@@ -28,6 +28,7 @@ pub static DOOR: Declaration = Declaration {
     title: "OpenTelemetry logs over gRPC",
     peers: "OpenTelemetry Collector (otlp), the OpenTelemetry SDKs, Vector, Fluent Bit, Grafana Alloy",
     point_at_it: "`endpoint: HOST:4317` with the metadata `authorization: Bearer TOKEN`; gzip",
+    tested: "the OpenTelemetry SDK for Python, grpcio",
     record: "as with OpenTelemetry logs over HTTP",
     source: "OpenTelemetry Protocol 1.x: OTLP/gRPC; gRPC over HTTP2; google/rpc/error_details.proto",
 };

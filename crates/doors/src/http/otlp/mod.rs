@@ -22,7 +22,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::routing::post;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 pub static DOOR: Declaration = Declaration {
@@ -31,15 +32,17 @@ pub static DOOR: Declaration = Declaration {
     peers: "OpenTelemetry Collector (otlphttp), the OpenTelemetry SDKs, Vector, Fluent Bit, Grafana Alloy",
     point_at_it: "`endpoint: https://HOST` (the path is `/v1/logs`) with the header `Authorization: Bearer TOKEN`; \
                   protobuf or JSON, gzip",
+    tested: "the OpenTelemetry SDK for Python",
     record: "the text of `body` where it is a string, and not an empty one; else \
               an object of `body`, `attributes`, `resource` and times",
     source: "OpenTelemetry Protocol 1.x: OTLP/HTTP; opentelemetry/proto/logs/v1/logs.proto",
 };
 
 /// How OpenTelemetry's protocol is spoken.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OtlpOptions {
+    /// Whether the door is open.
     pub enabled: bool,
 }
 

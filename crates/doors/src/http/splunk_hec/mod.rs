@@ -21,7 +21,8 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::{any, get, post};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 pub static DOOR: Declaration = Declaration {
@@ -30,18 +31,21 @@ pub static DOOR: Declaration = Declaration {
     peers: "Vector, Fluent Bit, Fluentd, OpenTelemetry Collector (splunkhec), Cribl, Logstash, SC4S, Docker's splunk \
             driver, curl",
     point_at_it: "URL `https://HOST/services/collector`, token `TOKEN`; indexer acknowledgement may be on or off",
+    tested: "curl, with and without indexer acknowledgement; the exchanges of Splunk's manual",
     record: "the text of `event` where it is a string; else the event's whole object as it was sent; of `/raw`, a line",
     source: "Splunk Enterprise, Getting Data In: Format events for HTTP Event Collector; Troubleshoot HTTP Event \
              Collector; About HTTP Event Collector Indexer Acknowledgment",
 };
 
 /// How Splunk's collector is spoken.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SplunkHecOptions {
+    /// Whether the door is open.
     pub enabled: bool,
     /// Take `?token=`. Addresses end up in the logs of proxies, and tokens with them.
     pub token_in_query: bool,
+    /// Indexer acknowledgement.
     pub acks: AckPolicy,
 }
 
@@ -52,9 +56,10 @@ impl Default for SplunkHecOptions {
 }
 
 /// Indexer acknowledgement. Events are stored before they are answered in any case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AckPolicy {
+    /// No ids are given.
     Off,
     /// Who names a channel is given ids to ask for.
     Offered,

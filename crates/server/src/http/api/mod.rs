@@ -1,17 +1,21 @@
 //! The API: thin handlers over `desk`, one file for each resource.
 
+mod asks;
 mod audit;
 mod cases;
+mod entities;
 mod entrance;
+mod health;
 mod own;
 mod passkeys;
 mod people;
 mod records;
 mod sources;
+mod suppressions;
 mod tokens;
 mod webhooks;
 
-pub(crate) use entrance::set;
+pub(super) use entrance::set as set_cookie;
 
 use super::route::{May, Route, document, router as router_of};
 use crate::app::App;
@@ -45,8 +49,12 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(tokens::routes());
     all.extend(sources::routes());
     all.extend(records::routes());
+    all.extend(suppressions::routes());
+    all.extend(asks::routes());
+    all.extend(entities::routes());
     all.extend(audit::routes());
     all.extend(webhooks::routes());
+    all.extend(health::routes());
     all
 }
 

@@ -3,8 +3,10 @@
 use super::entrance::set;
 use crate::app::App;
 use crate::desk::Fault;
-use crate::desk::own::{self, ConfirmInput, LoginView, PasswordInput, Recovery, SessionView, TotpOffer};
-use crate::http::input::{Act, Nothing};
+use crate::desk::own::{
+    self, AccountView, ConfirmInput, LoginView, PasswordInput, Recovery, SessionView, TotpOffer, ZoneInput,
+};
+use crate::http::input::{Act, At, Nothing};
 use crate::http::route::{May, Route};
 use crate::http::session::Signed;
 use crate::service::blocking;
@@ -46,6 +48,18 @@ async fn confirm(State(app): Of, act: Act<ConfirmInput>) -> Response {
     }
 }
 
+async fn account(State(app): Of, Signed(who): Signed) -> Result<Json<AccountView>, Fault> {
+    super::asked(app, move |app| own::account(app, &who)).await
+}
+
+async fn zone(State(app): Of, act: Act<ZoneInput>) -> Response {
+    act.run(app, own::set_zone).await
+}
+
+async fn end_login(State(app): Of, At(hint): At<String>, act: Act<Nothing>) -> Response {
+    act.run(app, move |app, who, _| own::end_login(app, who, &hint)).await
+}
+
 async fn logins(State(app): Of, Signed(who): Signed) -> Result<Json<Vec<LoginView>>, Fault> {
     super::asked(app, move |app| own::logins(app, &who)).await
 }
@@ -57,6 +71,12 @@ async fn end_others(State(app): Of, act: Act<Nothing>) -> Response {
 pub(super) fn routes() -> Vec<Route> {
     let me = May::Do(Verb::SelfManage);
     vec![
+        Route::new(("get", "/me"), ("getAccount", "One's own account"), me, get(account))
+            .output::<AccountView>(),
+        Route::new(("post", "/me/zone"), ("setZone", "One's time zone"), me, post(zone))
+            .input::<ZoneInput>()
+            .output::<AccountView>(),
+        Route::new(("post", "/me/logins/{hint}/end"), ("endLogin", "End one login"), me, post(end_login)),
         Route::new(("post", "/me/password"), ("changePassword", "Change one's password"), me, post(password))
             .input::<PasswordInput>()
             .output::<SessionView>(),

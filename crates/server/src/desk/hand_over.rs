@@ -1,0 +1,66 @@
+//! The note for whoever takes a case over: what people made of it, and after that what the engine says.
+
+use super::cases::{self, guarded};
+use super::{Fault, Who, look, sheet};
+use crate::app::App;
+use portreeve_access::permit::Verb;
+use portreeve_report::actions::Aftermath;
+use portreeve_report::{EXPORTS, wire};
+use portreeve_store::CaseId;
+use std::fmt::Write;
+
+/// Markdown.
+pub(crate) fn note(app: &App, who: &Who, number: i64) -> Result<String, Fault> {
+    look(app, who, Verb::ExportMake, &format!("case:{number}"), |tx| {
+        guarded(tx, who, Verb::ExportMake, CaseId(number)).map(|_| ())
+    })?;
+    let sheet = sheet::read(app, who, number)?;
+    let mut text = String::new();
+    head(&mut text, &sheet).map_err(|e| Fault::Inside(e.to_string()))?;
+    let export = EXPORTS.iter().find(|e| e.name == "handover");
+    let export = export.ok_or_else(|| Fault::Inside("no hand-over note can be written".to_owned()))?;
+    for part in sheet.whole.parts.iter().filter(|p| p.withdrawn_at.is_none()) {
+        let case: wire::Case = serde_json::from_value(part.document.clone())
+            .map_err(|e| Fault::Inside(format!("document of case {number}: {e}")))?;
+        let mut out = Vec::new();
+        (export.write)(&case, &Aftermath::unknown(&case.case_id), &mut out)
+            .map_err(|e| Fault::Inside(e.to_string()))?;
+        text.push('\n');
+        text.push_str(&String::from_utf8_lossy(&out));
+    }
+    Ok(text)
+}
+
+fn head(to: &mut String, sheet: &sheet::Sheet) -> std::fmt::Result {
+    let safe = portreeve_report::safe_markdown;
+    let case: &cases::CaseLine = &sheet.whole.case;
+    writeln!(to, "# Case {}\n", case.number)?;
+    let owner = case.owner.as_ref().map_or("nobody", |o| &o.name);
+    writeln!(to, "- {}, {}, owner {}", safe(&case.status), safe(&case.tier), safe(owner))?;
+    writeln!(to, "- TLP:{}, PAP:{}", safe(&case.tlp).to_uppercase(), safe(&case.pap).to_uppercase())?;
+    for clock in sheet.whole.clocks.iter().filter(|c| c.met_at.is_none()) {
+        let late = if clock.is_breached { ", **late**" } else { "" };
+        writeln!(to, "- {} until {}{late}", safe(&clock.kind), clock.due)?;
+    }
+    for decided in sheet.whole.decisions.iter().filter(|d| d.withdrawn_at.is_none()) {
+        let (before, now) = (safe(&decided.before), safe(&decided.decision));
+        writeln!(to, "- overruled {before} → {now} by {}: {}", safe(&decided.actor), safe(&decided.reason))?;
+    }
+    writeln!(to, "\n## Steps\n")?;
+    for task in &sheet.tasks {
+        let finding =
+            if task.finding.is_empty() { String::new() } else { format!(": {}", safe(&task.finding)) };
+        writeln!(to, "- {} – {}{finding}", safe(&task.title), safe(&task.state))?;
+    }
+    if !sheet.notes.is_empty() {
+        writeln!(to, "\n## Notes\n")?;
+    }
+    for note in &sheet.notes {
+        writeln!(to, "{} {}:\n", note.created_at, safe(&note.author))?;
+        for line in note.body.lines() {
+            writeln!(to, "> {}", safe(line))?;
+        }
+        writeln!(to)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! Deletes from the store what has run out: idempotency keys, logins that ended, deliveries that were heard long ago.
+
+use crate::app::App;
+use crate::service::blocking;
+use portreeve_store::Keep;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const EVERY: Duration = Duration::from_secs(3_600);
+const HOUR_US: i64 = 3_600_000_000;
+/// What a receiver of webhooks says it never got can be looked up for so long.
+const DELIVERIES_US: i64 = 30 * 24 * HOUR_US;
+
+/// At the start, and then every hour. Of several nodes that share a store each does it; the second finds nothing.
+pub(crate) async fn run(app: Arc<App>, closing: CancellationToken) {
+    while !closing.is_cancelled() {
+        let now = crate::line::now().0;
+        let keep = Keep {
+            logins_idle_since: now - i64::from(app.config.access.idle_h) * HOUR_US,
+            deliveries_since: now - DELIVERIES_US,
+        };
+        let store = app.store.clone();
+        match blocking(move || store.tidy(now, &keep)).await {
+            Ok(gone) => tracing::debug!(?gone, "the store is tidy"),
+            Err(error) => tracing::error!(%error, "the store cannot be tidied; it is tried again in an hour"),
+        }
+        closing.run_until_cancelled(tokio::time::sleep(EVERY)).await;
+    }
+}

@@ -1,0 +1,188 @@
+//! What is found benign is silenced within its scope, counted, and comes back; and is said before it is made.
+
+use super::browser::{Browser, signed_in};
+use super::line::{follow, records};
+use super::sample::{ANNA, Sample, found};
+use super::site::{acme, config, hunted, judged, start, stored};
+use portreeve_server::Service;
+use portreeve_store::case::{self, By, Disposition, list, timeline, work};
+use portreeve_store::suppression::{self, Scope};
+use portreeve_store::{CaseId, SuppressionId};
+use serde_json::{Value, json};
+
+fn close(service: &Service, id: CaseId, disposition: Disposition) {
+    let closing = work::Closing { disposition, reason: "seen", leave_tasks: true };
+    let by = By { actor: "person:99 bert", at: super::browser::now() };
+    service
+        .app
+        .store
+        .write(|tx| {
+            let revision = case::get(tx, id)?.revision;
+            work::close(tx, id, revision, &closing, by)
+        })
+        .expect("closed");
+}
+
+fn revision(browser: &mut Browser, number: i64) -> Value {
+    browser.get(&format!("/cases/{number}")).json()["case"]["revision"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_says_what_was_real_and_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = start(dir.path(), config(&acme().join("context"), "")).await;
+    let this = found(&service.app, &ANNA).0;
+    let real = found(&service.app, &Sample { id: "c2", ip: "192.0.2.9", ..ANNA });
+    close(&service, real, Disposition::TruePositiveImpact);
+    let other_network = Sample { id: "c3", ip: "198.51.100.1", asn: 64_501, ..ANNA };
+    let worse = Sample { id: "c4", met: &["E2", "E3"], ..ANNA };
+    let waiting = Sample { id: "c5", ip: "192.0.2.11", ..ANNA };
+    let other_user = Sample { id: "c6", user: "bert", ..ANNA };
+    let [_, _, waiting, _] = [other_network, worse, waiting, other_user].map(|s| found(&service.app, &s));
+    let mut anna = signed_in(&service, "lina", &["l1"]);
+    let path = format!("/cases/{this}/benign");
+    let asked = anna.get(&format!("{path}?scope=user-network&days=14"));
+    assert_eq!(asked.status, 200, "{}", asked.text);
+    let seen = asked.json();
+    let counts =
+        ["would", "real", "waiting", "looked_at", "days"].map(|k| seen[k].as_i64().expect("a count"));
+    assert_eq!(counts, [2, 1, 1, 5, 90], "{seen:#}");
+    assert_eq!(seen["cases"][0]["number"], real.0, "what was real stands first");
+    assert_eq!((&seen["criteria"], &seen["outside"]), (&json!(["E2"]), &json!([])));
+    assert_eq!((&seen["whole"], &seen["for_everybody"]), (&json!(true), &json!(false)));
+    assert_eq!(anna.get("/suppressions?standing=all").json()["suppressions"], json!([]), "nothing was made");
+    let wide = anna.get(&format!("{path}?scope=given&asn=64500&days=14")).json();
+    assert_eq!((wide["would"].as_i64(), &wide["for_everybody"]), (Some(3), &json!(true)));
+    for (wrong, field) in [
+        ("scope=user-network", "days"),
+        ("scope=user-network&days=400", "until"),
+        ("scope=given&user=bert&days=3", "scope"),
+        ("scope=given&place=FR&days=3", "scope"),
+        ("scope=given&network=10.0.0.0/7&days=3", "network"),
+        ("scope=none&days=3", "scope"),
+        ("scope=user-network&until=2020-01-01T00:00:00Z", "until"),
+    ] {
+        let answer = anna.get(&format!("{path}?{wrong}"));
+        assert_eq!(answer.status, 422, "{wrong}: {}", answer.text);
+        assert!(answer.json()["detail"].as_str().is_some_and(|d| d.starts_with(field)), "{}", answer.text);
+    }
+    let mut viewer = signed_in(&service, "vera", &["viewer"]);
+    assert_eq!(viewer.get(&format!("{path}?scope=user-network&days=14")).status, 403);
+
+    let revision = revision(&mut anna, this);
+    let mut input = json!({ "reason": "on a trip", "scope": "user-network", "days": 14, "waiting": true,
+        "revision": revision });
+    let refused = anna.post(&path, input.clone());
+    assert_eq!((refused.status, refused.kind()), (409, "conflict".to_owned()), "{}", refused.text);
+    assert!(refused.text.contains("turned out to be real"), "{}", refused.text);
+    input["despite"] = json!(true);
+    input["reason"] = json!(" ");
+    assert_eq!(anna.post(&path, input.clone()).status, 422, "a reason is said");
+    input["reason"] = json!("on a trip");
+    let made = anna.post(&path, input.clone());
+    assert_eq!(made.status, 200, "{}", made.text);
+    let made = made.json();
+    assert_eq!(made["silenced"], json!([waiting.0]));
+    assert_eq!(
+        (&made["case"]["status"], &made["case"]["disposition"]),
+        (&json!("closed"), &json!("benign_positive"))
+    );
+    assert_eq!(
+        made["suppression"]["scope"],
+        json!([{"what": "user", "is": "anna"}, {"what": "AS", "is": "64500"}])
+    );
+    assert_eq!(anna.post(&path, input).status, 409, "the case was changed meanwhile");
+    let listed = anna.get("/suppressions").json()["suppressions"][0].clone();
+    assert_eq!(
+        (&listed["hits"], &listed["silenced"], &listed["state"]),
+        (&json!(1), &json!(1), &json!("in_force"))
+    );
+    let silenced = anna.get("/cases?standing=suppressed").json()["cases"].clone();
+    assert_eq!((&silenced[0]["number"], &silenced[0]["suppressed"]), (&json!(waiting.0), &json!(1)));
+
+    // Its author does not review it, another does; its author may end it, and what it hid is there again.
+    let one = format!("/suppressions/{}", listed["id"]);
+    let mut senior = signed_in(&service, "sven", &["t2"]);
+    let prolong = json!({ "days": 30, "revision": listed["revision"] });
+    assert_eq!(anna.post(&format!("{one}/review"), prolong.clone()).status, 403, "L1 does not review");
+    let kept = senior.post(&format!("{one}/review"), prolong.clone());
+    assert_eq!(kept.status, 200, "{}", kept.text);
+    assert_eq!(senior.post(&format!("{one}/review"), prolong).status, 409);
+    let end = json!({ "reason": "the trip is over", "revision": kept.json()["revision"] });
+    let ended = anna.post(&format!("{one}/end"), end);
+    assert_eq!(ended.status, 200, "{}", ended.text);
+    assert_eq!(
+        (&ended.json()["back"], &ended.json()["suppression"]["state"]),
+        (&json!([waiting.0]), &json!("ended"))
+    );
+    let whole = anna.get(&one).json();
+    assert_eq!(
+        (&whole["cases"][0]["number"], &whole["cases"][0]["silenced"]),
+        (&json!(waiting.0), &json!(false))
+    );
+    assert_eq!(anna.get("/suppressions").json()["suppressions"], json!([]));
+    service.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_asks_suppressions_and_the_engine_says_the_same() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (data, logs) = (dir.path().join("data"), acme().join("logs"));
+    let context = acme().join("context");
+    let hunted = hunted(&[logs.clone()], &context);
+    let mut found: Vec<&Value> = hunted.values().filter(|c| c["decision"] == "escalate").collect();
+    found.sort_by_key(|c| c["principals"].as_array().map_or(0, Vec::len));
+    let [covered, known] = [found[0], found[1]];
+    let name = |c: &Value| c["principal"]["name"].as_str().expect("a name").to_owned();
+    assert_ne!(name(covered), name(known), "two people");
+    let met = |c: &Value| -> Vec<String> {
+        let all = c["criteria"].as_array().expect("criteria").iter();
+        let met = all.filter(|x| x["state"] == "true");
+        met.map(|x| x["number"].as_str().expect("a number").to_owned()).collect()
+    };
+    assert!(!met(known).is_empty());
+    let scope = |c: &Value, criteria| Scope { principal: Some(name(c)), criteria, ..Scope::default() };
+    let (all, none) = (scope(covered, met(covered)), scope(known, Vec::new()));
+    // Made before the logs are read, and before their time.
+    let service = start(&data, config(&context, "")).await;
+    let by = By { actor: "person:99 bert", at: 1_700_000_000_000_000 };
+    let [all, _] = [all, none].map(|s| {
+        let end = super::browser::now() + 86_400_000_000;
+        service.app.store.write(|tx| suppression::create(tx, &s, "known", end, None, by)).expect("made").id
+    });
+    service.close().await;
+
+    let service = start(&data, config(&context, &follow(&logs))).await;
+    let app = service.app.clone();
+    judged(&app, records(&logs)).await;
+    service.close().await;
+    assert_eq!(stored(&app).len(), hunted.len());
+    for (id, case) in &stored(&app) {
+        assert_eq!(case, &hunted[id], "what the engine says is not touched");
+    }
+    let case_of = |c: &Value| {
+        let id = c["case_id"].as_str().expect("an id");
+        app.store
+            .read(|tx| {
+                let case = case::engine::case_of(tx, id)?.expect("a case");
+                Ok((case::get(tx, case)?, timeline::of_case(tx, case, None, 200)?))
+            })
+            .expect("a case")
+    };
+    let (silenced, said) = case_of(covered);
+    assert_eq!(silenced.suppressed, Some(all), "{:?}", said.iter().map(|e| &e.said).collect::<Vec<_>>());
+    assert!(said.iter().any(|e| e.said.contains("silenced by suppression")));
+    let (there, _) = case_of(known);
+    assert_eq!(there.suppressed, None, "it meets a criterion that nobody knew of");
+    let read = |id: SuppressionId| app.store.read(|tx| suppression::get(tx, id)).expect("there");
+    assert!(read(all).hits > 0);
+    let queued = app
+        .store
+        .read(|tx| {
+            list::page(tx, &list::Query { standing: list::Standing::Queued, ..Default::default() }, None, 500)
+        })
+        .expect("a page");
+    assert!(
+        queued.cases.iter().all(|c| c.id != silenced.id) && queued.cases.iter().any(|c| c.id == there.id)
+    );
+}
