@@ -17,6 +17,7 @@ mod serve;
 mod simulate;
 mod sources;
 mod stamp;
+mod telemetry;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use portreeve_sources::Catalog;

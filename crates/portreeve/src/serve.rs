@@ -1,12 +1,16 @@
 //! `portreeve serve`: the live service, until it is told to end.
 
-use crate::{ContextArgs, Failure, INTERNAL, SourceArgs, say, usage};
+use crate::{ContextArgs, Failure, INTERNAL, SourceArgs, internal, say, telemetry, usage};
 use clap::Args;
 use portreeve_server::config::{Config, ConfigError};
-use portreeve_server::{Service, Start};
+use portreeve_server::{Service, Start, StartError};
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// How often it is looked whether the line still goes on.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
@@ -37,6 +41,20 @@ enum LogFormat {
     Text,
     /// One object a line
     Json,
+}
+
+impl LogFormat {
+    /// From here on what the service says is heard, and its spans go to a collector where one is named.
+    fn begin(self, collector: Option<&str>) -> std::io::Result<()> {
+        let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let log = match self {
+            LogFormat::Json => log.json().with_span_list(false).boxed(),
+            LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        };
+        let spans = collector.map(telemetry::spans).transpose()?;
+        tracing_subscriber::registry().with(LevelFilter::INFO).with(log).with(spans).init();
+        Ok(())
+    }
 }
 
 /// What of the command line stands beside the file.
@@ -70,15 +88,11 @@ impl Serve {
         let config = asked.config().map_err(usage)?;
         let own = SourceArgs { sources: self.own.sources.or(config.context.sources.clone()) };
         let catalog = own.catalog(config.context.dir.as_deref())?;
-        let log = tracing_subscriber::fmt().with_writer(std::io::stderr);
-        match self.log_format {
-            LogFormat::Json => log.json().init(),
-            LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        }
+        self.log_format.begin(config.telemetry.otlp_endpoint.as_deref()).map_err(usage)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(usage)?;
         let start = Start { config, data: self.data, catalog };
         runtime.block_on(async {
-            let service = Service::start(start).await.map_err(usage)?;
+            let service = Service::start(start).await.map_err(unstarted)?;
             service.app.rereads(Box::new(move || asked.config()));
             let mut words = format!("listening on {}\n", service.address());
             if let Some(link) = service.first_run() {
@@ -94,6 +108,15 @@ impl Serve {
                 Some(why) => Err(Failure { code: INTERNAL, text: format!("verdicts stopped: {why}") }),
             }
         })
+    }
+}
+
+/// What is wrong with files stays wrong; a database that is not up yet, or a port that is still taken, passes, and a
+/// supervisor tries again.
+fn unstarted(error: StartError) -> Failure {
+    match error {
+        StartError::Config(_) | StartError::Wrong(_) => usage(error),
+        _ => internal(error),
     }
 }
 

@@ -266,6 +266,11 @@ impl Plan {
     }
 }
 
+/// The beginning of a digest, as people write it.
+pub fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
 pub fn digest(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }

@@ -1,6 +1,7 @@
 //! What pages, API and line share.
 
 use crate::config::{Changed, Config, ConfigError, changed};
+use crate::contain::Contain;
 use crate::dead::DeadLetters;
 use crate::desk::accounts::Accounts;
 use crate::entrances::Entrances;
@@ -49,6 +50,8 @@ pub struct App {
     pub started: EventTime,
     pub(crate) accounts: Accounts,
     pub(crate) hooks: Arc<Hooks>,
+    /// Where containment is configured.
+    pub(crate) contain: Option<Arc<Contain>>,
     /// For letters that are offered again; gone once the service closes.
     pub(crate) intake: Mutex<Option<Intake>>,
     /// The service closes: streams of news end.

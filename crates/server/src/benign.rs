@@ -285,7 +285,7 @@ mod tests {
             scope(|s| s.detection = Some("new_country".into())),
         ];
         for scope in &fits {
-            assert_eq!(outside(scope, &case(|_| {})), [String::new(); 0], "{scope:?}");
+            assert_eq!(outside(scope, &case(|_| {})).join("; "), "", "{scope:?}");
             assert!(touches(scope, &case(|_| {})), "{scope:?}");
         }
         let misses: [(Scope, &str); 6] = [
@@ -339,5 +339,160 @@ mod tests {
     fn what_cannot_be_read_is_covered_by_nothing() {
         assert_eq!(uncovered(&anna(), &Err("broken".into())), ["broken"]);
         assert!(!uncovered(&anna(), &Ok(Vec::new())).is_empty());
+    }
+
+    use portreeve_store::case::engine::{EngineCase, take};
+    use portreeve_store::case::{Risk, list, timeline, work};
+    use portreeve_store::{Location, Store, SuppressionId};
+
+    const DAY: i64 = 86_400_000_000;
+
+    /// A store, in which the engine says something on a day, and suppressions are asked.
+    struct Room {
+        store: Store,
+        _dir: tempfile::TempDir,
+    }
+
+    impl Room {
+        fn new() -> Room {
+            let dir = tempfile::tempdir().expect("a folder");
+            let location = Location::sqlite(dir.path().join("store.db"));
+            let store = Store::open(&location, &dir.path().join("evidence"), 1).expect("a store");
+            Room { store, _dir: dir }
+        }
+
+        /// From the first day on, for ten days.
+        fn suppress(&self, scope: &Scope) -> SuppressionId {
+            let by = By { actor: "person:1 anna", at: DAY };
+            self.store
+                .write(|tx| suppression::create(tx, scope, "a trip", 11 * DAY, None, by))
+                .expect("made")
+                .id
+        }
+
+        fn says(&self, id: &str, day: i64, change: impl Fn(&mut serde_json::Value)) -> (CaseId, Weighed) {
+            self.says_of(id, (day, day), change)
+        }
+
+        /// On one day about what was last seen on another.
+        fn says_of(
+            &self,
+            id: &str,
+            (day, last): (i64, i64),
+            change: impl Fn(&mut serde_json::Value),
+        ) -> (CaseId, Weighed) {
+            let document = serde_json::to_string(&case(&change)).expect("JSON");
+            let now = day * DAY;
+            let said = EngineCase {
+                engine_id: id,
+                supersedes: &[],
+                as_of: day,
+                title: "t",
+                principal: "anna",
+                decision: Decision::Escalate,
+                risk: Risk::from_points(70.0),
+                first_seen: last * DAY,
+                last_seen: last * DAY,
+                detected_at: last * DAY,
+                verdict: &document,
+                why: "w",
+                changed: "{}",
+                late: false,
+                brief: "{}",
+                search: &[],
+                entities: &[],
+                document: &document,
+            };
+            self.store
+                .write(|tx| {
+                    let in_force = suppression::active(tx, now)?;
+                    let case = take(tx, &said, now)?.case();
+                    Ok((case, weigh(tx, &in_force, case, now)?))
+                })
+                .expect("weighed")
+        }
+
+        fn case(&self, id: CaseId) -> Case {
+            self.store.read(|tx| case::get(tx, id)).expect("a case")
+        }
+
+        fn said(&self, id: CaseId) -> String {
+            let entries = self.store.read(|tx| timeline::of_case(tx, id, None, 100)).expect("entries");
+            entries.into_iter().map(|e| e.said).collect::<Vec<_>>().join("\n")
+        }
+
+        fn hits(&self, id: SuppressionId) -> i64 {
+            self.store.read(|tx| suppression::get(tx, id)).expect("there").hits
+        }
+
+        fn queue(&self) -> usize {
+            let query = list::Query::default();
+            self.store.read(|tx| list::page(tx, &query, None, 10)).expect("a page").cases.len()
+        }
+    }
+
+    type Change = fn(&mut serde_json::Value);
+    const SAME: Change = |_| {};
+
+    #[test]
+    fn a_silenced_case_comes_back_when_it_grows_and_says_why() {
+        let room = Room::new();
+        let id = room.suppress(&scope(|s| (s.principal, s.asn) = (Some("anna".into()), Some(64_500))));
+        let (one, weighed) = room.says("c1", 2, SAME);
+        assert_eq!((weighed, room.case(one).suppressed, room.queue()), (Weighed::Silenced, Some(id), 0));
+        // More of the same: another verdict is counted, the same one is not.
+        let more: Change = |c| c["risk_score"] = json!(75.0);
+        assert_eq!((room.says("c1", 3, more).1, room.hits(id)), (Weighed::Silenced, 2));
+        let elsewhere: Change = |c| c["source_ips"] = json!(["192.0.2.7", "198.51.100.9"]);
+        assert_eq!((room.says("c1", 4, elsewhere).1, room.queue()), (Weighed::Back, 1));
+        assert!(room.said(one).contains("198.51.100.9 is not of AS64500"), "{}", room.said(one));
+        let other: Change = |c| c["principals"] = json!([person("anna"), person("bert")]);
+        let (two, _) = room.says("c2", 4, SAME);
+        assert_eq!(room.says("c2", 5, other).1, Weighed::Back);
+        assert!(room.said(two).contains("bert is another account"));
+        let worse: Change = |c| c["criteria"][0]["state"] = json!("true");
+        let (three, weighed) = room.says("c3", 5, worse);
+        assert_eq!((weighed, room.case(three).suppressed), (Weighed::Same, None), "never hidden at all");
+    }
+
+    #[test]
+    fn it_holds_for_its_time_alone() {
+        let room = Room::new();
+        let id = room.suppress(&anna());
+        let (kept, _) = room.says("c1", 10, SAME);
+        // Told again after its end, about what happened in its time.
+        let told: Change = |c| c["reason"] = json!("in other words");
+        assert_eq!(room.says_of("c1", (20, 10), told).1, Weighed::Silenced);
+        assert_eq!(room.says_of("c1", (21, 20), SAME).1, Weighed::Back);
+        assert!(room.said(kept).contains(&format!("it went on after suppression {id} was over")));
+        assert_eq!(room.says("c2", 20, SAME).1, Weighed::Same, "it has ended");
+    }
+
+    #[test]
+    fn what_somebody_looks_at_or_found_real_is_left_alone() {
+        let room = Room::new();
+        // It waited before the suppression was made.
+        let (waited, _) = room.says("c0", 0, SAME);
+        room.suppress(&anna());
+        let more: Change = |c| c["risk_score"] = json!(75.0);
+        assert_eq!((room.says("c0", 2, more).1, room.case(waited).suppressed), (Weighed::Same, None));
+        for (n, disposition) in
+            [Disposition::TruePositiveImpact, Disposition::BenignPositive, Disposition::Undetermined]
+                .into_iter()
+                .enumerate()
+        {
+            let name = format!("d{n}");
+            let (id, _) = room.says(&name, 2, SAME);
+            let close = |tx: &mut WriteTx<'_>| {
+                let revision = case::get(tx, id)?.revision;
+                let closing = work::Closing { disposition, reason: "seen", leave_tasks: true };
+                work::close(tx, id, revision, &closing, By { actor: "person:1 anna", at: 2 * DAY })
+            };
+            room.store.write(close).expect("closed");
+            let benign = disposition == Disposition::BenignPositive;
+            let wanted = if benign { Weighed::Silenced } else { Weighed::Same };
+            assert_eq!(room.says(&name, 3, more).1, wanted, "{disposition}");
+            assert_eq!(room.case(id).queued(), !benign, "{disposition}");
+        }
     }
 }

@@ -73,12 +73,31 @@ pub struct Config {
     pub sources: BTreeMap<String, SourceOf>,
     /// How people come in.
     pub access: Access,
+    /// What may be done at devices. Without it nothing is.
+    pub respond: Option<Respond>,
     /// Until when cases are to be acknowledged, contained and resolved.
     pub deadlines: Deadlines,
+    /// Where the service says how long it takes.
+    pub telemetry: Telemetry,
     /// An identity provider; without it people come in by password or passkey alone.
     pub oidc: Option<OidcAt>,
     /// Who else is told what happens.
     pub webhook: Vec<WebhookAt>,
+}
+
+/// What may be done at devices: plans of containment, approved by people of the page.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Respond {
+    /// The file that `portreeve respond` takes as well; it says where the ledger is.
+    pub config: PathBuf,
+    /// Devices are held to the ledger so often; seconds, 60 by default, at least 5.
+    #[serde(default = "a_minute")]
+    pub every_s: u32,
+}
+
+fn a_minute() -> u32 {
+    60
 }
 
 /// The page and the API.
@@ -348,6 +367,15 @@ pub struct Access {
     pub second_factor: bool,
 }
 
+/// Where the service says how long it takes.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// A collector of OpenTelemetry that takes OTLP over HTTP: `http://127.0.0.1:4318`. Spans of requests and of rounds of
+    /// the line go to its `/v1/traces`; they name routes and numbers, never what a record or a person said.
+    pub otlp_endpoint: Option<String>,
+}
+
 impl Default for Access {
     fn default() -> Self {
         Access { idle_h: 8, longest_h: 24, second_factor: true }
@@ -388,15 +416,7 @@ impl Config {
         ];
         single.into_iter().flatten().for_each(from);
         self.lake.s3.iter_mut().for_each(|s3| from(&mut s3.credentials_file));
-        if let Some(oidc) = &mut self.oidc {
-            oidc.client_secret.iter_mut().for_each(|s| s.anchor(dir));
-            oidc.ca_file.iter_mut().for_each(from);
-        }
-        for webhook in &mut self.webhook {
-            let secrets = [&mut webhook.url_secret, &mut webhook.signing, &mut webhook.credential];
-            secrets.into_iter().flatten().for_each(|s| s.anchor(dir));
-            webhook.ca_file.iter_mut().for_each(from);
-        }
+        self.respond.iter_mut().for_each(|respond| from(&mut respond.config));
         for follow in &mut self.doors.follow {
             let named = [&mut follow.exclude, &mut follow.whole].into_iter().flatten();
             // A pattern of a name alone is about files anywhere.
@@ -409,6 +429,15 @@ impl Config {
             from(&mut tls.certificate);
             from(&mut tls.key);
             tls.clients.iter_mut().flat_map(|c| &mut c.authorities).for_each(from);
+        }
+        if let Some(oidc) = &mut self.oidc {
+            oidc.client_secret.iter_mut().for_each(|s| s.anchor(dir));
+            oidc.ca_file.iter_mut().for_each(from);
+        }
+        for webhook in &mut self.webhook {
+            let secrets = [&mut webhook.url_secret, &mut webhook.signing, &mut webhook.credential];
+            secrets.into_iter().flatten().for_each(|s| s.anchor(dir));
+            webhook.ca_file.iter_mut().for_each(from);
         }
     }
 
@@ -466,6 +495,7 @@ impl Config {
             ("context.sources", &context.sources),
             ("store.password_file", &self.store.password_file),
             ("lake.s3.credentials_file", &self.lake.s3.as_ref().map(|s3| s3.credentials_file.clone())),
+            ("respond.config", &self.respond.as_ref().map(|respond| respond.config.clone())),
         ];
         named.extend(single.into_iter().filter_map(|(f, p)| Some((f.to_owned(), p.clone()?))));
         let unreadable = |(field, path): (String, PathBuf)| {
@@ -494,6 +524,9 @@ impl Config {
         for (name, source) in &self.sources {
             zone(vec!["sources".into(), name.clone(), "zone".into()], &source.zone);
         }
+        if self.respond.as_ref().is_some_and(|r| r.every_s < 5) {
+            faults.push(Fault::of("respond.every_s", "at least 5 seconds"));
+        }
         for (name, source) in &self.sources {
             let sums =
                 [("token_sha256", &source.token_sha256), ("certificate_sha256", &source.certificate_sha256)];
@@ -507,17 +540,18 @@ impl Config {
             }
         }
         if let Some(oidc) = &self.oidc
-            && let Err(why) = oidc.client(self.web.public_url.as_deref())
+            && let Err(text) = oidc.client(self.web.public_url.as_deref())
         {
-            faults.push(Fault::of("oidc", why));
+            faults.push(Fault::of("oidc", text));
         }
         let mut names = std::collections::BTreeSet::new();
         for (n, webhook) in self.webhook.iter().enumerate() {
-            if let Err(why) = webhook.check() {
-                faults.push(Fault::of(&format!("webhook.{n}"), why));
+            if let Err(text) = webhook.check() {
+                faults.push(Fault::of(&format!("webhook.{n}"), text));
             }
             if !names.insert(&webhook.name) {
-                faults.push(Fault::of(&format!("webhook.{n}.name"), "is given twice"));
+                let text = format!("`{}` is given twice", webhook.name);
+                faults.push(Fault::of(&format!("webhook.{n}.name"), text));
             }
         }
         let web = &self.web;
@@ -530,11 +564,14 @@ impl Config {
                 ),
             ));
         }
-        if let Some(url) = &web.public_url {
-            let good =
-                url::Url::parse(url).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
-            if !good {
-                faults.push(Fault::of("web.public_url", format!("`{url}` is no address of http or https")));
+        let addresses =
+            [("web.public_url", &web.public_url), ("telemetry.otlp_endpoint", &self.telemetry.otlp_endpoint)];
+        for (field, url) in addresses {
+            let good = |u: &String| {
+                url::Url::parse(u).is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host())
+            };
+            if let Some(url) = url.as_ref().filter(|u| !good(u)) {
+                faults.push(Fault::of(field, format!("`{url}` is no address of http or https")));
             }
         }
         if self.engine.whole_percent > 100 {

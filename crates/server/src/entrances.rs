@@ -1,6 +1,7 @@
 //! Doors that fetch or listen on their own: one that had to close is opened again, later each time, and is a problem
 //! until it stays open.
 
+use crate::hub::{Hub, News};
 use portreeve_doors::{DoorContext, DoorError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,12 +23,18 @@ pub(crate) struct Closed {
 }
 
 /// All doors that are looked after, by name. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Entrances {
+    hub: Hub,
     all: Arc<Mutex<BTreeMap<String, Option<Closed>>>>,
 }
 
 impl Entrances {
+    /// Tells pages of doors that closed, and that are open again.
+    pub(crate) fn new(hub: Hub) -> Entrances {
+        Entrances { hub, all: Arc::default() }
+    }
+
     /// Names in order, with why those are closed that are.
     pub(crate) fn list(&self) -> Vec<(String, Option<Closed>)> {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -35,7 +42,10 @@ impl Entrances {
     }
 
     fn open(&self, name: &str) {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), None);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.insert(name.to_owned(), None).flatten().is_some() {
+            self.hub.tell(News::Health);
+        }
     }
 
     fn closed(&self, name: &str, why: &str) {
@@ -43,6 +53,9 @@ impl Entrances {
         let before = all.get(name).cloned().flatten();
         let (since, tries) = before.map_or((crate::line::now().0, 0), |c| (c.since, c.tries + 1));
         all.insert(name.to_owned(), Some(Closed { why: why.to_owned(), since, tries }));
+        if tries == 0 {
+            self.hub.tell(News::Health);
+        }
     }
 }
 

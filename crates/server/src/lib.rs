@@ -5,6 +5,7 @@ pub mod backup;
 mod benign;
 pub mod brief;
 pub mod config;
+pub mod contain;
 mod dead;
 pub mod desk;
 mod entrances;

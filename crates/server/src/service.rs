@@ -3,6 +3,7 @@
 
 use crate::app::App;
 use crate::config::{Config, ConfigError, S3At};
+use crate::contain::{self, Contain};
 use crate::dead::DeadLetters;
 use crate::desk::accounts::Accounts;
 use crate::desk::sign_in;
@@ -89,6 +90,8 @@ pub struct Service {
     flusher: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
     /// Webhooks out, and who looks whether all is well.
     senders: Vec<(mpsc::Sender<()>, JoinHandle<()>)>,
+    /// Holds devices to the ledger of containment.
+    rounds: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
 
 /// Reads the files that verdicts rest on.
@@ -199,6 +202,7 @@ impl Service {
             upto,
             accounts,
             first_run,
+            contain,
         } = opened;
         let (progress, hub) = (Arc::new(Progress::default()), Hub::default());
         let (health, pulse): (Health, Arc<RwLock<Pulse>>) = Default::default();
@@ -214,7 +218,7 @@ impl Service {
             current: RwLock::new(config.clone()),
             reread: OnceLock::new(),
             renewing: Mutex::new(()),
-            entrances: Entrances::default(),
+            entrances: Entrances::new(hub.clone()),
             data: data.clone(),
             store: store.clone(),
             lake: lake.clone(),
@@ -232,6 +236,7 @@ impl Service {
             started: line::now(),
             accounts,
             hooks: Arc::new(Hooks::of(&config)),
+            contain,
             intake: Mutex::new(Some(intake.clone())),
             closing: closing.clone(),
         });
@@ -299,6 +304,7 @@ impl Service {
         ];
         let flusher = flusher(lake, journal, saved, progress, &config)?;
         let senders = senders(&app)?;
+        let rounds = rounds(&app)?;
         let mut service = Service {
             app,
             address: config.web.listen,
@@ -309,6 +315,7 @@ impl Service {
             line,
             flusher: Some(flusher),
             senders,
+            rounds,
         };
         service.open_doors(&config, intake, counters, sources, &data).await?;
         let keeping = housekeeper::run(service.app.clone(), service.closing.clone());
@@ -468,8 +475,15 @@ impl Service {
         self.app.stop_renewing();
         let (line, flusher) = (std::mem::take(&mut self.line), self.flusher.take());
         let senders = std::mem::take(&mut self.senders);
-        let store = self.app.store.clone();
+        let (store, rounds, contain) = (self.app.store.clone(), self.rounds.take(), self.app.contain.clone());
         blocking(move || {
+            if let Some(contain) = contain {
+                contain.finish();
+            }
+            if let Some((over, rounds)) = rounds {
+                drop(over);
+                rounds.join().ok();
+            }
             for part in line {
                 part.join().ok();
             }
@@ -505,6 +519,7 @@ struct Opened {
     accounts: Accounts,
     /// While there is nobody.
     first_run: Option<Token>,
+    contain: Option<Arc<Contain>>,
 }
 
 impl Opened {
@@ -534,6 +549,11 @@ impl Opened {
         let journal = Arc::new(Mutex::new(journal));
         let accounts = Accounts::open(data, config)?;
         let first_run = sign_in::offer_first_run(&store, line::now().0)?;
+        let contain = config.respond.as_ref().map(|respond| {
+            let every = Duration::from_secs(u64::from(respond.every_s));
+            Contain::open(&respond.config, every).map(Arc::new).map_err(|e| StartError::Wrong(e.to_string()))
+        });
+        let contain = contain.transpose()?;
         let opened = Opened {
             store,
             lake,
@@ -546,6 +566,7 @@ impl Opened {
             upto,
             accounts,
             first_run,
+            contain,
         };
         Ok((opened, names))
     }
@@ -588,6 +609,8 @@ fn flusher(
     let days = config.lake.retention_days;
     let handle = thread("flusher", move || {
         let flush = |through: u64| {
+            let rows = lake.waiting().0;
+            let _span = (rows > 0).then(|| tracing::info_span!("flush", rows).entered());
             if let Err(error) = lake.flush(through) {
                 tracing::error!(%error, "rows cannot be written; they stay in memory and in the journal");
                 return;
@@ -641,6 +664,15 @@ fn senders(app: &Arc<App>) -> Result<Vec<(mpsc::Sender<()>, JoinHandle<()>)>, St
     let app = app.clone();
     all.push((over, thread("watch", move || out::watch::run(&app, &app.hooks, &wait))?));
     Ok(all)
+}
+
+/// The thread that holds devices to the ledger, where containment is configured.
+fn rounds(app: &Arc<App>) -> Result<Option<(mpsc::Sender<()>, JoinHandle<()>)>, StartError> {
+    let Some(contain) = app.contain.clone() else { return Ok(None) };
+    contain.attach(app);
+    let ((over, wait), app) = (mpsc::channel(), app.clone());
+    let handle = thread("rounds", move || contain::rounds(&app, &contain, &wait))?;
+    Ok(Some((over, handle)))
 }
 
 /// TLS as its files say at each connection.

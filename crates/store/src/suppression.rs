@@ -198,11 +198,12 @@ pub fn silence(tx: &mut WriteTx<'_>, id: SuppressionId, case: CaseId, now: Micro
     if fresh > 0 {
         hit(tx, id, 1, now)?;
     }
+    // A verdict that rose has set clocks anew.
+    clock::pause_all(tx, case, now)?;
     if silenced.suppressed == Some(id) {
         return Ok(());
     }
     let by = get(tx, id)?;
-    clock::pause_all(tx, case, now)?;
     silenced.suppressed = Some(id);
     case::save(tx, &mut silenced, now)?;
     let said = format!("silenced by suppression {id} of {}: {}", by.author, by.reason);

@@ -60,14 +60,8 @@ impl AutomateArgs {
                     continue;
                 }
                 fired += 1;
-                let made = plan::make(
-                    &mut desk,
-                    case,
-                    &automation.actor(),
-                    automation.hours,
-                    &automation.acts,
-                    &[],
-                )?;
+                let made =
+                    plan::make(&mut desk, case, &automation.actor(), automation.hours, &automation.acts, &[]);
                 if made.steps.is_empty() || self.dry_run {
                     show::plan(&made, &made.digest(), &mut std::io::stdout().lock())?;
                     continue;

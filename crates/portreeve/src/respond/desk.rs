@@ -44,7 +44,7 @@ impl Desk {
             None
         };
         if let Some(tables) = &tables {
-            protect(&mut guard, tables);
+            portreeve_server::contain::protect(&mut guard, tables);
         }
         let ledger = Ledger::open(&config.ledger).map_err(usage)?;
         let devices = Devices::new(&config, &vault);
@@ -123,35 +123,4 @@ impl Desk {
         };
         then(&mut executor)
     }
-}
-
-/// What the context folder adds to what is never touched and to what is heavy.
-fn protect(guard: &mut Guard, tables: &Tables) {
-    let protected = tables.protected();
-    for (range, label) in &protected.egress {
-        if let Ok(net) = range.parse() {
-            guard.protect_net(net, "own_egress", format!("own network: {label}"));
-        }
-    }
-    for account in &protected.accounts {
-        for name in &account.names {
-            if account.break_glass {
-                guard.protect_account(name, "break_glass", "an account for emergencies (users.csv)");
-            }
-            if account.service {
-                guard.service_account(name);
-            }
-        }
-        // One person with several spellings is one administrator.
-        if let Some(name) = account.names.first()
-            && account.privileged
-            && !account.gone
-        {
-            guard.privileged(name);
-        }
-    }
-    for host in &protected.hosts {
-        guard.protect_device(host, "whoever isolates it stops everybody (assets.csv)");
-    }
-    guard.active_users = protected.active_users;
 }

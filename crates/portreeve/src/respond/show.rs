@@ -9,15 +9,8 @@ use portreeve_respond::ledger::{Kind, Ledger, StepState};
 use portreeve_respond::plan::Plan;
 use std::io::Write;
 
-/// The beginning of a digest, as people write it.
-pub(crate) fn short(digest: &str) -> &str {
-    digest.get(..12).unwrap_or(digest)
-}
-
-pub(crate) fn time(at: i64) -> String {
-    jiff::Timestamp::from_microsecond(at)
-        .map_or_else(|_| at.to_string(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
-}
+pub(crate) use portreeve_respond::plan::short;
+pub(crate) use portreeve_server::contain::record::time;
 
 pub(crate) fn plan(plan: &Plan, digest: &str, out: &mut impl Write) -> Result<(), Failure> {
     writeln!(out, "plan {}  case {}  {}", short(digest), safe(&plan.case), safe(&plan.title))?;

@@ -212,3 +212,83 @@ fn asked_in_sql(place: &Path) {
     // A stream begins with the mark that a message follows; a file would begin with ARROW1.
     assert!(stream.starts_with(&[0xff; 4]) && stream.windows(10).any(|w| w == b"192.0.2.77"));
 }
+
+/// A collector, as far as it listens: what is posted to it.
+fn collector() -> (String, std::sync::mpsc::Receiver<(String, serde_json::Value)>) {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("its number"));
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut reader = BufReader::new(stream.try_clone().expect("a stream"));
+            let (mut head, mut length) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).expect("a head");
+                if let Some(n) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = n.trim().parse().expect("a number");
+                }
+                if line.trim().is_empty() {
+                    break;
+                }
+                head.push_str(&line);
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).expect("a body");
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+                .expect("sent");
+            if tell.send((head, serde_json::from_slice(&body).expect("JSON"))).is_err() {
+                return;
+            }
+        }
+    });
+    (address, told)
+}
+
+#[test]
+fn spans_reach_a_collector_and_say_no_secret() {
+    use std::io::{Read, Write};
+    let (address, told) = collector();
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = format!("[telemetry]\notlp_endpoint = {address:?}\n{}", source("edge", "edgeS3CRETtoken"));
+    fs::write(dir.path().join("portreeve.toml"), config).expect("written");
+    let running = Running::start_with(dir.path(), &[]);
+    assert_eq!(post(&running.address, "edgeS3CRETtoken", "{\"event\":\"x\"}"), Some(200));
+    let mut stream = std::net::TcpStream::connect(&running.address).expect("a listener");
+    write!(
+        stream,
+        "GET /api/v1/cases?after=pathS3CRET HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer headS3CRET\r\nConnection: close\r\n\r\n",
+        running.address
+    )
+    .expect("sent");
+    stream.read_to_string(&mut String::new()).expect("an answer");
+    let begun = Instant::now();
+    let mut seen = Vec::new();
+    while !["request", "judge", "flush"]
+        .iter()
+        .all(|n| seen.iter().any(|s: &serde_json::Value| s["name"] == *n))
+    {
+        let left = Duration::from_secs(120).saturating_sub(begun.elapsed());
+        let (head, body) = told.recv_timeout(left).unwrap_or_else(|_| panic!("not all came: {seen:#?}"));
+        assert!(head.starts_with("POST /v1/traces HTTP/1.1"), "{head}");
+        assert!(!body.to_string().contains("S3CRET"), "{body}");
+        let resource = &body["resourceSpans"][0];
+        assert_eq!(resource["resource"]["attributes"][0]["value"]["stringValue"], "portreeve");
+        seen.extend(resource["scopeSpans"][0]["spans"].as_array().expect("spans").clone());
+    }
+    running.terminate();
+    let request = seen.iter().find(|s| s["name"] == "request").expect("a request");
+    let attribute = |name: &str| {
+        let all = request["attributes"].as_array().expect("attributes");
+        all.iter().find(|a| a["key"] == name).map(|a| a["value"].clone()).unwrap_or_default()
+    };
+    assert_eq!(attribute("route")["stringValue"], "/api/v1/cases", "{request}");
+    assert_eq!(attribute("status")["intValue"], "401", "{request}");
+    assert_eq!(
+        (request["traceId"].as_str().map(str::len), request["spanId"].as_str().map(str::len)),
+        (Some(32), Some(16))
+    );
+}

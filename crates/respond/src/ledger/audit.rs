@@ -129,16 +129,18 @@ impl Ledger {
                 audit.words += 1;
                 let fault = match serde_json::from_str::<Word>(&entry.body) {
                     Err(e) => Some(e.to_string()),
-                    Ok(word) => match operators.iter().find(|o| o.name == word.by) {
-                        None => Some(format!("{} is no operator of the configuration", word.by)),
-                        Some(o) if !word.is_of(&o.public_key) => {
+                    Ok(word) => {
+                        let mut named = operators.iter().filter(|o| o.name == word.by).peekable();
+                        if named.peek().is_none() {
+                            Some(format!("{} is no operator of the configuration", word.by))
+                        } else if !named.any(|o| word.is_of(&o.public_key)) {
                             Some(format!("the signature of {} does not hold", word.by))
-                        }
-                        Some(_) if word.plan != entry.plan => {
+                        } else if word.plan != entry.plan {
                             Some("the word is about another plan".to_owned())
+                        } else {
+                            None
                         }
-                        Some(_) => None,
-                    },
+                    }
                 };
                 if let Some(fault) = fault {
                     audit.faults.push(format!("entry {}: {fault}", entry.seq));

@@ -21,6 +21,7 @@ mod fortigate;
 mod google_workspace;
 mod ivanti;
 mod kubernetes;
+mod kubernetes_network;
 mod lab;
 mod ldap;
 mod manual;

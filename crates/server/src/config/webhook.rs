@@ -124,6 +124,9 @@ pub enum Occasion {
     /// Something is wrong with the service itself.
     #[serde(rename = "health")]
     Health,
+    /// A person is asked whether it was them. Sent by the webhook that is named when it is asked.
+    #[serde(rename = "ask")]
+    Ask,
     /// Somebody tries the webhook out.
     #[serde(rename = "test")]
     Test,
@@ -140,6 +143,7 @@ impl Occasion {
             Occasion::ContainmentWaits => "containment.waits",
             Occasion::ContainmentIneffective => "containment.ineffective",
             Occasion::Health => "health",
+            Occasion::Ask => "ask",
             Occasion::Test => "test",
         }
     }

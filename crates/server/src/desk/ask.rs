@@ -18,7 +18,7 @@ use portreeve_report::wire;
 use portreeve_store::ask::{self, Answer, Answered, Ask, NewAsk};
 use portreeve_store::audit::{NewEntry, Outcome};
 use portreeve_store::case::{self, By, work};
-use portreeve_store::{AskId, CaseId, Error, Tx, Word, outbox, suppression};
+use portreeve_store::{AskId, CaseId, Error, Tx, Word, suppression};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +81,7 @@ pub struct AskView {
 }
 
 impl AskView {
-    fn of(ask: Ask, now: i64) -> AskView {
+    pub(crate) fn of(ask: Ask, now: i64) -> AskView {
         let state = match (&ask.answered, ask.revoked_at) {
             (Some(_), _) => "answered",
             (None, Some(_)) => "revoked",
@@ -234,12 +234,8 @@ pub fn create(app: &App, who: &Who, number: i64, input: &AskInput) -> Result<Ask
         };
         let ask = ask::create(tx, &new, by)?;
         let to = link_to(app, &link.token)?;
-        if let Some(target) = some(&input.deliver) {
-            let body = serde_json::json!({
-                "kind": "ask", "case": number, "ask": ask.id.0, "person": person, "question": question,
-                "link": to, "expires_at": Stamp(expires_at).to_string(),
-            });
-            outbox::put(tx, &target, "ask", &format!("ask-{}", ask.id), &body.to_string(), by.at)?;
+        if let Some(name) = some(&input.deliver) {
+            app.hooks.ask(tx, (&name, &case), (&person, &question, &to), (ask.id.0, by.actor, by.at))?;
         }
         Ok(AskMade { ask: AskView::of(ask, by.at), link: to })
     })?;

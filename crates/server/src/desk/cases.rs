@@ -278,7 +278,12 @@ impl Guarded {
 
     /// As the permit table asks about it.
     pub(crate) fn object(&self) -> Object<'_> {
-        Object::Case(permit::Case {
+        Object::Case(self.facts())
+    }
+
+    /// What plans of it rest on as well.
+    pub(crate) fn facts(&self) -> permit::Case<'_> {
+        permit::Case {
             members: &self.members,
             tlp: match self.case.tlp {
                 case::Tlp::Clear => permit::Tlp::Clear,
@@ -294,7 +299,7 @@ impl Guarded {
                 case::Pap::Red => permit::Pap::Red,
             },
             escalated: self.case.tier != case::Tier::L1,
-        })
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 /// Something that somebody has to look at.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct ProblemView {
-    /// `line`, `door`, `store`, `records`, or `webhook`.
+    /// `line`, `door`, `store`, `webhook`, or `records`.
     pub part: &'static str,
     /// Which of them; empty where there is only one.
     pub name: String,

@@ -8,6 +8,7 @@ pub mod ask;
 pub mod audit;
 pub mod benign;
 pub mod cases;
+pub mod containment;
 pub mod entity;
 pub mod fault;
 pub(crate) mod hand_over;
@@ -29,6 +30,7 @@ pub mod tasks;
 pub mod tokens;
 pub mod webhooks;
 pub mod work;
+pub(crate) mod zone;
 
 pub use fault::{Fault, Problem};
 pub use stamp::Stamp;

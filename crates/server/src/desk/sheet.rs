@@ -1,5 +1,6 @@
 //! A case with everything that its page shows, read in one moment and written down once.
 
+use super::ask::AskView;
 use super::cases::{
     CaseWhole, Entry, Guarded, RelatedCase, Somebody, VerdictChange, guarded, related_to, whole,
 };
@@ -10,7 +11,7 @@ use crate::app::App;
 use portreeve_access::permit::{self, Kind, Verb};
 use portreeve_access::role::Role;
 use portreeve_store::case::{engine, note, task, timeline};
-use portreeve_store::{CaseId, Error, Tx, Word, people};
+use portreeve_store::{CaseId, Error, Tx, Word, ask, people};
 
 /// Entries of the timeline that a page shows; the API gives all of them, page by page.
 const ENTRIES: usize = 500;
@@ -22,6 +23,11 @@ pub(crate) struct Sheet {
     pub(crate) notes: Vec<Note>,
     pub(crate) verdicts: Vec<VerdictChange>,
     pub(crate) related: Vec<RelatedCase>,
+    pub(crate) asks: Vec<AskView>,
+    /// Zone of the user concerned, where the context says one; empty where it does not.
+    pub(crate) zone: String,
+    /// Names of webhooks that take a question to a person.
+    pub(crate) webhooks: Vec<String>,
     /// Who may own it.
     pub(crate) owners: Vec<Somebody>,
     /// Ids of the verbs that this person may do to this case.
@@ -31,12 +37,15 @@ pub(crate) struct Sheet {
 pub(crate) fn read(app: &App, who: &Who, number: i64) -> Result<Sheet, Fault> {
     look(app, who, Verb::CaseRead, &format!("case:{number}"), |tx| {
         let case = guarded(tx, who, Verb::CaseRead, CaseId(number))?;
-        let id = case.id;
+        let (id, now) = (case.id, crate::line::now().0);
         Ok(Sheet {
             timeline: timeline::of_case(tx, id, None, ENTRIES)?.into_iter().map(Entry::from).collect(),
             tasks: task::of_case(tx, id)?.into_iter().map(Task::from).collect(),
             notes: note::of_case(tx, id)?.into_iter().map(Note::from).collect(),
             verdicts: engine::verdicts(tx, id)?.into_iter().map(VerdictChange::from).collect(),
+            asks: ask::of_case(tx, id)?.into_iter().map(|a| AskView::of(a, now)).collect(),
+            zone: super::zone::of_user(app, &case.principal),
+            webhooks: app.hooks.all.iter().map(|h| h.name.clone()).collect(),
             related: related_to(tx, who, id)?,
             owners: owners(tx)?,
             may: may_here(tx, who, id)?,

@@ -11,7 +11,7 @@ use crate::ui::{AskState, AskView};
 use axum::Router;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use std::convert::Infallible;
@@ -35,7 +35,7 @@ impl FromRequestParts<Arc<App>> for Whole {
 
 fn shown(status: StatusCode, state: AskState, question: String, here: String) -> Response {
     let text = crate::ui::ask(&AskView { state, question, here });
-    (status, [(header::REFERRER_POLICY, "no-referrer")], Html(text)).into_response()
+    (status, Html(text)).into_response()
 }
 
 fn refused(fault: &Fault) -> Response {

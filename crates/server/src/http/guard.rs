@@ -4,13 +4,14 @@
 use crate::app::App;
 use crate::desk::Fault;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// Nothing but our own files; no inline script or style, no frame, no form that posts elsewhere.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -48,7 +49,17 @@ fn is_ours(app: &App, host: &str) -> bool {
 pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (parts, body): (Parts, Body) = request.into_parts();
     let mut answer = if host(&parts).is_some_and(|h| is_ours(&app, h)) {
-        next.run(Request::from_parts(parts, body)).await
+        // The route and not the address: there may be a token in it.
+        let route = parts.extensions.get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+        let span = tracing::info_span!(
+            "request",
+            method = parts.method.as_str(),
+            route,
+            status = tracing::field::Empty
+        );
+        let answer = next.run(Request::from_parts(parts, body)).instrument(span.clone()).await;
+        span.record("status", answer.status().as_u16());
+        answer
     } else {
         Fault::Host.into_response()
     };

@@ -169,6 +169,9 @@ impl Judge {
     }
 
     fn judge(&mut self, live: &mut Live<'_>, rounds: &mut Rounds, wholly: bool) -> Result<(), HistoryError> {
+        // Rounds without records are five a second.
+        let _span =
+            rounds.waiting.map(|_| tracing::info_span!("judge", last = rounds.last, wholly).entered());
         let changes = live.judge(wholly)?;
         let owed = self.book.write(changes);
         live.tell_again(&owed);

@@ -129,8 +129,10 @@ impl Reader {
                     return;
                 }
             }
-            for origin in origins.values_mut().filter(|o| o.reading.open_since().is_some()) {
+            for (name, origin) in origins.iter_mut().filter(|(_, o)| o.reading.open_since().is_some()) {
+                let from = open.events.len();
                 origin.reading.pass(now(), &mut open.events);
+                self.watch(open.events.get(from..).unwrap_or_default(), name);
             }
             self.hand_over(&mut origins, &mut open);
             if reported.elapsed() >= Duration::from_secs(2) {
@@ -195,6 +197,7 @@ impl Reader {
             }
             let from = open.events.len();
             let heard = origin.reading.record(raw, seq, place.map(|p| (p.line, p.offset)), &mut open.events);
+            self.watch(open.events.get(from..).unwrap_or_default(), &entry.origin);
             self.next = seq + 1;
             if seq < self.stored {
                 continue;
@@ -230,6 +233,13 @@ impl Reader {
         }
         if entry.seq >= self.begun {
             self.progress.read_bytes.fetch_add(entry.bytes.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Is somebody among them who is contained?
+    fn watch(&self, events: &[Event], origin: &str) {
+        if let Some(contain) = &self.app.contain {
+            contain.hear(events, origin);
         }
     }
 

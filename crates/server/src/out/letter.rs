@@ -77,7 +77,7 @@ impl Letter {
                     Occasion::ContainmentIneffective => {
                         format!("Case {n}: containment has no effect: {title}")
                     }
-                    Occasion::Health | Occasion::Test => format!("Case {n}: {title}"),
+                    Occasion::Health | Occasion::Ask | Occasion::Test => format!("Case {n}: {title}"),
                 };
                 fact("User", line(&case.principal, FACT));
                 fact("From", line(&case.addresses.join(", "), FACT));
@@ -97,6 +97,10 @@ impl Letter {
                 fact("By", line(&message.by, FACT));
                 (headline, format!("{}-test-{}", hooks.instance, message.at))
             }
+            None if message.occasion == Occasion::Ask => {
+                fact("To", subject.clone());
+                (format!("{subject}: was this you?"), format!("{}-ask-{}", hooks.instance, message.at))
+            }
             None => {
                 let part: String = message
                     .subject
@@ -110,6 +114,7 @@ impl Letter {
             }
         };
         let link = match (&hooks.public_url, case) {
+            _ if message.link.is_some() => message.link.clone(),
             (Some(url), Some(case)) => Some(format!("{url}/cases/{}", case.number)),
             (Some(url), None) => Some(format!("{url}/")),
             (None, _) => None,

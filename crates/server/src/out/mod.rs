@@ -31,6 +31,9 @@ pub(crate) struct Message {
     /// What it is about, where it is no case: the plan, or the part of the service.
     #[serde(default)]
     pub(crate) subject: String,
+    /// Where to look or answer, where it is not the case's page.
+    #[serde(default)]
+    pub(crate) link: Option<String>,
 }
 
 /// Of a case what a receiver needs to know whether to look.
@@ -175,7 +178,6 @@ impl Hooks {
     }
 
     /// As [`Hooks::case`], about a plan of containment: `once` names what is told once.
-    #[expect(dead_code, reason = "called by containment, which is joined to the desk elsewhere")]
     pub(crate) fn containment(
         &self,
         tx: &mut WriteTx<'_>,
@@ -210,9 +212,37 @@ impl Hooks {
             said: said.to_owned(),
             case: Some(Facts::of(case)),
             subject: subject.to_owned(),
+            link: None,
         };
         let once = format!("case:{}#{}:{once}", case.id, occasion.name());
         self.put(tx, &hooks, &once, &message)
+    }
+
+    /// A question to a person is taken to them. It holds nothing of the case but the question: it may be shown to whoever
+    /// has the person's mail.
+    pub(crate) fn ask(
+        &self,
+        tx: &mut WriteTx<'_>,
+        (name, case): (&str, &Case),
+        (person, question, link): (&str, &str, &str),
+        (id, by, at): (i64, &str, i64),
+    ) -> Result<(), Error> {
+        let Some(hook) = self.by_name(name) else {
+            return Err(Error::invalid("deliver", "names no webhook of the configuration"));
+        };
+        if !may_leave(hook, case) {
+            return Err(Error::NotNow(format!("the case's TLP or members do not let it leave by {name}")));
+        }
+        let message = Message {
+            occasion: Occasion::Ask,
+            at,
+            by: by.to_owned(),
+            said: question.to_owned(),
+            case: None,
+            subject: person.to_owned(),
+            link: Some(link.to_owned()),
+        };
+        self.put(tx, &[hook], &format!("ask:{id}"), &message)
     }
 
     /// Something is wrong with the service, or is right again.
@@ -225,6 +255,7 @@ impl Hooks {
             said: said.to_owned(),
             case: None,
             subject: part.to_owned(),
+            link: None,
         };
         self.put(tx, &hooks, &format!("health:{part}#{at}"), &message)
     }

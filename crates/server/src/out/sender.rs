@@ -243,6 +243,7 @@ impl Sender {
             said: "somebody tries out whether this arrives; nothing has happened".to_owned(),
             case: None,
             subject: self.hook.name.clone(),
+            link: None,
         };
         self.attempt(&Envelope { message: &message, once: &format!("test#{now}") })
     }

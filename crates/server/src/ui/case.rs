@@ -2,7 +2,7 @@
 
 use super::chart::{Gantt, Hop, Mark, Web, gantt, hops, marks, web};
 use super::shell::Shell;
-use super::suppressions::Preview;
+use super::suppressions::{Draft, Preview};
 use askama::Template;
 use portreeve_report::actions::Aftermath;
 use portreeve_report::wire;
@@ -42,6 +42,36 @@ pub struct CaseView {
     pub people: Vec<String>,
     /// Of the suppression that was asked about, before it is made.
     pub preview: Option<Preview>,
+    pub draft: Draft,
+    pub benign_fault: String,
+    /// The suppression that keeps it out of the queue.
+    pub suppressed: Option<i64>,
+    pub asks: Vec<Ask>,
+    /// Just made: shown once.
+    pub ask_link: Option<String>,
+    pub ask_fault: String,
+    /// Names of webhooks that take a question to a person.
+    pub webhooks: Vec<String>,
+}
+
+/// A question to a person, and the answer.
+#[derive(Default)]
+pub struct Ask {
+    pub id: i64,
+    pub person: String,
+    pub question: String,
+    pub by: String,
+    pub at: i64,
+    pub state: String,
+    /// `yes`, `no` or `unsure`; empty where none came.
+    pub answer: String,
+    pub remark: String,
+    pub answered_at: Option<i64>,
+    pub address: String,
+    pub device: String,
+    pub strength: String,
+    /// By whom and how.
+    pub confirmed: String,
 }
 
 pub struct Override {

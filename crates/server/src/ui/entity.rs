@@ -23,6 +23,10 @@ pub struct EntityView {
     pub factors: Vec<Factor>,
     pub sessions: Vec<wire::Session>,
     pub cases: Vec<CaseLine>,
+    /// From, to: what this is about.
+    pub window: (i64, i64),
+    /// What could not be asked, and what that leaves out.
+    pub missing: Vec<String>,
 }
 
 /// How often, since when, until when.
@@ -39,6 +43,8 @@ pub struct Usual {
 pub struct Factor {
     pub at: i64,
     pub what: String,
+    /// Whose; said on pages that are not a user's.
+    pub user: String,
     pub factor: String,
     pub from: String,
     pub unusual: bool,
@@ -60,6 +66,17 @@ impl EntityView {
             "devices" => "Device",
             _ => "Gateway",
         }
+    }
+
+    /// For a search through all records.
+    fn search(&self) -> String {
+        let field = match self.kind.as_str() {
+            "users" => "user",
+            "addresses" => "ip",
+            "devices" => "device",
+            _ => "host",
+        };
+        format!("{field}:{}", self.name)
     }
 
     /// What is listed, and where each name leads.

@@ -34,6 +34,7 @@ pub(super) fn shell() -> Shell {
         "export.make",
         "search.run",
         "case.answer",
+        "ask.create",
     ];
     Shell {
         me: Some(Me { id: 7, name: n.clone(), display: "Anna".into(), roles: vec!["L1".into()] }),
@@ -165,13 +166,28 @@ fn aftermath(n: &str) -> portreeve_report::actions::Aftermath {
 }
 
 fn preview(n: &str) -> Preview {
-    let one = |number, disposition: &str| Silenced {
+    let one = |number, disposition: &str, real| Silenced {
         number,
         title: n.into(),
         at: NOW,
         disposition: disposition.into(),
+        real,
+        came_back: real,
     };
-    Preview { days: 90, would: 2, cases: vec![one(3, "true_positive_impact"), one(4, n)] }
+    Preview {
+        scope: vec![(n.into(), n.into())],
+        criteria: vec![n.into()],
+        until: NOW + HOUR,
+        for_everybody: true,
+        days: 90,
+        would: 2,
+        came_back: 1,
+        real: 1,
+        waiting: 1,
+        unseen: vec!["there are more cases than were looked at"],
+        outside: vec![n.into()],
+        cases: vec![one(3, "true_positive_impact", true), one(4, n, false)],
+    }
 }
 
 pub(super) fn case_view(n: &str) -> CaseView {
@@ -247,6 +263,27 @@ pub(super) fn case_view(n: &str) -> CaseView {
         containment: ContainmentView { aftermath: Some(aftermath(n)) },
         people: vec![n.into()],
         preview: Some(preview(n)),
+        draft: Draft { reason: n.into(), scope: "given".into(), user: n.into(), ..Draft::default() },
+        benign_fault: n.into(),
+        suppressed: Some(3),
+        asks: vec![Ask {
+            id: 1,
+            person: n.into(),
+            question: n.into(),
+            by: n.into(),
+            at: NOW,
+            state: "answered".into(),
+            answer: "no".into(),
+            remark: n.into(),
+            answered_at: Some(NOW),
+            address: n.into(),
+            device: n.into(),
+            strength: n.into(),
+            confirmed: String::new(),
+        }],
+        ask_link: Some(n.into()),
+        ask_fault: n.into(),
+        webhooks: vec![n.into()],
     }
 }
 
@@ -265,8 +302,17 @@ fn entity_view(n: &str) -> EntityView {
         networks: usual(),
         devices: usual(),
         users: usual(),
-        factors: vec![Factor { at: NOW, what: n.into(), factor: n.into(), from: n.into(), unusual: true }],
+        factors: vec![Factor {
+            at: NOW,
+            user: n.into(),
+            what: n.into(),
+            factor: n.into(),
+            from: n.into(),
+            unusual: true,
+        }],
         sessions: case(n).sessions,
+        window: (NOW - HOUR, NOW),
+        missing: vec![n.into()],
         cases: vec![CaseLine {
             number: 7,
             title: n.into(),
@@ -302,7 +348,7 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
     });
     let outside = Shell { me: None, may: vec![], ..shell.clone() };
     let roles = || vec![(s(), s())];
-    let suppression = Suppression {
+    let suppression = || Suppression {
         id: 1,
         revision: 1,
         scope: vec![(s(), s())],
@@ -313,9 +359,16 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
         expires_at: NOW + HOUR,
         hits: 2,
         last_hit: Some(NOW),
+        silenced: 1,
+        real: 1,
+        criteria: vec![s()],
+        due: vec![s()],
         reviewed_by: s(),
         ended_by: String::new(),
     };
+    let one = SuppressionView { one: suppression(), cases: preview(n).cases };
+    let all =
+        SuppressionsView { standing: "in_force".into(), list: vec![suppression()], next: "after".into() };
     let account_view = AccountView {
         must_change: true,
         zone: s(),
@@ -355,7 +408,8 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
         ("case", super::case(&shell, &case_view(n))),
         ("entity", super::entity(&shell, &entity_view(n))),
         ("ask", ask(&AskView { state: AskState::Open, question: s(), here: "/ask/x".into() })),
-        ("suppressions", suppressions(&shell, &SuppressionsView { list: vec![suppression] })),
+        ("suppressions", suppressions(&shell, &all)),
+        ("suppression", super::suppression(&shell, &one)),
         (
             "sign_in",
             sign_in(&outside, &SignInView { name: s(), fault: s(), oidc: s(), ..SignInView::default() }),

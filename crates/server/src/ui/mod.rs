@@ -44,7 +44,7 @@ pub use account::{AccountView, Login, Passkey, account};
 pub use ask::{AskState, AskView, ask};
 pub use audit::{AuditEntry, AuditView, audit};
 pub use case::{
-    CaseView, Clock, ContainmentView, Moment, Note, Override, Related, Task, Verdict, case, moments_of,
+    Ask, CaseView, Clock, ContainmentView, Moment, Note, Override, Related, Task, Verdict, case, moments_of,
 };
 pub use door::{
     EnrolView, FirstRunView, SecondFactorView, SignInView, enrol, entered, first_run, second_factor, sign_in,
@@ -56,5 +56,7 @@ pub use queue::{Answer, Filter, Line, QueueView, queue};
 pub use search::{Hit, SearchView, search};
 pub use shell::{Health, Me, Shell, SourceHealth, Theme, Undo, Zone, Zones};
 pub use sources::{DeadLetter, DeadLettersView, SourcesView, dead_letters, sources};
-pub use suppressions::{Preview, Silenced, Suppression, SuppressionsView, suppressions};
+pub use suppressions::{
+    Draft, Preview, Silenced, Suppression, SuppressionView, SuppressionsView, suppression, suppressions,
+};
 pub use tokens::{Token, TokensView, tokens};

@@ -22,4 +22,3 @@ mod site;
 mod walls;
 mod webhooks;
 mod work;
-mod zz_docs;

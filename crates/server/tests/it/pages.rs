@@ -201,6 +201,79 @@ async fn every_page_answers_and_a_case_is_worked_on_from_its_page() {
     );
     assert!(!page(&mut forged, "/queue").text.contains("class=\"notice\""));
 
+    // Whoever and whatever a case is about has a page.
+    let found = anna.get(&at).json()["parts"][0]["document"].clone();
+    let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+    let (user, ip) = (text(&found["principal"]["name"]), text(&found["source_ips"][0]));
+    let gateway = text(&found["sessions"][0]["gateway"]);
+    for path in
+        [format!("/users/{}", encoded(&user)), format!("/addresses/{ip}"), format!("/gateways/{gateway}")]
+    {
+        let answer = page(&mut anna, &path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        assert!(answer.text.contains(&format!("href=\"{at}\"")), "{path} knows the case: {}", answer.text);
+    }
+    assert_eq!(page(&mut anna, "/addresses/nonsense").status, 422);
+    assert_eq!(page(&mut anna, "/users?name=..").status, 200);
+    assert_eq!(page(&mut anna, "/devices/x%2F..%2F%3Cb%3E").status, 200);
+
+    // Benign, with scope: a preview changes nothing, and says what would have been silenced.
+    let open = anna.get("/cases?queue=escalate").json()["cases"][0]["number"].as_i64().expect("a case");
+    let at = format!("/cases/{open}");
+    let revision = anna.get(&at).json()["case"]["revision"].to_string();
+    let name = anna.get(&at).json()["case"]["principal"].as_str().expect("a name").to_owned();
+    let benign = |more: &[(&'static str, &'static str)]| {
+        let mut all = vec![
+            ("revision", revision.as_str()),
+            ("reason", "on a trip"),
+            ("scope", "given"),
+            ("user", &name),
+        ];
+        all.extend_from_slice(more);
+        all.into_iter().map(|(n, v)| (n, v.to_owned())).collect::<Vec<_>>()
+    };
+    fn refs<'a>(all: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
+        all.iter().map(|(n, v)| (*n, v.as_str())).collect()
+    }
+    let asked = benign(&[("days", "14"), ("preview", "1")]);
+    let seen = send(&mut anna, &format!("{at}/benign"), &refs(&asked));
+    assert_eq!(seen.status, 200, "{}", seen.text);
+    assert!(seen.text.contains("It would have silenced 1 case of the last 90 days"), "{}", seen.text);
+    assert_eq!(anna.get(&at).json()["case"]["revision"].to_string(), revision);
+    let wrong = send(&mut anna, &format!("{at}/benign"), &refs(&benign(&[("days", "999")])));
+    assert!(wrong.status == 422 && wrong.text.contains("on a trip"), "{}", wrong.text);
+    let made = send(&mut anna, &format!("{at}/benign"), &refs(&benign(&[("days", "14")])));
+    assert_eq!(made.status, 303, "{}", made.text);
+    let to = made.headers["location"].clone();
+    let whole = page(&mut anna, &to);
+    assert!(
+        whole.status == 200 && whole.text.contains("on a trip") && whole.text.contains(&name),
+        "{}",
+        whole.text
+    );
+    assert!(page(&mut anna, "/suppressions").text.contains(&to));
+    let mut erik = signed_in(&service, "erik", &["t3"]);
+    let shown = page(&mut erik, &to);
+    let revision = field(&shown.text, &format!("{to}/end"), "revision");
+    let ended =
+        send(&mut erik, &format!("{to}/end"), &[("revision", &revision), ("reason", "the trip is over")]);
+    assert_eq!(ended.status, 303, "{}", ended.text);
+
+    // A question to the person: shown once, answered once, and cleared by nobody.
+    let open = anna.get("/cases?queue=escalate").json()["cases"][1]["number"].as_i64().expect("a case");
+    let at = format!("/cases/{open}");
+    let made = send(&mut anna, &format!("{at}/asks"), &[("hours", "1"), ("session", "")]);
+    assert_eq!(made.status, 200, "{}", made.text);
+    let link = made.text.split("/ask/").nth(1).and_then(|t| t.split('<').next()).expect("a link").to_owned();
+    assert!(!page(&mut anna, &at).text.contains(&link));
+    let mut person = Browser::new(&service);
+    assert_eq!(page(&mut person, &format!("/ask/{link}")).status, 200);
+    let answered = person.send("POST", &format!("/ask/{link}"), Some((FORM, "answer=no&remark=not+me")));
+    assert_eq!(answered.status, 200, "{}", answered.text);
+    assert!(person.send("POST", &format!("/ask/{link}"), Some((FORM, "answer=yes"))).status >= 400);
+    let case = page(&mut anna, &at).text;
+    assert!(case.contains("not me") && case.contains("/confirm\""), "{case}");
+
     // Several at once: each by itself.
     let open: Vec<i64> = anna.get("/cases?queue=escalate").json()["cases"]
         .as_array()

@@ -246,7 +246,9 @@ fn filter(query: &Query<'_>) -> Filter {
     let queued = if few { "+queued" } else { "queued" };
     match query.standing {
         Standing::Queued => filter.and(format!("{queued} = 1")),
-        Standing::Closed => filter.and(format!("{queued} = 0 and status = 'closed' and merged_into is null")),
+        Standing::Closed => filter.and(format!(
+            "{queued} = 0 and merged_into is null and (suppressed is null or status = 'closed')"
+        )),
         Standing::Suppressed => filter.and("suppressed is not null and merged_into is null".into()),
         // Who follows the changes must hear that a case was merged.
         Standing::All if query.order == Order::Change => filter.and("1 = 1".into()),

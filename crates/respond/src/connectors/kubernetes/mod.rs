@@ -1,20 +1,24 @@
-//! Kubernetes: the rights of a user or service account, and the tokens of a service account.
+//! Kubernetes: the rights of a user or service account, the tokens of a service account, and addresses that pods may
+//! not be reached from (`network`).
 //!
 //! A cluster keeps no users, so there is no account to disable; what can be taken away is every binding that names
 //! it. The binding itself stays, without this one subject, so nobody else loses anything. Rights by a group, and a
 //! client certificate, cannot be taken back: authorization is asked afterwards whether something is still allowed.
 
 mod binding;
+mod network;
+mod policy;
 mod subject;
 
 use crate::act::Act;
 use crate::connector::{
-    Ability, Ack, Can, Connector, Control, Effect, Known, Order, Proof, Seen, Setting, Settings,
+    Ability, Ack, Can, Connector, Control, Effect, Known, Order, Present, Proof, Seen, Setting, Settings,
 };
 use crate::fault::Fault;
 use crate::target::TargetKind;
 use crate::transport::http::{Body, Endpoint, Http, Method, Path};
 use binding::{Before, Bound, Probe, before, marked, naming, probes};
+use policy::Exposed;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -50,10 +54,28 @@ pub static CONNECTOR: Connector = Connector {
             within: Duration::from_secs(30),
             ..Can::at_once(Act::RevokeTokens, &[TargetKind::Account])
         },
+        Can {
+            effect: "the pods that `exposed` names may be reached from every address but those of open steps: one \
+                     NetworkPolicy for each entry, which allows all pods and all ranges `except` these, because \
+                     policies add up and two of them would allow each other's address",
+            leaves_open: "everything, where the network plugin enforces no policies or the pods see a node's address \
+                          in place of the client's (a Service with externalTrafficPolicy Cluster, a proxy before \
+                          the cluster); connections that stand, with most plugins; pods in the host's network; \
+                          policies of other kinds (AdminNetworkPolicy, CiliumNetworkPolicy), which are not read. \
+                          Some plugins count other nodes to no range: try it before it is needed",
+            undo: "this step's address is taken out, and the policy is deleted with the last one",
+            verified_by: "every NetworkPolicy that selects the pods, read as the cluster adds them up: one of them \
+                          selects each pod, and none allows the address. That is what is configured: without \
+                          `enforced: true` the effect is unknown until a person attests it",
+            within: Duration::from_secs(30),
+            settle: Duration::from_secs(60),
+            ..Can::at_once(Act::BlockAddress, &[TargetKind::Address])
+        },
     ],
     needs: "get, list, update on rolebindings and clusterrolebindings; get on roles and clusterroles, and bind on \
             those that are bound; create on subjectaccessreviews; get, create, delete on serviceaccounts; list on \
-            pods. No right to read Secrets",
+            pods. For addresses, in the namespaces of `exposed`: get, list, create, update, delete on \
+            networkpolicies, list on pods and services. No right to read Secrets",
     settings: &[
         Setting {
             name: "endpoint",
@@ -65,8 +87,22 @@ pub static CONNECTOR: Connector = Connector {
             required: false,
             says: "groups that the accounts belong to, for asking as the user; `system:authenticated` always is one",
         },
+        Setting {
+            name: "exposed",
+            required: false,
+            says: "the pods that addresses are kept from: `[{namespace: ingress, pods: {app: gateway}}]`, with \
+                   labels that all of them have. Where another NetworkPolicy selects them already, a block is \
+                   refused: it could take nothing away, and would open what that one shuts",
+        },
+        Setting {
+            name: "enforced",
+            required: false,
+            says: "`true`: you have seen that the network plugin enforces NetworkPolicy on these pods and that \
+                   they see clients' own addresses",
+        },
     ],
-    source: "Kubernetes API reference: rbac.authorization.k8s.io/v1, authorization.k8s.io/v1, core/v1",
+    source: "Kubernetes API reference: rbac.authorization.k8s.io/v1, authorization.k8s.io/v1, core/v1, \
+             networking.k8s.io/v1; Concepts, Network Policies",
     open,
 };
 
@@ -76,11 +112,16 @@ struct Config {
     endpoint: Endpoint,
     #[serde(default)]
     groups: Vec<String>,
+    #[serde(default)]
+    exposed: Vec<Exposed>,
+    #[serde(default)]
+    enforced: bool,
 }
 
 fn open(settings: &Settings) -> Result<Box<dyn Control>, Fault> {
     let config: Config = settings.fields()?;
     Http::open(&config.endpoint)?;
+    config.exposed.iter().try_for_each(Exposed::check)?;
     Ok(Box::new(Kubernetes { settings: settings.clone(), config }))
 }
 
@@ -295,11 +336,15 @@ impl Kubernetes {
         Err(Fault::Refused(format!("{} was changed by others {TRIES} times meanwhile", bound.shown())))
     }
 
-    /// All bindings of a plan. What failed does not keep the others from being sent.
-    fn each(bindings: &[Bound], mut change: impl FnMut(&Bound) -> Result<bool, Fault>) -> Result<Ack, Fault> {
+    /// All `things` of a plan. What failed does not keep the others from being sent.
+    fn each<T>(
+        things: &str,
+        all: &[T],
+        mut change: impl FnMut(&T) -> Result<bool, Fault>,
+    ) -> Result<Ack, Fault> {
         let (mut done, mut lost, mut refused) = (0, None, None);
-        for bound in bindings {
-            match change(bound) {
+        for one in all {
+            match change(one) {
                 Ok(changed) => done += usize::from(changed),
                 Err(fault) if fault.may_have_acted() => lost = Some(fault),
                 Err(fault) => refused = Some(fault),
@@ -308,8 +353,8 @@ impl Kubernetes {
         match (lost, refused) {
             (Some(fault), _) => Err(fault),
             (None, Some(fault)) if done == 0 => Err(fault),
-            (None, Some(fault)) => Err(Fault::Lost(format!("{done} bindings were changed; then {fault}"))),
-            (None, None) => Ok(Ack::says(format!("{done} bindings were changed"))),
+            (None, Some(fault)) => Err(Fault::Lost(format!("{done} {things} were changed; then {fault}"))),
+            (None, None) => Ok(Ack::says(format!("{done} {things} were changed"))),
         }
     }
 
@@ -393,6 +438,9 @@ impl Kubernetes {
 
 impl Control for Kubernetes {
     fn read(&mut self, order: &Order) -> Result<Seen, Fault> {
+        if order.act == Act::BlockAddress {
+            return self.read_network(order);
+        }
         let (subject, http) = (Subject::of(order)?, self.http(order.act)?);
         match order.act {
             Act::DisableAccount => self.read_bindings(&http, &subject, &order.mark),
@@ -403,6 +451,9 @@ impl Control for Kubernetes {
 
     fn preview(&self, order: &Order, seen: &Seen) -> Result<Vec<String>, Fault> {
         let http = Http::open(&self.config.endpoint)?;
+        if order.act == Act::BlockAddress {
+            return self.preview_network(&http, order);
+        }
         let subject = Subject::of(order)?;
         if order.act == Act::RevokeTokens {
             let (namespace, name) = service(&subject)?;
@@ -425,30 +476,43 @@ impl Control for Kubernetes {
     }
 
     fn apply(&mut self, order: &Order, seen: &Seen) -> Result<Ack, Fault> {
+        if order.act == Act::BlockAddress {
+            return self.shut(order);
+        }
         let (subject, http) = (Subject::of(order)?, self.http(order.act)?);
         if order.act == Act::RevokeTokens {
             return Self::remake(&http, &subject, seen);
         }
-        Self::each(&before(seen)?.bindings, |bound| {
+        Self::each("bindings", &before(seen)?.bindings, |bound| {
             Self::edit(&http, bound, |binding| bound.without(binding, &order.mark, &order.case))
         })
     }
 
     fn verify(&mut self, order: &Order, known: &Known) -> Effect {
-        self.verdict(order, known).unwrap_or_else(|fault| Effect::unread(&fault))
+        let found = match order.act {
+            Act::BlockAddress => self.is_shut(order),
+            _ => self.verdict(order, known),
+        };
+        found.unwrap_or_else(|fault| Effect::unread(&fault))
     }
 
     fn undo(&mut self, order: &Order, known: &Known) -> Result<Ack, Fault> {
+        if order.act == Act::BlockAddress {
+            return self.reopen(order);
+        }
         if order.act == Act::RevokeTokens {
             return Err(Fault::Unsupported("tokens of an account that is no more do not come back".into()));
         }
         let http = self.http(order.act)?;
-        Self::each(&before(&known.seen)?.bindings, |bound| {
+        Self::each("bindings", &before(&known.seen)?.bindings, |bound| {
             Self::edit(&http, bound, |binding| bound.with(binding, &order.mark))
         })
     }
 
     fn verify_undone(&mut self, order: &Order, known: &Known) -> Effect {
+        if order.act == Act::BlockAddress {
+            return self.is_reopened(order).unwrap_or_else(|fault| Effect::unread(&fault));
+        }
         if order.act == Act::RevokeTokens {
             return Effect::NotEffective("this cannot be undone".into());
         }
@@ -465,12 +529,17 @@ impl Control for Kubernetes {
         }
     }
 
+    fn present(&mut self) -> Result<Option<Vec<Present>>, Fault> {
+        self.present_in_network()
+    }
+
     fn doctor(&mut self) -> Vec<Ability> {
         let http = match self.http(Act::DisableAccount) {
             Ok(http) => http,
             Err(fault) => return vec![Ability::new("token", Some(false), fault.to_string())],
         };
         let rbac = "rbac.authorization.k8s.io";
+        let of_network = self.config.exposed.iter().flat_map(|e| e.rights());
         [
             ("read bindings", "list", rbac, "rolebindings"),
             ("read cluster bindings", "list", rbac, "clusterrolebindings"),
@@ -483,7 +552,12 @@ impl Control for Kubernetes {
         ]
         .into_iter()
         .map(|(what, verb, group, resource)| {
-            let spec = json!({"resourceAttributes": {"verb": verb, "group": group, "resource": resource}});
+            (what.to_owned(), json!({"verb": verb, "group": group, "resource": resource}))
+        })
+        .chain(of_network)
+        .map(|(what, attributes)| {
+            let what = what.as_str();
+            let spec = json!({"resourceAttributes": attributes});
             match Self::review(&http, true, &spec) {
                 Ok((able, reason)) => Ability::new(what, Some(able), reason),
                 Err(fault) => Ability::new(what, Some(false), fault.to_string()),

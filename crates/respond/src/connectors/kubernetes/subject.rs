@@ -14,7 +14,7 @@ pub(super) enum Subject {
 }
 
 /// What the cluster takes as a name of a namespace or service account.
-fn is_label(text: &str) -> bool {
+pub(super) fn is_label(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 253
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.'))

@@ -3,6 +3,7 @@
 mod asks;
 mod audit;
 mod cases;
+mod containment;
 mod entities;
 mod entrance;
 mod health;
@@ -45,6 +46,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(own::routes());
     all.extend(passkeys::routes());
     all.extend(cases::routes());
+    all.extend(containment::routes());
     all.extend(people::routes());
     all.extend(tokens::routes());
     all.extend(sources::routes());
@@ -53,8 +55,8 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(asks::routes());
     all.extend(entities::routes());
     all.extend(audit::routes());
-    all.extend(webhooks::routes());
     all.extend(health::routes());
+    all.extend(webhooks::routes());
     all
 }
 

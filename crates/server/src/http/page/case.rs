@@ -13,7 +13,7 @@ use crate::desk::work::{
 };
 use crate::desk::{Fault, Who, hand_over};
 use crate::ui::{
-    self, CaseView, Clock, ContainmentView, Moment, Note, Override, Related, Shell, Task, Verdict,
+    self, CaseView, Clock, ContainmentView, Draft, Moment, Note, Override, Related, Shell, Task, Verdict,
 };
 use axum::Router;
 use axum::extract::{Path, State};
@@ -34,7 +34,7 @@ fn act(act: Act) -> MethodRouter<Arc<App>> {
 }
 
 pub(super) fn routes() -> Router<Arc<App>> {
-    let acts: [(&str, Act); 15] = [
+    let acts: [(&str, Act); 14] = [
         ("assign", assign),
         ("status", status),
         ("escalate", escalate),
@@ -42,7 +42,6 @@ pub(super) fn routes() -> Router<Arc<App>> {
         ("decide", decide),
         ("withdraw-override", withdraw),
         ("close", close),
-        ("benign", benign),
         ("reopen", reopen),
         ("stays-closed", stays_closed),
         ("restrict", restrict),
@@ -66,16 +65,17 @@ async fn case(State(app): Of, Path(number): Path<String>, reader: Reader) -> Res
         .show(app, move |app, who, shell| {
             let number = number.parse().map_err(|_| Fault::not_found("such thing"))?;
             let sheet = sheet::read(app, who, number)?;
-            drawn(shell, sheet, &part)
+            let view = drawn_with(shell, sheet, &part)?;
+            Ok(ui::case(shell, &view))
         })
         .await
 }
 
-/// The page of what was read.
-pub(super) fn drawn(shell: &mut Shell, sheet: Sheet, part: &str) -> Result<String, Fault> {
+/// What was read, as its page draws it; the shell then holds what may be done to it.
+pub(super) fn drawn_with(shell: &mut Shell, sheet: Sheet, part: &str) -> Result<CaseView, Fault> {
     shell.may = sheet.may.clone();
-    let view = view(sheet, part, &shell.me.as_ref().map(|m| m.name.clone()).unwrap_or_default())?;
-    Ok(ui::case(shell, &view))
+    shell.zones.theirs = sheet.zone.clone();
+    view(sheet, part, &shell.me.as_ref().map(|m| m.name.clone()).unwrap_or_default())
 }
 
 fn view(sheet: Sheet, part: &str, me: &str) -> Result<CaseView, Fault> {
@@ -194,6 +194,13 @@ fn view(sheet: Sheet, part: &str, me: &str) -> Result<CaseView, Fault> {
         containment: ContainmentView::default(),
         people: sheet.owners.into_iter().map(|o| o.name).collect(),
         preview: None,
+        draft: Draft::default(),
+        benign_fault: String::new(),
+        suppressed: line.suppressed,
+        asks: sheet.asks.into_iter().map(super::benign::asked).collect(),
+        ask_link: None,
+        ask_fault: String::new(),
+        webhooks: sheet.webhooks,
         case,
     })
 }
@@ -320,16 +327,6 @@ fn close(app: &App, who: &Who, number: i64, fields: &Fields) -> Result<Done, Fau
     };
     let now = work::close(app, who, number, fields.revision()?, &input)?;
     Ok(closed(number, now.revision, format!("Case {number} is closed")))
-}
-
-fn benign(app: &App, who: &Who, number: i64, fields: &Fields) -> Result<Done, Fault> {
-    let input = CloseInput {
-        disposition: "benign_positive".to_owned(),
-        reason: fields.text("reason"),
-        leave_tasks: true,
-    };
-    let now = work::close(app, who, number, fields.revision()?, &input)?;
-    Ok(closed(number, now.revision, format!("Case {number} is closed as benign")))
 }
 
 fn reopen(app: &App, who: &Who, number: i64, fields: &Fields) -> Result<Done, Fault> {

@@ -3,7 +3,7 @@
 use super::form::{Form, Visit};
 use super::frame::{Frame, Reader};
 use crate::app::App;
-use crate::desk::sign_in::{self, Begun, CodeInput, FirstRunInput, Seconds, SignInInput, Step};
+use crate::desk::sign_in::{self, Begun, CodeInput, FirstRunInput, SignInInput, Step};
 use crate::desk::{Fault, Who, oidc};
 use crate::http::api::set_cookie;
 use crate::http::input::see_other;
@@ -39,22 +39,22 @@ fn with_then(path: &str, frame: &Frame) -> String {
     ui::link::query(path, &[("then", then)])
 }
 
-async fn sign_in_page(State(app): Of, reader: Reader) -> Response {
-    let frame = Frame { here: then(&reader), ..reader.frame().clone() };
-    if reader.is_in() {
-        return see_other(&frame.here);
-    }
-    super::page(axum::http::StatusCode::OK, ui::sign_in(&frame.bare(), &offered(&app, &frame)))
-}
-
-/// The ways in that there are.
-fn offered(app: &App, frame: &Frame) -> SignInView {
+/// What the page of sign-in shows besides.
+fn ways(app: &App, frame: &Frame) -> SignInView {
     SignInView {
         oidc: oidc::button(app).unwrap_or_default().to_owned(),
         no_password: !oidc::takes_passwords(app),
         then: frame.here.clone(),
         ..SignInView::default()
     }
+}
+
+async fn sign_in_page(State(app): Of, reader: Reader) -> Response {
+    let frame = Frame { here: then(&reader), ..reader.frame().clone() };
+    if reader.is_in() {
+        return see_other(&frame.here);
+    }
+    super::page(axum::http::StatusCode::OK, ui::sign_in(&frame.bare(), &ways(&app, &frame)))
 }
 
 /// The page again, with what was wrong.
@@ -88,26 +88,32 @@ async fn begin(State(app): Of, visit: Visit) -> Response {
             set_cookie(answer, &Cookie::sign_in(&ticket, app.accounts.https))
         }
         Err(fault) => again(&frame, &fault, |shell, fault| {
-            ui::sign_in(shell, &SignInView { name, fault, ..offered(&app, &frame) })
+            ui::sign_in(shell, &SignInView { name, fault, ..ways(&app, &frame) })
         }),
+    }
+}
+
+/// What the second step may be. A ticket that is too old leads back to the first.
+async fn steps(app: &Arc<App>, headers: &HeaderMap, frame: &Frame) -> Result<SecondFactorView, Response> {
+    let ticket = cookie(headers, Jar::SignIn, app.accounts.https);
+    let asked = app.clone();
+    match blocking(move || sign_in::seconds(&asked, ticket.as_deref())).await {
+        Ok(may) => Ok(SecondFactorView {
+            passkey: may.passkey,
+            no_code: !may.code,
+            then: frame.here.clone(),
+            ..SecondFactorView::default()
+        }),
+        Err(_) => Err(see_other(&with_then("/sign-in", frame))),
     }
 }
 
 async fn second_page(State(app): Of, headers: HeaderMap, reader: Reader) -> Response {
     let frame = Frame { here: then(&reader), ..reader.frame().clone() };
-    let ticket = cookie(&headers, Jar::SignIn, app.accounts.https);
-    match blocking(move || sign_in::seconds(&app, ticket.as_deref())).await {
-        Ok(seconds) => {
-            let view = asked(seconds, &frame, String::new());
-            super::page(axum::http::StatusCode::OK, ui::second_factor(&frame.bare(), &view))
-        }
-        // Nobody has shown a first one, or too long ago.
-        Err(_) => see_other(&with_then("/sign-in", &frame)),
+    match steps(&app, &headers, &frame).await {
+        Ok(view) => super::page(axum::http::StatusCode::OK, ui::second_factor(&frame.bare(), &view)),
+        Err(back) => back,
     }
-}
-
-fn asked(seconds: Seconds, frame: &Frame, fault: String) -> SecondFactorView {
-    SecondFactorView { fault, passkey: seconds.passkey, no_code: !seconds.code, then: frame.here.clone() }
 }
 
 async fn second(State(app): Of, visit: Visit) -> Response {
@@ -115,18 +121,16 @@ async fn second(State(app): Of, visit: Visit) -> Response {
     let ticket = cookie(&headers, Jar::SignIn, app.accounts.https);
     let input = CodeInput { code: fields.text("code") };
     let asked = app.clone();
-    let (again_app, again_ticket) = (app.clone(), ticket.clone());
     match blocking(move || sign_in::second(&asked, &visitor, ticket.as_deref(), &input)).await {
         Ok(begun) => entered(&app, &begun, &frame.here),
         // The ticket is too old: the password comes first again.
         Err(Fault::SignIn) => see_other(&with_then("/sign-in", &frame)),
-        Err(fault) => {
-            let seconds = blocking(move || sign_in::seconds(&again_app, again_ticket.as_deref())).await;
-            let seconds = seconds.unwrap_or(Seconds { code: true, passkey: false });
-            again(&frame, &fault, |shell, fault| {
-                ui::second_factor(shell, &self::asked(seconds, &frame, fault))
-            })
-        }
+        Err(fault) => match steps(&app, &headers, &frame).await {
+            Ok(view) => again(&frame, &fault, |shell, fault| {
+                ui::second_factor(shell, &SecondFactorView { fault, ..view })
+            }),
+            Err(back) => back,
+        },
     }
 }
 

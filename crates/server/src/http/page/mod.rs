@@ -3,8 +3,10 @@
 
 mod account;
 mod admin;
+mod benign;
 mod case;
 mod door;
+mod entity;
 mod form;
 mod frame;
 mod notice;
@@ -23,6 +25,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .merge(queue::routes())
         .merge(case::routes())
+        .merge(benign::routes())
+        .merge(entity::routes())
         .merge(door::routes())
         .merge(account::routes())
         .merge(admin::routes())

@@ -36,6 +36,7 @@ fn message(occasion: Occasion) -> Message {
         said: HOSTILE.to_owned(),
         case: about.then_some(case),
         subject: String::new(),
+        link: None,
     }
 }
 

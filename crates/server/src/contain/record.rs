@@ -1,44 +1,44 @@
 //! What the ledger holds about cases, as reports read it. It asks the ledger alone: no device, no clock but the one it
 //! is given.
 
-use super::show::{short, time};
 use portreeve_model::case::Case;
 use portreeve_report::Done;
 use portreeve_report::actions::{self, Aftermath, LeftOut, Moment, Reentry, Taken};
 use portreeve_respond::act::Act;
 use portreeve_respond::ledger::{Entry, Kind, Ledger, LedgerError, step_record};
-use portreeve_respond::plan::{Plan, Step};
+use portreeve_respond::plan::{Plan, Step, short};
 use portreeve_respond::target::Target;
 use portreeve_respond::watch::{About, Alarm, Reentries, Tally};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+/// As reports write a time of the ledger.
+pub fn time(at: i64) -> String {
+    jiff::Timestamp::from_microsecond(at)
+        .map_or_else(|_| at.to_string(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
 /// What the ledger holds about one case.
-pub(crate) fn aftermath(ledger: &Ledger, case: &str, now: i64) -> Result<Aftermath, LedgerError> {
+pub fn aftermath(ledger: &Ledger, case: &str, now: i64) -> Result<Aftermath, LedgerError> {
     let mut all = gathered(ledger, Some(case))?;
     Ok(all.remove(case).unwrap_or_default().finish(case, now))
 }
 
 /// What it holds about every case that was taken up.
-pub(crate) fn aftermaths(ledger: &Ledger, now: i64) -> Result<BTreeMap<String, Aftermath>, LedgerError> {
+pub fn aftermaths(ledger: &Ledger, now: i64) -> Result<BTreeMap<String, Aftermath>, LedgerError> {
     let all = gathered(ledger, None)?;
     Ok(all.into_iter().map(|(case, of)| (case.clone(), of.finish(&case, now))).collect())
 }
 
 /// The steps of one case that did not hold, as the ledger has them.
-pub(crate) fn reentries(ledger: &Ledger, case: &str) -> Result<Vec<Reentry>, LedgerError> {
+pub fn reentries(ledger: &Ledger, case: &str) -> Result<Vec<Reentry>, LedgerError> {
     let known = inside(ledger)?;
     Ok(by_step(known.get(case).into_iter().flatten()))
 }
 
 /// What a hunt shows: what was done about its cases, and which steps did not hold. `tally` is what it saw itself; of the
 /// contained cases it shows what the ledger knew before, too.
-pub(crate) fn done(
-    ledger: &Ledger,
-    tally: Option<&Tally>,
-    cases: &[Case],
-    now: i64,
-) -> Result<Done, LedgerError> {
+pub fn done(ledger: &Ledger, tally: Option<&Tally>, cases: &[Case], now: i64) -> Result<Done, LedgerError> {
     let mut done = Done { after: aftermaths(ledger, now)?, as_of: time(now), ..Done::default() };
     let known = inside(ledger)?;
     let none = Tally::default();
