@@ -9,7 +9,7 @@ mod webhook;
 
 pub use changed::{Changed, changed};
 pub(crate) use oidc::CALLBACK;
-pub use oidc::{Local, NewAccounts, OidcAt};
+pub use oidc::{Local, NewAccounts, OidcAt, ProviderFactor};
 pub use page::{markdown, schema};
 pub use secret::SecretAt;
 pub use webhook::{AtLeast, MostTlp, Occasion, Template, WebhookAt};

@@ -2,7 +2,7 @@
 
 use super::SecretAt;
 use portreeve_access::jwt::Algorithm;
-use portreeve_access::oidc::{self, SecondFactor};
+use portreeve_access::oidc;
 use portreeve_access::role::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,8 +45,7 @@ pub struct OidcAt {
     /// Values of `amr` or `acr` by which the provider says that it asked for a second factor. Default: none; the second
     /// factor is then asked for here.
     #[serde(default)]
-    #[schemars(with = "BTreeMap<String, Vec<String>>")]
-    pub second_factor: SecondFactor,
+    pub second_factor: ProviderFactor,
     /// Hosts besides the issuer's at which the provider has endpoints. Default: none.
     #[serde(default)]
     pub also_hosts: Vec<String>,
@@ -62,6 +61,16 @@ pub struct OidcAt {
     /// Who may still come in with a password or a passkey of this service. Default: `all`.
     #[serde(default)]
     pub local: Local,
+}
+
+/// How the provider says that it asked for a second factor: one of these is in the ID token.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderFactor {
+    /// Values of `amr` (RFC 8176), e.g. `mfa`, `otp`, `hwk`.
+    pub amr: Vec<String>,
+    /// Values of `acr`.
+    pub acr: Vec<String>,
 }
 
 /// Who is made known by signing in at the provider.
@@ -81,10 +90,12 @@ pub enum NewAccounts {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Local {
+    /// Everybody who has one.
     #[default]
     All,
     /// Responder admins alone, for the day on which the provider is down.
     Admins,
+    /// Nobody; the first run alone makes an account with a password.
     Nobody,
 }
 
@@ -132,7 +143,10 @@ impl OidcAt {
             groups_claim: self.groups_claim.clone(),
             roles: self.roles.clone(),
             userinfo: self.userinfo,
-            second_factor: self.second_factor.clone(),
+            second_factor: oidc::SecondFactor {
+                amr: self.second_factor.amr.clone(),
+                acr: self.second_factor.acr.clone(),
+            },
             algorithms: Algorithm::ALL.to_vec(),
             skew_s: self.skew_s,
             also_hosts: self.also_hosts.clone(),

@@ -22,7 +22,7 @@ pub struct WebhookAt {
     /// The same where the address itself is a secret, as those of Slack and Teams are.
     #[serde(default)]
     pub url_secret: Option<SecretAt>,
-    /// The shape of what is sent.
+    /// The shape of what is sent: that of a product, or `plain` for a program.
     pub template: Template,
     /// What is told. Default: `case.opened`, `case.escalated`, `case.revised`, `case.closed`, `case.reopened`.
     #[serde(default = "occasions")]
@@ -51,7 +51,7 @@ pub struct WebhookAt {
     /// Until the second attempt; seconds. Each further one waits twice as long, an hour at most. Default: 5.
     #[serde(default = "retry_s")]
     pub retry_s: u32,
-    /// Attempts until a delivery is given up and somebody has to look. Default: 20, which is half a day.
+    /// Attempts until a delivery is given up and somebody has to look. Default: 20, which is about eleven hours.
     #[serde(default = "attempts")]
     pub attempts: u32,
     /// Deliveries that may wait; what comes on top is not told, and counted. Default: 10000.

@@ -6,6 +6,7 @@ use super::suppressions::SuppressionView;
 use super::{Doing, Fault, Stamp, Who, change, look};
 use crate::app::App;
 use crate::benign::{documents, is_untouched, met, touches, uncovered};
+use crate::config::Occasion;
 use crate::hub::News;
 use portreeve_access::permit::Verb;
 use portreeve_model::answer::Decision;
@@ -413,7 +414,8 @@ pub fn make(
                 reason: &input.reason,
                 leave_tasks: input.leave_tasks,
             };
-            work::close(tx, id, revision, &closing, by)?;
+            let case = work::close(tx, id, revision, &closing, by)?;
+            app.hooks.case(tx, &case, Occasion::CaseClosed, (&input.reason, by.actor, by.at))?;
         }
         let mut silenced = Vec::new();
         let mut made = None;
@@ -426,6 +428,8 @@ pub fn make(
                     && uncovered(&s.scope, &documents(tx, other.id)?).is_empty()
                 {
                     suppression::silence(tx, s.id, other.id, by.at)?;
+                    let other = case::get(tx, other.id)?;
+                    app.hooks.case(tx, &other, Occasion::CaseClosed, (&input.reason, by.actor, by.at))?;
                     silenced.push(other.id.0);
                 }
             }

@@ -71,7 +71,7 @@ pub fn health(app: &App, who: &Who) -> Result<HealthView, Fault> {
     Ok(view(app))
 }
 
-/// What is wrong with line, doors and records.
+/// What is wrong with line, doors, records and webhooks.
 pub(crate) fn problems(app: &App) -> Vec<ProblemView> {
     let progress = &app.progress;
     let mut problems = Vec::new();
@@ -108,6 +108,9 @@ pub(crate) fn problems(app: &App) -> Vec<ProblemView> {
     for (name, why) in troubles {
         say("door", &name, why, None);
     }
+    for (name, why) in app.hooks.troubles() {
+        say("webhook", &name, why, None);
+    }
     problems
 }
 
@@ -128,11 +131,6 @@ pub(crate) fn view(app: &App) -> HealthView {
         name,
     });
     let doors = doors.collect();
-    match crate::out::watch::of_hooks(app) {
-        Ok(all) => all.into_iter().for_each(|(name, why)| say("webhook", format!("{name}: {why}"))),
-        // It is said below.
-        Err(error) => tracing::debug!(%error, "the outbox does not answer"),
-    }
     let store = match app.store.health() {
         Ok(health) => {
             if let Some(why) = &health.audit_error {
@@ -167,12 +165,14 @@ pub(crate) fn view(app: &App) -> HealthView {
     }
 }
 
-/// What somebody has to look at, in words, for the top of every page.
+/// What somebody has to look at, in words, for the top of every page. The store is not asked: a page that is shown was
+/// read from it.
 pub(crate) fn troubles(app: &App) -> Vec<String> {
-    match crate::out::watch::problems(app) {
-        Ok(all) => all.into_values().collect(),
-        Err(error) => vec![format!("store: {error}")],
-    }
+    let said = |p: ProblemView| {
+        let named = if p.name.is_empty() { p.part.to_owned() } else { format!("{} {}", p.part, p.name) };
+        format!("{named}: {}", p.why)
+    };
+    problems(app).into_iter().map(said).collect()
 }
 
 /// May somebody read the figures? Not written into the audit: a scraper asks four times a minute, for ever.

@@ -5,7 +5,7 @@ use super::{Doing, Fault, Who, change, look_at_service};
 use crate::app::App;
 use crate::config::WebhookAt;
 use crate::out::sender::{Came, Sender};
-use crate::out::{untold, untold_key, watch};
+use crate::out::{untold, untold_key};
 use portreeve_access::permit::{Object, Verb};
 use portreeve_store::outbox::{self, State};
 use portreeve_store::setting;
@@ -49,12 +49,6 @@ pub fn list(app: &App, who: &Who) -> Result<Vec<WebhookView>, Fault> {
     })
 }
 
-/// What is wrong with the service, in sentences; empty where nothing is.
-pub fn problems(app: &App, who: &Who) -> Result<Vec<String>, Fault> {
-    look_at_service(app, who, Verb::HealthRead, |_| Ok(()))?;
-    Ok(watch::problems(app)?.into_values().collect())
-}
-
 fn hook<'a>(app: &'a App, name: &str) -> Result<&'a WebhookAt, Fault> {
     app.hooks.by_name(name).ok_or_else(|| Fault::not_found("such webhook"))
 }
@@ -70,10 +64,9 @@ pub struct WebhookTested {
 /// Sends one message that says that it is a test, now and once.
 pub fn test(app: &App, who: &Who, name: &str) -> Result<WebhookTested, Fault> {
     let object = format!("webhook:{name}");
-    who.may(Verb::WebhookManage, &Object::Service).inspect_err(|_| {
-        let refused: Result<(), Fault> = who.may(Verb::WebhookManage, &Object::Service);
-        super::note_denied(app, who, Verb::WebhookManage, &object, &refused);
-    })?;
+    let allowed = who.may(Verb::WebhookManage, &Object::Service);
+    super::note_denied(app, who, Verb::WebhookManage, &object, &allowed);
+    allowed?;
     let hook = hook(app, name)?;
     let sender = Sender::new(hook, app.hooks.clone()).map_err(|text| Fault::Conflict { text })?;
     let why = match sender.test(&who.name) {
@@ -94,5 +87,11 @@ pub fn revive(app: &App, who: &Who, name: &str) -> Result<u64, Fault> {
         let name = &hook(app, name)?.name;
         setting::remove(tx, &untold_key(name))?;
         outbox::revive_all(tx, name, by.at)
+    })
+    .inspect(|_| {
+        // Otherwise it is seen within seconds anyway.
+        if let Err(error) = app.hooks.look(&app.store) {
+            tracing::warn!(%error, "the store does not say how webhooks stand");
+        }
     })
 }

@@ -17,14 +17,12 @@ use axum::Router;
 use axum::routing::get;
 use std::sync::Arc;
 
-/// Where the second factor is asked for.
-pub(crate) const SECOND: &str = "/second-factor";
-
 /// Everything but the doors.
 pub(crate) fn routes(app: Arc<App>) -> Router {
     let guard = axum::middleware::from_fn_with_state(app.clone(), guard::guard);
     Router::new()
         .nest("/api/v1", api::router())
+        .merge(oidc::routes())
         .merge(page::routes())
         .merge(ask::router())
         .merge(oidc::routes())

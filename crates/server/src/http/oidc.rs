@@ -1,6 +1,6 @@
 //! To the identity provider and back. Both are pages that a browser is sent to; what goes wrong is told as a page.
 
-use super::api::set;
+use super::api::set_cookie as set;
 use super::session::{cookie, visitor};
 use crate::app::App;
 use crate::config::CALLBACK;
@@ -80,8 +80,10 @@ async fn back(State(app): State<Arc<App>>, request: Request) -> Response {
             let page = Html(ui::entered(&shell(&parts.headers), &then)).into_response();
             set(set(page, &Cookie::session(&begun.token, https)), &over)
         }
-        Ok((Step::Second { ticket }, _)) => {
-            set(super::input::see_other(super::SECOND), &Cookie::sign_in(&ticket, https))
+        Ok((Step::Second { ticket }, then)) => {
+            let then = if then == "/" { "" } else { &then };
+            let to = ui::link::query("/second-factor", &[("then", then)]);
+            set(super::input::see_other(&to), &Cookie::sign_in(&ticket, https))
         }
         Err(fault) => set(told(fault, &parts.headers), &over),
     }

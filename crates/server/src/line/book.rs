@@ -137,10 +137,8 @@ impl Book {
                         } else {
                             benign::weigh(tx, &in_force, taken.case(), now)?
                         };
-                        // What is silenced is nobody's news.
-                        if !matches!(weighed, Weighed::Silenced) {
-                            self.hooks.engine(tx, taken, &s.wire.reason, now)?;
-                        }
+                        let back = weighed == Weighed::Back;
+                        self.hooks.engine(tx, taken, back, (&s.wire.reason, now))?;
                         Ok((taken, weighed))
                     })
                     .collect::<Result<Vec<(Taken, Weighed)>, Error>>()
@@ -168,7 +166,7 @@ impl Book {
             store.write(|tx| {
                 let taken = engine::withdraw(tx, id, why, late, now)?;
                 if let Some(taken) = taken {
-                    self.hooks.engine(tx, taken, why, now)?;
+                    self.hooks.engine(tx, taken, false, (why, now))?;
                 }
                 Ok(taken)
             })

@@ -65,10 +65,11 @@ impl Letter {
                     Occasion::CaseOpened => format!("Case {n} ({}): {title}", case.decision),
                     Occasion::CaseRevised => format!("Case {n} revised, now {}: {title}", case.decision),
                     Occasion::CaseEscalated => format!("Case {n} handed to {}: {title}", capital(&case.tier)),
-                    Occasion::CaseClosed => {
-                        let what = case.disposition.as_deref().unwrap_or("undetermined").replace('_', " ");
-                        format!("Case {n} closed as {what}: {title}")
-                    }
+                    Occasion::CaseClosed => match case.disposition.as_deref() {
+                        Some(what) => format!("Case {n} closed as {}: {title}", what.replace('_', " ")),
+                        // Out of the queue with another that was.
+                        None => format!("Case {n} closed: {title}"),
+                    },
                     Occasion::CaseReopened => format!("Case {n} reopened: {title}"),
                     Occasion::ContainmentWaits => {
                         format!("Case {n}: containment waits for approval: {title}")

@@ -14,8 +14,9 @@ use crate::config::{Config, Occasion, WebhookAt};
 use portreeve_model::answer::Decision;
 use portreeve_store::case::engine::{self, Taken};
 use portreeve_store::case::{self, Case};
-use portreeve_store::{CaseId, Error, Tx, Word, WriteTx, outbox, setting};
+use portreeve_store::{CaseId, Error, Store, Tx, Word, WriteTx, outbox, setting};
 use serde::{Deserialize, Serialize};
+use std::sync::{Mutex, PoisonError};
 
 /// What happened, as it was then. Kept in the outbox until it was heard.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -88,6 +89,8 @@ impl Facts {
 /// The webhooks of the configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Hooks {
+    /// What was found wrong with each when it was looked at last.
+    troubles: Mutex<Vec<(String, String)>>,
     pub(crate) all: Vec<WebhookAt>,
     /// Tells this service from others that speak to the same receiver.
     pub(crate) instance: String,
@@ -118,13 +121,45 @@ pub(crate) fn untold(tx: &mut Tx<'_>, name: &str) -> Result<u64, Error> {
 }
 
 impl Hooks {
+    /// As [`watch`] found it, within the last seconds: a page that shows it does not ask the store again.
+    pub(crate) fn troubles(&self) -> Vec<(String, String)> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks the store what is wrong with the webhooks.
+    pub(crate) fn look(&self, store: &Store) -> Result<(), Error> {
+        if self.all.is_empty() {
+            return Ok(());
+        }
+        let found = store.read(|tx| {
+            let mut found = Vec::new();
+            for hook in &self.all {
+                let dead = outbox::in_state_of(tx, &hook.name, outbox::State::Dead)?;
+                let lost = untold(tx, &hook.name)?;
+                let mut wrong = Vec::new();
+                if dead > 0 {
+                    wrong.push(format!("{dead} messages were given up"));
+                }
+                if lost > 0 {
+                    wrong.push(format!("{lost} did not fit into the queue and are lost"));
+                }
+                if !wrong.is_empty() {
+                    found.push((hook.name.clone(), wrong.join("; ")));
+                }
+            }
+            Ok(found)
+        })?;
+        *self.troubles.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        Ok(())
+    }
+
     pub(crate) fn of(config: &Config) -> Hooks {
         let public_url = config.web.public_url.as_deref().map(|u| u.trim_end_matches('/').to_owned());
         let host = public_url.as_deref().and_then(|u| url::Url::parse(u).ok());
         let host = host.and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
         let plain: String = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let instance = if plain.is_empty() { "portreeve".to_owned() } else { format!("portreeve-{plain}") };
-        Hooks { all: config.webhook.clone(), instance, public_url }
+        Hooks { troubles: Mutex::default(), all: config.webhook.clone(), instance, public_url }
     }
 
     pub(crate) fn by_name(&self, name: &str) -> Option<&WebhookAt> {
@@ -143,7 +178,6 @@ impl Hooks {
     }
 
     /// As [`Hooks::case`], about a plan of containment: `once` names what is told once.
-    #[expect(dead_code, reason = "called by containment, which is joined to the desk elsewhere")]
     pub(crate) fn containment(
         &self,
         tx: &mut WriteTx<'_>,
@@ -246,17 +280,25 @@ impl Hooks {
         Ok(())
     }
 
-    /// What the engine said of a case.
-    pub(crate) fn engine(&self, tx: &mut WriteTx<'_>, taken: Taken, why: &str, at: i64) -> Result<(), Error> {
+    /// What the engine said of a case; `back` where it was out of the queue as benign, and is not any more.
+    pub(crate) fn engine(
+        &self,
+        tx: &mut WriteTx<'_>,
+        taken: Taken,
+        back: bool,
+        (why, at): (&str, i64),
+    ) -> Result<(), Error> {
         let occasion = match taken {
             Taken::Created(_) => Occasion::CaseOpened,
             Taken::Revised(..) => Occasion::CaseRevised,
+            Taken::Refreshed(_) if back => Occasion::CaseRevised,
             Taken::Refreshed(_) | Taken::Unchanged(_) | Taken::Stale(_) => return Ok(()),
         };
         if self.all.is_empty() {
             return Ok(());
         }
         let case = case::get(tx, taken.case())?;
-        self.case(tx, &case, occasion, (why, "engine", at))
+        // What was found benign before wakes nobody.
+        if case.suppressed.is_some() { Ok(()) } else { self.case(tx, &case, occasion, (why, "engine", at)) }
     }
 }

@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn one_line_and_nothing_that_is_obeyed() {
-        assert_eq!(line(" anna\r\nSubject: x\u{202e} ", 80), "anna\\r\\nSubject: x\\u{202e}");
+        assert_eq!(line(" anna\r\nSubject: x\u{202e} ", 80), "anna\\u{d}\\u{a}Subject: x\\u{202e}");
         assert_eq!(line("abcdef", 4), "abc…");
         assert_eq!(line("", 4), "");
     }

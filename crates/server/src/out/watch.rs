@@ -1,57 +1,27 @@
-//! What is wrong with the service, looked at from time to time, told when it begins and when it is over; and the
-//! housekeeping of the outbox.
+//! What is wrong with the service, looked at from time to time, and told when it begins and when it is over.
 
-use super::{Hooks, untold};
+use super::Hooks;
 use crate::app::App;
 use crate::desk::health;
-use portreeve_store::Error;
-use portreeve_store::outbox::{self, State};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-const LOOK_EVERY: Duration = Duration::from_secs(15);
-const TIDY_EVERY: Duration = Duration::from_secs(3_600);
-/// What was heard is kept so long, for who asks whether it was.
-const KEPT_US: i64 = 14 * 24 * 3_600 * 1_000_000;
-
-/// What is wrong with a webhook, by its name.
-pub(crate) fn of_hooks(app: &App) -> Result<Vec<(String, String)>, Error> {
-    if app.hooks.all.is_empty() {
-        return Ok(Vec::new());
-    }
-    let counted = app.store.read(|tx| {
-        let mut counted = Vec::new();
-        for hook in &app.hooks.all {
-            let dead = outbox::in_state_of(tx, &hook.name, State::Dead)?;
-            counted.push((hook.name.clone(), dead, untold(tx, &hook.name)?));
-        }
-        Ok::<_, Error>(counted)
-    })?;
-    let wrong = counted.into_iter().filter_map(|(name, dead, untold)| {
-        let mut wrong = Vec::new();
-        if dead > 0 {
-            wrong.push(format!("{dead} messages were given up"));
-        }
-        if untold > 0 {
-            wrong.push(format!("{untold} did not fit into the queue and are lost"));
-        }
-        (!wrong.is_empty()).then(|| (name, wrong.join("; ")))
-    });
-    Ok(wrong.collect())
-}
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What is wrong now, by the part that it is about.
-pub(crate) fn problems(app: &App) -> Result<BTreeMap<String, String>, Error> {
-    let mut all = BTreeMap::new();
-    for problem in health::problems(app) {
+fn problems(app: &App) -> BTreeMap<String, String> {
+    let all = health::problems(app).into_iter();
+    let mut by_part: BTreeMap<String, String> = BTreeMap::new();
+    for problem in all {
         let part = format!("{} {}", problem.part, problem.name).trim_end().to_owned();
-        all.insert(part.clone(), format!("{part}: {}", problem.why));
+        let said = by_part.entry(part.clone()).or_insert_with(|| format!("{part}: "));
+        if !said.ends_with(": ") {
+            said.push_str("; ");
+        }
+        said.push_str(&problem.why);
     }
-    for (name, why) in of_hooks(app)? {
-        all.insert(format!("webhook {name}"), format!("webhook {name}: {why}"));
-    }
-    Ok(all)
+    by_part
 }
 
 /// Which of them begin, and which are over. That one of a part reads differently now is no news.
@@ -65,37 +35,33 @@ fn news(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Ve
 /// Until `over`'s other end is gone.
 pub(crate) fn run(app: &App, hooks: &Hooks, over: &Receiver<()>) {
     let mut before = BTreeMap::new();
-    let mut tidied: Option<Instant> = None;
+    let mut wait = Duration::ZERO;
     loop {
-        if !matches!(over.recv_timeout(LOOK_EVERY), Err(RecvTimeoutError::Timeout)) {
+        if !matches!(over.recv_timeout(wait), Err(RecvTimeoutError::Timeout)) {
             return;
         }
-        let at = crate::line::now().0;
-        match problems(app) {
-            Ok(now) => {
-                let told = app.store.write(|tx| {
-                    for (part, said) in news(&before, &now) {
-                        hooks.health(tx, &part, &said, at)?;
-                    }
-                    Ok(())
-                });
-                match told {
-                    Ok(()) => {
-                        if before.keys().ne(now.keys()) {
-                            app.hub.tell(crate::hub::News::Health);
-                        }
-                        before = now;
-                    }
-                    Err(error) => tracing::warn!(%error, "what is wrong cannot be told"),
-                }
-            }
-            Err(error) => tracing::warn!(%error, "the store does not say what is wrong"),
+        wait = LOOK_EVERY;
+        if let Err(error) = hooks.look(&app.store) {
+            tracing::warn!(%error, "the store does not say how webhooks stand");
+            continue;
         }
-        if tidied.is_none_or(|t| t.elapsed() >= TIDY_EVERY) {
-            tidied = Some(Instant::now());
-            if let Err(error) = app.store.write(|tx| outbox::tidy(tx, at - KEPT_US)) {
-                tracing::warn!(%error, "old deliveries cannot be deleted");
+        let (now, at) = (problems(app), crate::line::now().0);
+        let news = news(&before, &now);
+        if news.is_empty() {
+            continue;
+        }
+        let told = app.store.write(|tx| {
+            for (part, said) in &news {
+                hooks.health(tx, part, said, at)?;
             }
+            Ok(())
+        });
+        match told {
+            Ok(()) => {
+                app.hub.tell(crate::hub::News::Health);
+                before = now;
+            }
+            Err(error) => tracing::warn!(%error, "what is wrong cannot be told"),
         }
     }
 }

@@ -19,6 +19,12 @@ pub struct SignInView {
     pub then: String,
 }
 
+impl SignInView {
+    fn to_provider(&self) -> String {
+        super::link::query("/sign-in/oidc", &[("back", &self.then)])
+    }
+}
+
 /// `GET /second-factor`.
 #[derive(Default)]
 pub struct SecondFactorView {

@@ -15,6 +15,7 @@ mod glewlwyd;
 mod line;
 mod operate;
 mod pages;
+mod passkeys;
 mod provider;
 mod receiver;
 mod sample;

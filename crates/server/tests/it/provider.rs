@@ -2,7 +2,7 @@
 
 use super::browser::{Answer, Browser, code, signed_in};
 use super::glewlwyd::{Glewlwyd, REDIRECT, SECRET, SigningKey};
-use super::site::{acme, config, start};
+use super::site::{self, acme, config, start};
 use portreeve_access::password::{Cost, Passwords};
 use portreeve_server::Service;
 use portreeve_store::people::{self, NewPerson};
@@ -13,7 +13,7 @@ const GOOD: &str = "seven herons over the lake";
 
 fn oidc(server: &Glewlwyd, dir: &Path, group: &str, more: &str) -> portreeve_server::config::Config {
     let secret = dir.join("client.secret");
-    std::fs::write(&secret, format!("{SECRET}\n")).expect("written");
+    site::secret(&secret, &format!("{SECRET}\n"));
     let text = format!(
         "[oidc]\nname = \"Acme\"\nissuer = {:?}\nclient_id = \"portreeve\"\nclient_secret = {{ file = {secret:?} }}\n\
          redirect_uri = \"{REDIRECT}\"\nscopes = [\"soc-t2\"]\ngroups_claim = \"scope\"\n{more}\n\
@@ -134,10 +134,13 @@ async fn groups_and_factors_of_the_provider_count_anew_each_time() {
 
     // Her group gives nothing any more: her logins end, and she stays outside.
     let service = self::service(dir.path(), oidc(&server, dir.path(), "soc-t3", factors)).await;
+    let mut held = Browser::new(&service);
+    held.cookies = browser.cookies.clone();
+    assert_eq!(held.get("/session").status, 200, "her login outlived the service");
     let refused = through(&mut Browser::new(&service), &server, "/");
     assert_eq!(refused.status, 403);
     assert!(refused.text.contains("no group"), "{}", refused.text);
-    assert_eq!(browser.get("/session").status, 401);
+    assert_eq!(held.get("/session").status, 401);
     let mut auditor = signed_in(&service, "auditor", &["auditor"]);
     let audit = auditor.get("/audit").text;
     assert!(

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 type Of = State<Arc<App>>;
 
-pub(crate) fn set(mut answer: Response, cookie: &Cookie) -> Response {
+pub(in crate::http) fn set(mut answer: Response, cookie: &Cookie) -> Response {
     // Made of our own names and base64url.
     if let Ok(value) = HeaderValue::from_str(&cookie.header()) {
         answer.headers_mut().append(header::SET_COOKIE, value);
@@ -42,7 +42,7 @@ async fn begin(State(app): Of, open: Open<SignInInput>) -> Response {
         Ok(Step::In(begun)) => entered(app, *begun, reply).await,
         Ok(Step::Second { ticket }) => {
             let answer = if reply.is_form() {
-                see_other(crate::http::SECOND)
+                see_other("/second-factor")
             } else {
                 Fault::SecondFactor.into_response()
             };

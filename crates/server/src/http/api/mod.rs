@@ -16,8 +16,6 @@ mod suppressions;
 mod tokens;
 mod webhooks;
 
-pub(crate) use entrance::set;
-
 pub(super) use entrance::set as set_cookie;
 
 use super::route::{May, Route, document, router as router_of};

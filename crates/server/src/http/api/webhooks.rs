@@ -1,4 +1,4 @@
-//! Webhooks, and what is wrong with the service.
+//! Webhooks: how they stand, and whether they arrive.
 
 use crate::app::App;
 use crate::desk::Fault;
@@ -19,10 +19,6 @@ async fn list(State(app): Of, Signed(who): Signed) -> Result<Json<Vec<WebhookVie
     super::asked(app, move |app| webhooks::list(app, &who)).await
 }
 
-async fn problems(State(app): Of, Signed(who): Signed) -> Result<Json<Vec<String>>, Fault> {
-    super::asked(app, move |app| webhooks::problems(app, &who)).await
-}
-
 async fn test(State(app): Of, At(name): At<String>, act: Act<Nothing>) -> Response {
     act.run(app, move |app, who, _| webhooks::test(app, who, &name)).await
 }
@@ -41,13 +37,6 @@ pub(super) fn routes() -> Vec<Route> {
             get(list),
         )
         .output::<Vec<WebhookView>>(),
-        Route::new(
-            ("get", "/problems"),
-            ("listProblems", "What is wrong with the service, in sentences"),
-            May::Do(Verb::HealthRead),
-            get(problems),
-        )
-        .output::<Vec<String>>(),
         Route::new(
             ("post", "/webhooks/{name}/test"),
             ("testWebhook", "Send a message that says that it is a test"),

@@ -25,7 +25,7 @@ pub(super) fn plan(letter: &Letter) -> Plan {
         Weight::Low => "3",
     };
     let make = Ask::post(json!({
-        "short_description": line(&letter.headline, SHORT),
+        "short_description": line(&encode(&letter.headline), SHORT),
         "description": letter.body(encode),
         "correlation_id": letter.key,
         "correlation_display": "Portreeve",

@@ -50,9 +50,9 @@ fn hook(template: &str) -> WebhookAt {
 fn planned(template: &str, occasion: Occasion) -> Plan {
     let hook = hook(template);
     let hooks = Hooks {
-        all: Vec::new(),
         instance: "portreeve-soc".to_owned(),
         public_url: Some("https://soc.example".to_owned()),
+        ..Hooks::default()
     };
     plan(&Letter::of(&message(occasion), &hook, &hooks), &hook, Some("R0UT1NG"))
 }
