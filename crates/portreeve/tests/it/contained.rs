@@ -3,8 +3,8 @@
 
 use portreeve_access::session::Session;
 use portreeve_respond::ledger::{Kind, Ledger};
-use portreeve_store::case::Risk;
 use portreeve_store::case::engine::{EngineCase, take};
+use portreeve_store::case::{By, Pap, Risk, Tlp, get, work};
 use portreeve_store::login::{self, Login};
 use portreeve_store::people::{self, NewPerson};
 use portreeve_store::{Location, Store};
@@ -55,7 +55,8 @@ struct Running {
 
 impl Running {
     fn start(dir: &Path) -> Running {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).expect("a file");
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).expect("a file");
         let mut child = Command::new(env!("CARGO_BIN_EXE_portreeve"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(dir.join("data"))
@@ -97,7 +98,8 @@ struct Person {
 impl Person {
     fn new(store: &Store, name: &str, role: &str) -> Person {
         let roles = [role.to_owned()].into();
-        let new = NewPerson { name, display: "", zone: "UTC", roles: &roles, password_hash: None, oidc: None };
+        let new =
+            NewPerson { name, display: "", zone: "UTC", roles: &roles, password_hash: None, oidc: None };
         let now = now();
         let person = store.write(|tx| people::create(tx, &new, now)).expect("a person").id;
         let (token, session) = Session::begin(now).expect("randomness");
@@ -186,7 +188,16 @@ fn found(store: &Store, id: &str, address: &str) -> i64 {
         entities: &[],
         document: &document.to_string(),
     };
-    store.write(|tx| take(tx, &said, now())).expect("a case").case().0
+    let id = store.write(|tx| take(tx, &said, now())).expect("a case").case();
+    store
+        .write(|tx| {
+            // What the engine finds may not be acted upon before a person says so.
+            let revision = get(tx, id)?.revision;
+            let by = By { actor: "person:0 test", at: now() };
+            work::set_sharing(tx, id, revision, Tlp::Amber, Pap::Green, by)
+        })
+        .expect("changed");
+    id.0
 }
 
 struct Random(u64);
@@ -254,8 +265,9 @@ fn killed_while_it_contains_it_goes_on_and_does_nothing_twice() {
             };
             if !what.is_empty() {
                 // It may have begun again by itself meanwhile: then it says so.
-                let (status, said) =
-                    tess.ask(&running.address, "POST", &format!("{at}/{what}"), Some(&why)).expect("an answer");
+                let (status, said) = tess
+                    .ask(&running.address, "POST", &format!("{at}/{what}"), Some(&why))
+                    .expect("an answer");
                 assert!(matches!(status, 200 | 403 | 409), "{status}: {said:#}");
             }
             let log = || std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();
