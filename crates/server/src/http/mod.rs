@@ -25,7 +25,6 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .merge(oidc::routes())
         .merge(page::routes())
         .merge(ask::router())
-        .merge(oidc::routes())
         .layer(guard)
         .route("/healthz", get(standing::healthz))
         .route("/readyz", get(standing::readyz))
