@@ -5,6 +5,7 @@ mod audit;
 mod cli;
 mod collect;
 mod company;
+mod contained;
 mod declared;
 mod docs;
 mod exports;

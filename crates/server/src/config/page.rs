@@ -245,7 +245,6 @@ mod tests {
         assert!(mute.is_empty(), "{mute:#?}");
         for wanted in [
             "## `[web]`",
-            "## `[web.tls]`",
             "## `[[doors.syslog]]`",
             "## `[sources.NAME]`",
             "## SecretRef",

@@ -192,7 +192,6 @@ pub fn create(app: &App, who: &Who, number: i64, input: &AskInput) -> Result<Ask
     if text.len() > LONGEST_TEXT {
         return Err(Fault::invalid("text", format!("at most {LONGEST_TEXT} bytes")));
     }
-    link_to(app, "")?;
     let object = format!("case:{number}");
     let doing = Doing::new(Verb::AskCreate, &object)
         .with(
@@ -201,6 +200,7 @@ pub fn create(app: &App, who: &Who, number: i64, input: &AskInput) -> Result<Ask
         .secret();
     let made = change(app, who, &doing, |tx, by| {
         let case = guarded(tx, who, Verb::AskCreate, CaseId(number))?;
+        link_to(app, "")?;
         if ask::open(tx, case.id, by.at)? >= MOST_OPEN {
             return Err(Error::NotNow(format!(
                 "{MOST_OPEN} questions of case {number} are open; take one back"

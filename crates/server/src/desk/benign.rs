@@ -1,9 +1,9 @@
 //! A case is found benign, and from now on what is like it: within a scope, until a time, with what that would have
 //! silenced said before.
 
-use super::cases::{CaseLine, Names, guarded, line, look_at, viewer};
+use super::cases::{CaseLine, Names, guarded, line, viewer};
 use super::suppressions::SuppressionView;
-use super::{Doing, Fault, Stamp, Who, change};
+use super::{Doing, Fault, Stamp, Who, change, look};
 use crate::app::App;
 use crate::benign::{documents, is_untouched, met, touches, uncovered};
 use crate::config::Occasion;
@@ -343,8 +343,8 @@ fn preview(
 pub fn propose(app: &App, who: &Who, number: i64, input: &BenignInput) -> Result<SuppressionPreview, Fault> {
     let viewer = viewer(who)?;
     let now = crate::line::now().0;
-    look_at(app, who, number, |tx, case| {
-        guarded(tx, who, Verb::CaseSuppress, case.id)?;
+    look(app, who, Verb::CaseSuppress, &format!("case:{number}"), |tx| {
+        let case = guarded(tx, who, Verb::CaseSuppress, CaseId(number))?;
         let cases = readable(documents(tx, case.id)?)?;
         let asked = asked(input, &cases, now)?
             .ok_or_else(|| Fault::invalid("scope", "this case alone silences nothing"))?;

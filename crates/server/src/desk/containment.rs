@@ -190,28 +190,32 @@ fn tier(tier: Tier) -> String {
 
 /// Everything that the ledger holds about a case.
 pub fn state(app: &App, who: &Who, number: i64) -> Result<Containment, Fault> {
-    let Some(contain) = &app.contain else {
-        look_at(app, who, number, |_, _| Ok(()))?;
-        return Ok(Containment::default());
-    };
+    look_at(app, who, number, |_, _| Ok(()))?;
+    of_case(app, who, number)
+}
+
+/// The same for a page on which the case was looked at already.
+pub(crate) fn of_case(app: &App, who: &Who, number: i64) -> Result<Containment, Fault> {
+    let Some(contain) = &app.contain else { return Ok(Containment::default()) };
     let config = Config::read(contain.path()).map_err(crate::contain::ContainError::from)?;
     let ledger = Ledger::open(&config.ledger)?;
     let mut all = Vec::new();
     for (digest, _) in ledger.plans()? {
         all.push((ledger.plan(&digest)?, digest));
     }
-    let (of_case, parts) = look_at(app, who, number, |tx, case| {
+    let (of_case, parts) = app.store.read(|tx| {
+        let case = guarded(tx, who, Verb::CaseRead, CaseId(number))?;
         let mut operators = config.operators.clone();
         operators.extend(keys::operators(tx, &app.accounts.seal)?);
+        let scene = Seen { contain, ledger: &ledger, config: &config, operators: &operators };
         let mut views = Vec::new();
         for (plan, digest) in all.iter().rev() {
             if engine::case_of(tx, &plan.case)? == Some(case.id) {
-                let scene = Seen { contain, ledger: &ledger, config: &config, operators: &operators };
                 views.push(scene.view(tx, who, number, plan, digest)?);
             }
         }
         let parts: Vec<String> = document::of_case(tx, case.id)?.into_iter().map(|d| d.engine_id).collect();
-        Ok((views, parts))
+        Ok::<_, Error>((views, parts))
     })?;
     // Of several of the engine's cases in one, the one about which something was done.
     let id = of_case.first().map(|p| p.engine_id.clone()).or_else(|| parts.into_iter().next());
@@ -224,6 +228,13 @@ pub fn state(app: &App, who: &Who, number: i64) -> Result<Containment, Fault> {
         held_at: round.as_ref().map(|r| Stamp(r.at)),
         trouble: round.map(|r| r.trouble).unwrap_or_default(),
     })
+}
+
+/// What was done about one of the engine's cases, for its exports.
+pub(crate) fn aftermath(app: &App, engine_id: &str) -> Result<Aftermath, Fault> {
+    let Some(contain) = &app.contain else { return Ok(Aftermath::unknown(engine_id)) };
+    let config = Config::read(contain.path()).map_err(crate::contain::ContainError::from)?;
+    Ok(record::aftermath(&Ledger::open(&config.ledger)?, engine_id, now().0)?)
 }
 
 /// What a plan is looked at with.
@@ -457,7 +468,7 @@ impl<'a> PlanAct<'a> {
 
 /// One plan, as it stands now.
 fn one(app: &App, who: &Who, number: i64, digest: &str) -> Result<PlanView, Fault> {
-    let all = state(app, who, number)?.plans;
+    let all = of_case(app, who, number)?.plans;
     all.into_iter().find(|p| p.digest == digest).ok_or_else(|| Fault::not_found("such plan"))
 }
 

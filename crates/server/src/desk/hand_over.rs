@@ -4,7 +4,6 @@ use super::cases::{self, guarded};
 use super::{Fault, Who, look, sheet};
 use crate::app::App;
 use portreeve_access::permit::Verb;
-use portreeve_report::actions::Aftermath;
 use portreeve_report::{EXPORTS, wire};
 use portreeve_store::CaseId;
 use std::fmt::Write;
@@ -23,7 +22,7 @@ pub(crate) fn note(app: &App, who: &Who, number: i64) -> Result<String, Fault> {
         let case: wire::Case = serde_json::from_value(part.document.clone())
             .map_err(|e| Fault::Inside(format!("document of case {number}: {e}")))?;
         let mut out = Vec::new();
-        (export.write)(&case, &Aftermath::unknown(&case.case_id), &mut out)
+        (export.write)(&case, &super::containment::aftermath(app, &case.case_id)?, &mut out)
             .map_err(|e| Fault::Inside(e.to_string()))?;
         text.push('\n');
         text.push_str(&String::from_utf8_lossy(&out));

@@ -1,6 +1,7 @@
 //! A case: what the engine says with its evidence, what people made of it, and what can be done.
 
 use super::chart::{Gantt, Hop, Mark, Web, gantt, hops, marks, web};
+use super::plans::PlanCard;
 use super::shell::Shell;
 use super::suppressions::{Draft, Preview};
 use askama::Template;
@@ -149,6 +150,17 @@ pub struct Related {
 #[derive(Default)]
 pub struct ContainmentView {
     pub aftermath: Option<Aftermath>,
+    /// Is there any device to act upon?
+    pub configured: bool,
+    /// The newest first.
+    pub plans: Vec<PlanCard>,
+    /// What a person should look at.
+    pub trouble: Vec<String>,
+}
+
+/// Where the forms of a plan lead.
+fn plan_at(number: impl std::fmt::Display, digest: impl AsRef<str>) -> String {
+    format!("{}/plans/{}", super::link::case(number), super::link::encode(digest))
 }
 
 #[derive(Template)]

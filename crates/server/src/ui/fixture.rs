@@ -260,7 +260,12 @@ pub(super) fn case_view(n: &str) -> CaseView {
             closing_reason: n.into(),
             why: vec![n.into()],
         }],
-        containment: ContainmentView { aftermath: Some(aftermath(n)) },
+        containment: ContainmentView {
+            aftermath: Some(aftermath(n)),
+            configured: true,
+            plans: vec![plan(n, "proposed", "planned"), plan(n, "in_force", "unknown")],
+            trouble: vec![n.into()],
+        },
         people: vec![n.into()],
         preview: Some(preview(n)),
         draft: Draft { reason: n.into(), scope: "given".into(), user: n.into(), ..Draft::default() },
@@ -284,6 +289,44 @@ pub(super) fn case_view(n: &str) -> CaseView {
         ask_link: Some(n.into()),
         ask_fault: n.into(),
         webhooks: vec![n.into()],
+    }
+}
+
+fn plan(n: &str, standing: &str, state: &str) -> PlanCard {
+    let verbs = ["approve", "reject", "break_glass", "apply", "undo"];
+    PlanCard {
+        digest: format!("{standing:0<64}"),
+        made_by: n.into(),
+        made_at: NOW - HOUR,
+        needs: n.into(),
+        standing: standing.into(),
+        lacks: n.into(),
+        until: Some(NOW + HOUR / 4),
+        said: n.into(),
+        words: vec![PlanWord { purpose: "break_glass".into(), by: n.into(), reason: n.into(), at: NOW }],
+        steps: vec![PlanStep {
+            number: 1,
+            title: n.into(),
+            target: n.into(),
+            device: n.into(),
+            tested: n.into(),
+            because: n.into(),
+            seen: n.into(),
+            requests: vec![n.into()],
+            effect: n.into(),
+            leaves_open: n.into(),
+            undo: n.into(),
+            is_final: true,
+            blast_radius: n.into(),
+            heavy: vec![n.into()],
+            caution: n.into(),
+            until: Some(NOW + HOUR),
+            state: state.into(),
+            proof: n.into(),
+        }],
+        left_out: vec![n.into()],
+        may: verbs.iter().map(|v| format!("containment.{v}")).collect(),
+        hands_over: true,
     }
 }
 

@@ -21,6 +21,7 @@ mod entity;
 mod error;
 pub mod link;
 mod people;
+mod plans;
 pub mod preferences;
 mod queue;
 mod search;
@@ -52,6 +53,7 @@ pub use door::{
 pub use entity::{CaseLine, EntityView, Factor, Usual, entity};
 pub use error::{ErrorView, error};
 pub use people::{PeopleView, Person, people};
+pub use plans::{HandOverView, PlanCard, PlanStep, PlanWord, hand_over as plan_hand_over};
 pub use queue::{Answer, Filter, Line, QueueView, queue};
 pub use search::{Hit, SearchView, search};
 pub use shell::{Health, Me, Shell, SourceHealth, Theme, Undo, Zone, Zones};

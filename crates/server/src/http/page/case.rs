@@ -11,7 +11,7 @@ use crate::desk::work::{
     self, AssignInput, CloseInput, DecideInput, ReasonInput, RestrictInput, SharingInput, StatusInput,
     TierInput,
 };
-use crate::desk::{Fault, Who, hand_over};
+use crate::desk::{Fault, Who, containment, hand_over};
 use crate::ui::{
     self, CaseView, Clock, ContainmentView, Draft, Moment, Note, Override, Related, Shell, Task, Verdict,
 };
@@ -65,7 +65,8 @@ async fn case(State(app): Of, Path(number): Path<String>, reader: Reader) -> Res
         .show(app, move |app, who, shell| {
             let number = number.parse().map_err(|_| Fault::not_found("such thing"))?;
             let sheet = sheet::read(app, who, number)?;
-            let view = drawn_with(shell, sheet, &part)?;
+            let mut view = drawn_with(shell, sheet, &part)?;
+            view.containment = super::containment::view(containment::of_case(app, who, number)?);
             Ok(ui::case(shell, &view))
         })
         .await

@@ -5,6 +5,7 @@ mod account;
 mod admin;
 mod benign;
 mod case;
+mod containment;
 mod door;
 mod entity;
 mod form;
@@ -25,7 +26,9 @@ pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .merge(queue::routes())
         .merge(case::routes())
+        .merge(containment::routes())
         .merge(benign::routes())
+        .merge(containment::routes())
         .merge(entity::routes())
         .merge(door::routes())
         .merge(account::routes())
