@@ -28,7 +28,6 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .merge(case::routes())
         .merge(containment::routes())
         .merge(benign::routes())
-        .merge(containment::routes())
         .merge(entity::routes())
         .merge(door::routes())
         .merge(account::routes())
