@@ -161,3 +161,26 @@ impl OidcAt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(more: &str, public: Option<&str>) -> String {
+        let text = format!("issuer = \"https://idp.example\"\nclient_id = \"p\"\n{more}\n");
+        let oidc: OidcAt = toml::from_str(&text).unwrap_or_else(|e| panic!("{e}"));
+        oidc.client(public).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_cannot_work_is_said() {
+        let roles = "[roles]\nsoc = [\"t2\"]";
+        assert!(told(roles, None).contains("public_url"));
+        assert_eq!(told(roles, Some("https://soc.example/")), "");
+        assert!(told("", Some("https://soc.example")).contains("nobody could come in"));
+        assert_eq!(told("accounts = \"everybody\"", Some("https://soc.example")), "");
+        let elsewhere = "redirect_uri = \"https://soc.example/else\"\naccounts = \"nobody\"";
+        assert!(told(elsewhere, None).contains(CALLBACK));
+        assert!(told("[roles]\nsoc = [\"ingest\"]", Some("https://soc.example")).contains("ingest"));
+    }
+}

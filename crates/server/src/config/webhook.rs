@@ -282,3 +282,52 @@ impl WebhookAt {
         std::time::Duration::from_secs(u64::from(self.timeout_s))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(more: &str) -> String {
+        let text = format!("name = \"h\"\n{more}\n");
+        let hook: WebhookAt = toml::from_str(&text).unwrap_or_else(|e| panic!("{e}"));
+        hook.check().err().unwrap_or_default().replace("webhook `h`: ", "")
+    }
+
+    #[test]
+    fn mistakes_are_said_before_anything_is_sent() {
+        let plain = "template = \"plain\"\nurl = \"https://x.example/in\"\n";
+        assert_eq!(told(plain), "");
+        assert_eq!(told("template = \"plain\""), "url is missing");
+        assert_eq!(told("template = \"pagerduty\""), "credential is missing");
+        assert_eq!(told("template = \"pagerduty\"\ncredential = { env = \"KEY\" }"), "");
+        for url in
+            ["http://x.example/", "ftp://x.example/", "http://127.0.0.1.x.example/", "http://10.0.0.1/"]
+        {
+            let said = told(&format!("template = \"plain\"\nurl = \"{url}\""));
+            assert!(said.contains("is not https"), "{url}: {said}");
+        }
+        for url in ["https://a:b@x.example/", "https://a@x.example/", "https://x.example/#f"] {
+            assert!(
+                told(&format!("template = \"plain\"\nurl = \"{url}\"")).contains("holds a name"),
+                "{url}"
+            );
+        }
+        for url in ["http://127.0.0.1:1/", "http://[::1]:1/", "http://localhost/"] {
+            assert_eq!(told(&format!("template = \"plain\"\nurl = \"{url}\"")), "", "{url}");
+        }
+        let jira = "template = \"jira\"\nurl = \"https://x.example\"\ncredential = { env = \"KEY\" }";
+        assert!(told(jira).contains("project is missing"));
+        assert!(told(&format!("{plain}timeout_s = 0")).contains("timeout_s: 1 to 60"));
+        assert!(told(&format!("{plain}on = [\"test\"]")).contains("somebody asks for it"));
+        assert!(toml::from_str::<WebhookAt>(&format!("name = \"h\"\n{plain}on = [\"case.open\"]")).is_err());
+    }
+
+    #[test]
+    fn what_leaves_is_amber_at_most_unless_said_otherwise() {
+        let hook: WebhookAt =
+            toml::from_str("name = \"h\"\nurl = \"https://x.example\"\ntemplate = \"plain\"\n")
+                .expect("a webhook");
+        assert_eq!((hook.tlp.tlp(), hook.restricted), (Tlp::Amber, false));
+        assert!(Tlp::AmberStrict > hook.tlp.tlp() && Tlp::Green < hook.tlp.tlp());
+    }
+}

@@ -324,6 +324,7 @@ pub fn bind(app: &App, who: &Who, id: i64, revision: i64, input: &BindInput) -> 
             }),
         };
         let change = Change { oidc: Some(oidc.as_ref()), ..Change::default() };
-        Ok(PersonView::from(people::change(tx, PersonId(id), revision, &change, by.at)?))
+        let person = people::change(tx, PersonId(id), revision, &change, by.at)?;
+        PersonView::of(tx, person)
     })
 }

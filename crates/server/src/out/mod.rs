@@ -137,8 +137,10 @@ impl Hooks {
                 let dead = outbox::in_state_of(tx, &hook.name, outbox::State::Dead)?;
                 let lost = untold(tx, &hook.name)?;
                 let mut wrong = Vec::new();
-                if dead > 0 {
-                    wrong.push(format!("{dead} messages were given up"));
+                match dead {
+                    0 => {}
+                    1 => wrong.push("1 message was given up".to_owned()),
+                    _ => wrong.push(format!("{dead} messages were given up")),
                 }
                 if lost > 0 {
                     wrong.push(format!("{lost} did not fit into the queue and are lost"));

@@ -234,6 +234,27 @@ async fn what_waits_outlives_the_service() {
     service.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_one_is_told_to_another() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (broken, pager) = (Receiver::start(), Receiver::start());
+    broken.then([Says::Status(400, "")]);
+    let hooks = hook(&broken, dir.path(), "broken", "template = \"plain\"")
+        + &hook(&pager, dir.path(), "pager", "template = \"plain\"\non = [\"health\"]");
+    let service = service(dir.path(), &hooks).await;
+    let number = case(&service.app, "c1", "anna").0;
+    escalate(&mut signed_in(&service, "anna", &["l1", "t2"]), number, "t2");
+    until("it is told", || !pager.heard().is_empty()).await;
+    let said = pager.heard()[0].json();
+    assert_eq!((&said["type"], &said["data"]["subject"]), (&json!("health"), &json!("webhook broken")));
+    let mut admin = signed_in(&service, "admin", &["responder-admin"]);
+    assert_eq!(admin.post("/webhooks/broken/revive", json!({})).json(), json!(1));
+    until("that it is over is told", || pager.heard().len() == 2).await;
+    let said = pager.heard()[1].json()["data"]["said"].as_str().unwrap_or_default().to_owned();
+    assert!(said.starts_with("over: webhook broken: 1 message"), "{said}");
+    service.close().await;
+}
+
 const CHILD: &str = "PORTREEVE_TEST_WEBHOOK_CHILD";
 
 /// Not a test: the service that `a_killed_service_loses_nothing` kills.
