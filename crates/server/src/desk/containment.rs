@@ -177,6 +177,12 @@ pub struct OperatorView {
     pub public_key: String,
 }
 
+/// For somebody who may do this at all: who may not is told that, and not how the service is configured.
+fn contain_for<'a>(app: &'a App, who: &Who, verb: Verb, object: &str) -> Result<&'a Arc<Contain>, Fault> {
+    who.may_any(app, &[verb], object)?;
+    contain(app)
+}
+
 fn contain(app: &App) -> Result<&Arc<Contain>, Fault> {
     app.contain.as_ref().ok_or_else(|| Fault::Conflict {
         text: "containment is not configured; write [respond] into the configuration of the service"
@@ -403,7 +409,7 @@ fn on_plan<T: Serialize>(
     at: &PlanAct<'_>,
     mut f: impl FnMut(&mut Site, Word) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
-    let contain = contain(app)?;
+    let contain = contain_for(app, who, at.verb, &format!("case:{}", at.number))?;
     let (object, number) = (format!("case:{}", at.number), at.number);
     let detail = serde_json::json!({ "plan": at.digest, "reason": at.reason });
     // Names of hosts are looked up here, where nobody waits for the store.
@@ -474,7 +480,7 @@ fn one(app: &App, who: &Who, number: i64, digest: &str) -> Result<PlanView, Faul
 
 /// Reads every device and proposes what it finds to be done. Nothing is changed anywhere.
 pub fn plan(app: &App, who: &Who, number: i64, input: &PlanInput) -> Result<PlanView, Fault> {
-    let contain = contain(app)?;
+    let contain = contain_for(app, who, Verb::ContainmentPropose, &format!("case:{number}"))?;
     let (only, with) = (acts("only", &input.only)?, acts("with", &input.with)?);
     let (case, person, operators) = app.store.read(|tx| {
         guarded(tx, who, Verb::ContainmentPropose, CaseId(number))?;
@@ -655,10 +661,10 @@ pub fn roll_back(
 }
 
 fn begin(app: &App, who: &Who, act: &PlanAct<'_>, what: What) -> Result<PlanView, Fault> {
+    let contain = contain_for(app, who, act.verb, &format!("case:{}", act.number))?;
     if act.reason.trim().chars().count() < 3 {
         return Err(Fault::invalid("reason", "say why"));
     }
-    let contain = contain(app)?;
     if contain.is_running(act.digest) {
         let text = "the plan is being carried out or taken back at this moment".to_owned();
         return Err(Fault::Conflict { text });
@@ -674,7 +680,7 @@ fn begin(app: &App, who: &Who, act: &PlanAct<'_>, what: What) -> Result<PlanView
 
 /// New passwords of a plan, for whoever carried it out, once.
 pub fn hand_over(app: &App, who: &Who, (number, digest): (i64, &str)) -> Result<Vec<HandOver>, Fault> {
-    let contain = contain(app)?;
+    let contain = contain_for(app, who, Verb::ContainmentApply, &format!("case:{number}"))?;
     let of = (Verb::ContainmentApply, Purpose::Apply, "");
     let object = format!("case:{number}");
     let detail = serde_json::json!({ "plan": digest, "handed_over": true });
