@@ -3,8 +3,8 @@
 
 use portreeve_access::session::Session;
 use portreeve_respond::ledger::{Kind, Ledger};
-use portreeve_store::case::Risk;
 use portreeve_store::case::engine::{EngineCase, take};
+use portreeve_store::case::{By, Pap, Risk, Tlp, get, work};
 use portreeve_store::login::{self, Login};
 use portreeve_store::people::{self, NewPerson};
 use portreeve_store::{Location, Store};
@@ -188,7 +188,16 @@ fn found(store: &Store, id: &str, address: &str) -> i64 {
         entities: &[],
         document: &document.to_string(),
     };
-    store.write(|tx| take(tx, &said, now())).expect("a case").case().0
+    let id = store.write(|tx| take(tx, &said, now())).expect("a case").case();
+    store
+        .write(|tx| {
+            // What the engine finds may not be acted upon before a person says so.
+            let revision = get(tx, id)?.revision;
+            let by = By { actor: "person:0 test", at: now() };
+            work::set_sharing(tx, id, revision, Tlp::Amber, Pap::Green, by)
+        })
+        .expect("changed");
+    id.0
 }
 
 struct Random(u64);

@@ -158,11 +158,6 @@ pub struct ContainmentView {
     pub trouble: Vec<String>,
 }
 
-/// Where the forms of a plan lead.
-fn plan_at(number: impl std::fmt::Display, digest: impl AsRef<str>) -> String {
-    format!("{}/plans/{}", super::link::case(number), super::link::encode(digest))
-}
-
 #[derive(Template)]
 #[template(path = "case.html")]
 struct Page<'a> {

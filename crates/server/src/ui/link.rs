@@ -28,6 +28,11 @@ pub fn case(number: impl std::fmt::Display) -> String {
     format!("/cases/{number}")
 }
 
+/// Where the forms of a plan of containment lead.
+pub fn plan(number: impl std::fmt::Display, digest: impl AsRef<str>) -> String {
+    format!("{}/plans/{}", case(number), encode(digest))
+}
+
 /// A user, an address, a device or a gateway: `/users/anna`. A name of dots alone would be taken for a folder, so the
 /// name is a parameter there.
 pub fn entity(kind: &str, name: impl AsRef<str>) -> String {

@@ -9,7 +9,7 @@ use portreeve_respond::operator::{Operator, PublicKey, Tier};
 use portreeve_server::Service;
 use portreeve_server::config::Config;
 use portreeve_store::case::engine::{EngineCase, take};
-use portreeve_store::case::{Risk, clock, entity};
+use portreeve_store::case::{By, Pap, Risk, Tlp, clock, entity, get, work};
 use portreeve_store::{CaseId, people};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -102,7 +102,13 @@ fn found(service: &Service) -> CaseId {
     let store = &service.app.store;
     let id = store.write(|tx| take(tx, &said, now())).expect("a case").case();
     store
-        .write(|tx| clock::start(tx, id, clock::Kind::Contain, now(), now() + 3_600_000_000))
+        .write(|tx| {
+            // What the engine finds may not be acted upon before a person says so.
+            let revision = get(tx, id)?.revision;
+            let by = By { actor: "person:0 test", at: now() };
+            work::set_sharing(tx, id, revision, Tlp::Amber, Pap::Green, by)?;
+            clock::start(tx, id, clock::Kind::Contain, now(), now() + 3_600_000_000)
+        })
         .expect("a clock");
     id
 }
@@ -169,7 +175,8 @@ async fn what_one_proposes_another_approves_and_it_is_proven_and_taken_back() {
         digest.replace(&digest[..1], if digest.starts_with('0') { "1" } else { "0" })
     );
     assert_eq!(tess.post(&format!("{other}/approve"), why("looks right")).status, 404);
-    assert_eq!(tess.post(&format!("{at}/approve"), why(" ")).status, 409, "a reason is required");
+    let unsaid = tess.post(&format!("{at}/approve"), why(" "));
+    assert_eq!(unsaid.status, 409, "a reason is required: {}", unsaid.text);
     assert!(!edge.rules().contains(BAD));
 
     let mut once = tess.with("Idempotency-Key", "a-1");

@@ -66,7 +66,14 @@ async fn case(State(app): Of, Path(number): Path<String>, reader: Reader) -> Res
             let number = number.parse().map_err(|_| Fault::not_found("such thing"))?;
             let sheet = sheet::read(app, who, number)?;
             let mut view = drawn_with(shell, sheet, &part)?;
-            view.containment = super::containment::view(containment::of_case(app, who, number)?);
+            view.containment = match containment::of_case(app, who, number) {
+                Ok(found) => super::containment::view(found),
+                // A ledger that cannot be read does not take the case away.
+                Err(fault) => {
+                    let trouble = vec![fault.to_string()];
+                    ContainmentView { configured: true, trouble, ..ContainmentView::default() }
+                }
+            };
             Ok(ui::case(shell, &view))
         })
         .await
