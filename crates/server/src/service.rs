@@ -303,7 +303,7 @@ impl Service {
             part("judge", &progress, move || judge.run(history))?,
         ];
         let flusher = flusher(lake, journal, saved, progress, &config)?;
-        let senders = senders(&app)?;
+        let senders = out::start(&app)?;
         let rounds = rounds(&app)?;
         let mut service = Service {
             app,
@@ -651,30 +651,6 @@ fn flusher(
     Ok((over, handle))
 }
 
-/// A thread for each webhook, and one that looks whether all is well.
-fn senders(app: &Arc<App>) -> Result<Vec<(mpsc::Sender<()>, JoinHandle<()>)>, StartError> {
-    let mut all = Vec::new();
-    for hook in &app.hooks.all {
-        let sender = out::sender::Sender::new(hook, app.hooks.clone()).map_err(StartError::Wrong)?;
-        let (over, wait) = mpsc::channel();
-        let app = app.clone();
-        all.push((over, thread("webhook", move || sender.run(&app, &wait))?));
-    }
-    let (over, wait) = mpsc::channel();
-    let app = app.clone();
-    all.push((over, thread("watch", move || out::watch::run(&app, &app.hooks, &wait))?));
-    Ok(all)
-}
-
-/// The thread that holds devices to the ledger, where containment is configured.
-fn rounds(app: &Arc<App>) -> Result<Option<(mpsc::Sender<()>, JoinHandle<()>)>, StartError> {
-    let Some(contain) = app.contain.clone() else { return Ok(None) };
-    contain.attach(app);
-    let ((over, wait), app) = (mpsc::channel(), app.clone());
-    let handle = thread("rounds", move || contain::rounds(&app, &contain, &wait))?;
-    Ok(Some((over, handle)))
-}
-
 /// TLS as its files say at each connection.
 fn tls_now(options: Option<&TlsOptions>, protocols: &[&str]) -> Result<Option<serve::TlsNow>, DoorError> {
     let Some(options) = options else { return Ok(None) };
@@ -704,7 +680,7 @@ fn part(
     })
 }
 
-fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+pub(crate) fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(io(format!("thread {name}")))
 }
 

@@ -4,7 +4,6 @@
 use super::cases::{Guarded, guarded, look_at};
 use super::{Doing, Fault, Stamp, Who, change, look_at_service};
 use crate::app::App;
-use crate::config::Occasion;
 use crate::contain::proposals::{self, Asked, Scene};
 use crate::contain::{Contain, Job, Site, What, keys, record};
 use crate::hub::News;
@@ -541,8 +540,7 @@ pub fn plan(app: &App, who: &Who, number: i64, input: &PlanInput) -> Result<Plan
             once: None,
         };
         timeline::append(tx, &entry)?;
-        let told = (said.as_str(), by.actor, by.at);
-        app.hooks.containment(tx, CaseId(number), Occasion::ContainmentWaits, (&digest, &digest), told)?;
+        app.hooks.waits(tx, CaseId(number), &digest, (&said, by.actor, by.at))?;
         Ok(digest)
     })?;
     app.hub.tell(News::Case { number, is_new: false });
