@@ -15,7 +15,7 @@ pub struct Limits {
     pub request_bytes: usize,
     /// Bytes of one request once it is unpacked.
     pub unpacked_bytes: usize,
-    /// Records per second, averaged over ten; `None` for no limit.
+    /// Records per second, averaged over ten; no limit where nothing is said.
     pub records_per_s: Option<u32>,
     /// Connections at one time.
     pub connections: usize,

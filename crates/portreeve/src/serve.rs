@@ -1,9 +1,9 @@
 //! `portreeve serve`: the live service, until it is told to end.
 
-use crate::{ContextArgs, Failure, INTERNAL, SourceArgs, say, telemetry, usage};
+use crate::{ContextArgs, Failure, INTERNAL, SourceArgs, internal, say, telemetry, usage};
 use clap::Args;
 use portreeve_server::config::{Config, ConfigError};
-use portreeve_server::{Service, Start};
+use portreeve_server::{Service, Start, StartError};
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -92,7 +92,7 @@ impl Serve {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(usage)?;
         let start = Start { config, data: self.data, catalog };
         runtime.block_on(async {
-            let service = Service::start(start).await.map_err(usage)?;
+            let service = Service::start(start).await.map_err(unstarted)?;
             service.app.rereads(Box::new(move || asked.config()));
             let mut words = format!("listening on {}\n", service.address());
             if let Some(link) = service.first_run() {
@@ -108,6 +108,15 @@ impl Serve {
                 Some(why) => Err(Failure { code: INTERNAL, text: format!("verdicts stopped: {why}") }),
             }
         })
+    }
+}
+
+/// What is wrong with files stays wrong; a database that is not up yet, or a port that is still taken, passes, and a
+/// supervisor tries again.
+fn unstarted(error: StartError) -> Failure {
+    match error {
+        StartError::Config(_) | StartError::Wrong(_) => usage(error),
+        _ => internal(error),
     }
 }
 

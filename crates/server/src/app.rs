@@ -8,6 +8,7 @@ use crate::entrances::Entrances;
 use crate::gate::Sources;
 use crate::hub::Hub;
 use crate::line::{Grounds, Health, Progress, Pulse, Told};
+use crate::out::Hooks;
 use crate::service::{StartError, grounds};
 use portreeve_doors::{Counters, Intake};
 use portreeve_lake::Lake;
@@ -48,6 +49,7 @@ pub struct App {
     pub(crate) renew: Mutex<Option<SyncSender<Told>>>,
     pub started: EventTime,
     pub(crate) accounts: Accounts,
+    pub(crate) hooks: Arc<Hooks>,
     /// Where containment is configured.
     pub(crate) contain: Option<Arc<Contain>>,
     /// For letters that are offered again; gone once the service closes.

@@ -1,11 +1,18 @@
 //! The one file that configures the service. What is not in it has a default that works on one machine.
 
 mod changed;
+mod oidc;
 mod page;
 mod place;
+mod secret;
+mod webhook;
 
 pub use changed::{Changed, changed};
+pub(crate) use oidc::CALLBACK;
+pub use oidc::{Local, NewAccounts, OidcAt, ProviderFactor};
 pub use page::{markdown, schema};
+pub use secret::SecretAt;
+pub use webhook::{AtLeast, MostTlp, Occasion, Template, WebhookAt};
 
 use portreeve_doors::http::HttpOptions;
 use portreeve_doors::lumberjack::LumberjackOptions;
@@ -72,6 +79,10 @@ pub struct Config {
     pub deadlines: Deadlines,
     /// Where the service says how long it takes.
     pub telemetry: Telemetry,
+    /// An identity provider; without it people come in by password or passkey alone.
+    pub oidc: Option<OidcAt>,
+    /// Who else is told what happens.
+    pub webhook: Vec<WebhookAt>,
 }
 
 /// What may be done at devices: plans of containment, approved by people of the page.
@@ -419,6 +430,15 @@ impl Config {
             from(&mut tls.key);
             tls.clients.iter_mut().flat_map(|c| &mut c.authorities).for_each(from);
         }
+        if let Some(oidc) = &mut self.oidc {
+            oidc.client_secret.iter_mut().for_each(|s| s.anchor(dir));
+            oidc.ca_file.iter_mut().for_each(from);
+        }
+        for webhook in &mut self.webhook {
+            let secrets = [&mut webhook.url_secret, &mut webhook.signing, &mut webhook.credential];
+            secrets.into_iter().flatten().for_each(|s| s.anchor(dir));
+            webhook.ca_file.iter_mut().for_each(from);
+        }
     }
 
     /// Every TLS that a listener speaks, with the name of its field.
@@ -517,6 +537,21 @@ impl Config {
                         text: format!("`{sum}` is no SHA-256 in hex (64 digits)"),
                     });
                 }
+            }
+        }
+        if let Some(oidc) = &self.oidc
+            && let Err(text) = oidc.client(self.web.public_url.as_deref())
+        {
+            faults.push(Fault::of("oidc", text));
+        }
+        let mut names = std::collections::BTreeSet::new();
+        for (n, webhook) in self.webhook.iter().enumerate() {
+            if let Err(text) = webhook.check() {
+                faults.push(Fault::of(&format!("webhook.{n}"), text));
+            }
+            if !names.insert(&webhook.name) {
+                let text = format!("`{}` is given twice", webhook.name);
+                faults.push(Fault::of(&format!("webhook.{n}.name"), text));
             }
         }
         let web = &self.web;

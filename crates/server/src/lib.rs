@@ -14,6 +14,8 @@ mod housekeeper;
 mod http;
 mod hub;
 mod line;
+mod out;
+mod outward;
 mod service;
 pub mod ui;
 

@@ -13,6 +13,7 @@ use crate::housekeeper;
 use crate::http;
 use crate::hub::Hub;
 use crate::line::{self, Book, Grounds, Health, Judge, Keeper, Progress, Pulse, Reader};
+use crate::out::{self, Hooks};
 use portreeve_access::token::Token;
 use portreeve_content::Content;
 use portreeve_context::Tables;
@@ -87,6 +88,8 @@ pub struct Service {
     intake: Option<Intake>,
     line: Vec<JoinHandle<()>>,
     flusher: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+    /// Webhooks out, and who looks whether all is well.
+    senders: Vec<(mpsc::Sender<()>, JoinHandle<()>)>,
     /// Holds devices to the ledger of containment.
     rounds: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
@@ -232,6 +235,7 @@ impl Service {
             renew: Mutex::new(Some(to_judge.clone())),
             started: line::now(),
             accounts,
+            hooks: Arc::new(Hooks::of(&config)),
             contain,
             intake: Mutex::new(Some(intake.clone())),
             closing: closing.clone(),
@@ -283,7 +287,7 @@ impl Service {
             },
             progress: progress.clone(),
             pulse,
-            book: Book::new(store, lake.clone(), hub, origins.clone(), config.deadlines),
+            book: Book::new(store, lake.clone(), hub, app.hooks.clone(), origins.clone(), config.deadlines),
             saved: saved.clone(),
             history_days: config.engine.history_days,
         };
@@ -299,6 +303,7 @@ impl Service {
             part("judge", &progress, move || judge.run(history))?,
         ];
         let flusher = flusher(lake, journal, saved, progress, &config)?;
+        let senders = senders(&app)?;
         let rounds = rounds(&app)?;
         let mut service = Service {
             app,
@@ -309,6 +314,7 @@ impl Service {
             intake: Some(intake.clone()),
             line,
             flusher: Some(flusher),
+            senders,
             rounds,
         };
         service.open_doors(&config, intake, counters, sources, &data).await?;
@@ -361,6 +367,7 @@ impl Service {
         };
         let whole = http::routes(self.app.clone()).merge(portreeve_doors::http::routes(doors.clone()));
         self.address = self.listen(config.web.listen, config.web.tls.as_ref(), whole).await?;
+        self.app.accounts.listens(config.web.public_url.as_deref(), self.address);
         for listener in &config.doors.http_listen {
             let doors = Http { options: listener.doors.clone(), ..doors.clone() };
             let routes = portreeve_doors::http::routes(doors);
@@ -467,6 +474,7 @@ impl Service {
         drop(self.app.intake.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.app.stop_renewing();
         let (line, flusher) = (std::mem::take(&mut self.line), self.flusher.take());
+        let senders = std::mem::take(&mut self.senders);
         let (store, rounds, contain) = (self.app.store.clone(), self.rounds.take(), self.app.contain.clone());
         blocking(move || {
             if let Some(contain) = contain {
@@ -482,6 +490,11 @@ impl Service {
             if let Some((over, flusher)) = flusher {
                 drop(over);
                 flusher.join().ok();
+            }
+            // What they did not carry yet is in the outbox. All are told before one is waited for.
+            let senders: Vec<_> = senders.into_iter().map(|(over, sender)| (drop(over), sender)).collect();
+            for ((), sender) in senders {
+                sender.join().ok();
             }
             if let Err(error) = store.flush_audit() {
                 tracing::error!(%error, "the last audit entries could not be written");
@@ -636,6 +649,21 @@ fn flusher(
         }
     })?;
     Ok((over, handle))
+}
+
+/// A thread for each webhook, and one that looks whether all is well.
+fn senders(app: &Arc<App>) -> Result<Vec<(mpsc::Sender<()>, JoinHandle<()>)>, StartError> {
+    let mut all = Vec::new();
+    for hook in &app.hooks.all {
+        let sender = out::sender::Sender::new(hook, app.hooks.clone()).map_err(StartError::Wrong)?;
+        let (over, wait) = mpsc::channel();
+        let app = app.clone();
+        all.push((over, thread("webhook", move || sender.run(&app, &wait))?));
+    }
+    let (over, wait) = mpsc::channel();
+    let app = app.clone();
+    all.push((over, thread("watch", move || out::watch::run(&app, &app.hooks, &wait))?));
+    Ok(all)
 }
 
 /// The thread that holds devices to the ledger, where containment is configured.

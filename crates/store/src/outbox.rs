@@ -96,6 +96,77 @@ pub fn claim(tx: &mut WriteTx<'_>, now: Micros, lease_until: Micros, limit: usiz
     Ok(claimed)
 }
 
+/// What a delivery is about: its `once` up to `#`. Of one topic a target hears in order.
+pub fn topic(once: &str) -> &str {
+    once.split_once('#').map_or(once, |(topic, _)| topic)
+}
+
+/// Deliveries to a target that were not heard and not given up.
+pub fn waiting(tx: &mut Tx<'_>, target: &str) -> Result<i64> {
+    tx.number(
+        "select count(*) from outbox where target = $1 and state in ('waiting', 'sending')",
+        values![target],
+    )
+}
+
+pub fn in_state_of(tx: &mut Tx<'_>, target: &str, state: State) -> Result<i64> {
+    tx.number("select count(*) from outbox where target = $1 and state = $2", values![target, state])
+}
+
+/// The last error of those that this target did not hear.
+pub fn last_error(tx: &mut Tx<'_>, target: &str) -> Result<Option<String>> {
+    tx.one(
+        "select last_error from outbox where target = $1 and last_error is not null and state <> 'done'
+         order by id desc limit 1",
+        values![target],
+        |r| r.text(),
+    )
+}
+
+/// The next delivery that is due to this target. One waits behind an earlier one of its topic, also while that one waits
+/// for its next attempt; other topics go on.
+pub fn next_due(tx: &mut Tx<'_>, target: &str, now: Micros) -> Result<Option<DeliveryId>> {
+    let rows = tx.all(
+        "select id, once, case when state = 'waiting' then next_at else lease_until end from outbox
+         where target = $1 and state in ('waiting', 'sending') order by id",
+        values![target],
+        |r| Ok((DeliveryId(r.int()?), r.text()?, r.int()?)),
+    )?;
+    let mut held = std::collections::BTreeSet::new();
+    for (id, once, due) in &rows {
+        if held.insert(topic(once)) && *due <= now {
+            return Ok(Some(*id));
+        }
+    }
+    Ok(None)
+}
+
+/// Takes the next one that is due, for so long; whoever dies with it, another takes it after that.
+pub fn claim_next(
+    tx: &mut WriteTx<'_>,
+    target: &str,
+    now: Micros,
+    lease_until: Micros,
+) -> Result<Option<Delivery>> {
+    let Some(id) = next_due(tx, target, now)? else { return Ok(None) };
+    tx.one(
+        &format!(
+            "update outbox set state = 'sending', lease_until = $2, attempts = attempts + 1 where id = $1
+             returning {COLUMNS}"
+        ),
+        values![id, lease_until],
+        read,
+    )
+}
+
+/// Tries everything again that this target did not hear and that was given up.
+pub fn revive_all(tx: &mut WriteTx<'_>, target: &str, now: Micros) -> Result<u64> {
+    tx.execute(
+        "update outbox set state = 'waiting', next_at = $2, attempts = 0 where target = $1 and state = 'dead'",
+        values![target, now],
+    )
+}
+
 /// It was heard. `false` where another has it by now, because this one took too long.
 pub fn done(tx: &mut WriteTx<'_>, delivery: &Delivery, now: Micros) -> Result<bool> {
     let done = tx.execute(

@@ -267,6 +267,15 @@ pub fn came_in(tx: &mut WriteTx<'_>, id: PersonId, at: Micros) -> Result<()> {
     Ok(())
 }
 
+/// The same password at another cost; `false` where it was changed meanwhile. Neither logins nor the revision know.
+pub fn rehash(tx: &mut WriteTx<'_>, id: PersonId, old: &str, new: &str) -> Result<bool> {
+    let done = tx.execute(
+        "update people set password_hash = $3 where id = $1 and password_hash = $2",
+        values![id, old, new],
+    )?;
+    Ok(done == 1)
+}
+
 /// A wrong password or code. How often in a row by now; from when on and how long it locks is the caller's rule.
 pub fn failed(
     tx: &mut WriteTx<'_>,
@@ -363,6 +372,15 @@ pub fn used_passkey(tx: &mut WriteTx<'_>, credential: &[u8], data: &str, now: Mi
         values![credential, data, now],
     )?;
     Ok(())
+}
+
+/// `false` where this person has none such.
+pub fn rename_passkey(tx: &mut WriteTx<'_>, person: PersonId, credential: &[u8], name: &str) -> Result<bool> {
+    let done = tx.execute(
+        "update passkeys set name = $3 where person_id = $1 and credential = $2",
+        values![person, credential, name],
+    )?;
+    Ok(done == 1)
 }
 
 pub fn remove_passkey(tx: &mut WriteTx<'_>, person: PersonId, credential: &[u8]) -> Result<bool> {

@@ -3,7 +3,7 @@
 use super::provider::Hosts;
 use crate::jwt::Algorithm;
 use crate::role::{Role, Roles};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use url::Url;
 
@@ -48,7 +48,7 @@ pub struct Config {
 }
 
 /// Values of `amr` (RFC 8176) or `acr`, one of which must be in the ID token.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SecondFactor {
     pub amr: Vec<String>,

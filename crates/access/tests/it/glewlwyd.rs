@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub(crate) const SECRET: &str = "s3cret-of-portreeve";
-pub(crate) const REDIRECT: &str = "http://127.0.0.1:9/sign-in/back";
+pub(crate) const REDIRECT: &str = "http://127.0.0.1:9/sign-in/oidc/callback";
 pub(crate) const PASSWORD: &str = "four words are enough";
 
 pub(crate) struct Glewlwyd {

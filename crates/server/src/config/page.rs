@@ -37,13 +37,9 @@ pub fn markdown() -> String {
     count(&schema, &mut uses);
     let mut page = Page { shapes, uses, text: HEAD.to_owned(), waiting: Vec::new() };
     page.table(&schema, "");
-    while !page.waiting.is_empty() {
-        let (title, path, shape) = page.waiting.remove(0);
-        write!(page.text, "\n## `{title}`\n").ok();
-        page.said(shape);
-        page.table(shape, &path);
-    }
+    page.waiting();
     page.shared();
+    page.waiting();
     page.text
 }
 
@@ -74,6 +70,16 @@ struct Page<'s> {
 }
 
 impl<'s> Page<'s> {
+    /// Writes what waits, and what comes to wait meanwhile.
+    fn waiting(&mut self) {
+        while !self.waiting.is_empty() {
+            let (title, path, shape) = self.waiting.remove(0);
+            write!(self.text, "\n## `{title}`\n").ok();
+            self.said(shape);
+            self.table(shape, &path);
+        }
+    }
+
     fn said(&mut self, shape: &Value) {
         if let Some(said) = shape["description"].as_str() {
             write!(self.text, "\n{}\n", cell(said)).ok();
@@ -168,7 +174,7 @@ impl<'s> Page<'s> {
             if is_choice {
                 self.choice(shape);
             } else {
-                self.table(shape, &name.to_lowercase());
+                self.table(shape, name);
             }
         }
     }
@@ -237,9 +243,13 @@ mod tests {
         let page = markdown();
         let mute: Vec<&str> = page.lines().filter(|l| l.starts_with("| `") && l.ends_with("|  |")).collect();
         assert!(mute.is_empty(), "{mute:#?}");
-        for wanted in
-            ["## `[web]`", "## `[web.tls]`", "## `[[doors.syslog]]`", "## `[sources.NAME]`", "## SecretRef"]
-        {
+        for wanted in [
+            "## `[web]`",
+            "## `[[doors.syslog]]`",
+            "## `[sources.NAME]`",
+            "## SecretRef",
+            "## `[TlsOptions.clients]`",
+        ] {
             assert!(page.contains(wanted), "{wanted}\n{page}");
         }
     }

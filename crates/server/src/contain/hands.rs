@@ -4,6 +4,7 @@
 use super::watch::Lookout;
 use super::{ContainError, Site, keys};
 use crate::app::App;
+use crate::config::Occasion;
 use crate::desk::Fault;
 use crate::hub::News;
 use crate::line::now;
@@ -197,11 +198,18 @@ impl Contain {
         };
         let plan = site.ledger.plan(&job.digest)?;
         let contained = steps.iter().all(|s| s.state == StepState::Verified);
+        let ineffective =
+            steps.iter().any(|s| matches!(s.state, StepState::NotEffective | StepState::Failed));
         let said = format!("plan {} {verb}: {}", short(&job.digest), summary(&steps));
         self.keep(job, steps);
         self.renew_watch(app, &mut site.ledger);
         self.told(app, &plan, &job.word.by, &said, |tx, case, at| match (&job.what, contained) {
             (What::Apply, true) => clock::meet(tx, case, clock::Kind::Contain, at),
+            (What::Apply, false) if ineffective => {
+                let once = format!("{}:{at}", job.digest);
+                let told = (said.as_str(), job.word.by.as_str(), at);
+                app.hooks.containment(tx, case, Occasion::ContainmentIneffective, (&job.digest, &once), told)
+            }
             (What::Apply, false) => Ok(()),
             (What::RollBack(_), _) => Ok(()),
         });
@@ -359,7 +367,12 @@ impl Contain {
                 && let Ok(plan) = ledger.plan(&alarm.plan)
             {
                 tracing::warn!(plan = short(&alarm.plan), "containment ineffective");
-                self.told(app, &plan, "portreeve", &ineffective(&alarm), |tx, case, _| {
+                let said = ineffective(&alarm);
+                self.told(app, &plan, "portreeve", &said, |tx, case, at| {
+                    let once = format!("{}:{}:{at}", alarm.plan, alarm.step);
+                    let told = (said.as_str(), "portreeve", at);
+                    let occasion = Occasion::ContainmentIneffective;
+                    app.hooks.containment(tx, case, occasion, (&alarm.plan, &once), told)?;
                     clock::unmeet(tx, case, clock::Kind::Contain)
                 });
             }

@@ -1,14 +1,19 @@
 //! The service's own secrets and what checks those of people: the master key beside the database, passwords, and who
 //! failed too often.
 
+use crate::config::Local;
+use crate::desk::Fault;
+use crate::desk::oidc::Provider;
 use crate::service::StartError;
 use portreeve_access::keys::{Key, MasterKey, Purpose};
 use portreeve_access::limit::{Limiter, Policies, Policy};
 use portreeve_access::password::{Cost, Passwords};
 use portreeve_access::session::Lifetimes;
+use portreeve_access::webauthn::RelyingParty;
 use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// What sign-in works with.
 pub struct Accounts {
@@ -28,6 +33,11 @@ pub struct Accounts {
     pub(crate) second_factor: bool,
     /// Pages are served by https, here or by a proxy before.
     pub(crate) https: bool,
+    pub(crate) provider: Option<Provider>,
+    /// Who may come in by means of this service.
+    pub(crate) local: Local,
+    /// We, as security keys know us; or why they cannot.
+    party: OnceLock<Result<RelyingParty, String>>,
 }
 
 impl Accounts {
@@ -49,7 +59,34 @@ impl Accounts {
             },
             second_factor: config.access.second_factor,
             https: config.web.tls.is_some() || public.starts_with("https://"),
+            provider: Provider::open(config)?,
+            local: config.oidc.as_ref().map(|o| o.local).unwrap_or_default(),
+            party: OnceLock::new(),
         })
+    }
+
+    /// The service listens there: with that it knows the name by which browsers and security keys know it.
+    pub(crate) fn listens(&self, public_url: Option<&str>, address: std::net::SocketAddr) {
+        let scheme = if self.https { "https" } else { "http" };
+        let origin = match public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("{scheme}://localhost:{}", address.port()),
+        };
+        let party = RelyingParty::new("Portreeve", None, &[&origin])
+            .map_err(|e| format!("{e}; set web.public_url to an https address with a host name"));
+        if let Err(why) = &party {
+            tracing::info!(%why, "no passkeys");
+        }
+        // Set once: a service listens once.
+        self.party.set(party).ok();
+    }
+
+    pub(crate) fn party(&self) -> Result<&RelyingParty, Fault> {
+        match self.party.get() {
+            Some(Ok(party)) => Ok(party),
+            Some(Err(why)) => Err(Fault::Conflict { text: format!("passkeys: {why}") }),
+            None => Err(Fault::Busy { why: "the service is starting".to_owned() }),
+        }
     }
 }
 

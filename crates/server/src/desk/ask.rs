@@ -18,7 +18,7 @@ use portreeve_report::wire;
 use portreeve_store::ask::{self, Answer, Answered, Ask, NewAsk};
 use portreeve_store::audit::{NewEntry, Outcome};
 use portreeve_store::case::{self, By, work};
-use portreeve_store::{AskId, CaseId, Error, Tx, Word, outbox, suppression};
+use portreeve_store::{AskId, CaseId, Error, Tx, Word, suppression};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -192,7 +192,6 @@ pub fn create(app: &App, who: &Who, number: i64, input: &AskInput) -> Result<Ask
     if text.len() > LONGEST_TEXT {
         return Err(Fault::invalid("text", format!("at most {LONGEST_TEXT} bytes")));
     }
-    link_to(app, "")?;
     let object = format!("case:{number}");
     let doing = Doing::new(Verb::AskCreate, &object)
         .with(
@@ -201,6 +200,7 @@ pub fn create(app: &App, who: &Who, number: i64, input: &AskInput) -> Result<Ask
         .secret();
     let made = change(app, who, &doing, |tx, by| {
         let case = guarded(tx, who, Verb::AskCreate, CaseId(number))?;
+        link_to(app, "")?;
         if ask::open(tx, case.id, by.at)? >= MOST_OPEN {
             return Err(Error::NotNow(format!(
                 "{MOST_OPEN} questions of case {number} are open; take one back"
@@ -234,12 +234,8 @@ pub fn create(app: &App, who: &Who, number: i64, input: &AskInput) -> Result<Ask
         };
         let ask = ask::create(tx, &new, by)?;
         let to = link_to(app, &link.token)?;
-        if let Some(target) = some(&input.deliver) {
-            let body = serde_json::json!({
-                "kind": "ask", "case": number, "ask": ask.id.0, "person": person, "question": question,
-                "link": to, "expires_at": Stamp(expires_at).to_string(),
-            });
-            outbox::put(tx, &target, "ask", &format!("ask-{}", ask.id), &body.to_string(), by.at)?;
+        if let Some(name) = some(&input.deliver) {
+            app.hooks.ask(tx, (&name, &case), (&person, &question, &to), (ask.id.0, by.actor, by.at))?;
         }
         Ok(AskMade { ask: AskView::of(ask, by.at), link: to })
     })?;

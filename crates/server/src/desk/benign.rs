@@ -1,11 +1,12 @@
 //! A case is found benign, and from now on what is like it: within a scope, until a time, with what that would have
 //! silenced said before.
 
-use super::cases::{CaseLine, Names, guarded, line, look_at, viewer};
+use super::cases::{CaseLine, Names, guarded, line, viewer};
 use super::suppressions::SuppressionView;
-use super::{Doing, Fault, Stamp, Who, change};
+use super::{Doing, Fault, Stamp, Who, change, look};
 use crate::app::App;
 use crate::benign::{documents, is_untouched, met, touches, uncovered};
+use crate::config::Occasion;
 use crate::hub::News;
 use portreeve_access::permit::Verb;
 use portreeve_model::answer::Decision;
@@ -342,8 +343,8 @@ fn preview(
 pub fn propose(app: &App, who: &Who, number: i64, input: &BenignInput) -> Result<SuppressionPreview, Fault> {
     let viewer = viewer(who)?;
     let now = crate::line::now().0;
-    look_at(app, who, number, |tx, case| {
-        guarded(tx, who, Verb::CaseSuppress, case.id)?;
+    look(app, who, Verb::CaseSuppress, &format!("case:{number}"), |tx| {
+        let case = guarded(tx, who, Verb::CaseSuppress, CaseId(number))?;
         let cases = readable(documents(tx, case.id)?)?;
         let asked = asked(input, &cases, now)?
             .ok_or_else(|| Fault::invalid("scope", "this case alone silences nothing"))?;
@@ -413,7 +414,8 @@ pub fn make(
                 reason: &input.reason,
                 leave_tasks: input.leave_tasks,
             };
-            work::close(tx, id, revision, &closing, by)?;
+            let case = work::close(tx, id, revision, &closing, by)?;
+            app.hooks.case(tx, &case, Occasion::CaseClosed, (&input.reason, by.actor, by.at))?;
         }
         let mut silenced = Vec::new();
         let mut made = None;
@@ -426,6 +428,8 @@ pub fn make(
                     && uncovered(&s.scope, &documents(tx, other.id)?).is_empty()
                 {
                     suppression::silence(tx, s.id, other.id, by.at)?;
+                    let other = case::get(tx, other.id)?;
+                    app.hooks.case(tx, &other, Occasion::CaseClosed, (&input.reason, by.actor, by.at))?;
                     silenced.push(other.id.0);
                 }
             }

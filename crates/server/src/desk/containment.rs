@@ -4,6 +4,7 @@
 use super::cases::{Guarded, guarded, look_at};
 use super::{Doing, Fault, Stamp, Who, change, look_at_service};
 use crate::app::App;
+use crate::config::Occasion;
 use crate::contain::proposals::{self, Asked, Scene};
 use crate::contain::{Contain, Job, Site, What, keys, record};
 use crate::hub::News;
@@ -534,6 +535,8 @@ pub fn plan(app: &App, who: &Who, number: i64, input: &PlanInput) -> Result<Plan
             once: None,
         };
         timeline::append(tx, &entry)?;
+        let told = (said.as_str(), by.actor, by.at);
+        app.hooks.containment(tx, CaseId(number), Occasion::ContainmentWaits, (&digest, &digest), told)?;
         Ok(digest)
     })?;
     app.hub.tell(News::Case { number, is_new: false });

@@ -14,12 +14,14 @@ pub enum Fault {
     SignIn,
     #[error("the name, the password or the code is wrong")]
     WrongSecret,
-    #[error("the password is right; now the code of the second factor")]
+    #[error("that was right; now the second factor: a code, or a passkey")]
     SecondFactor,
-    #[error("first add a second factor to your account (POST /api/v1/me/totp)")]
+    #[error("first add a second factor to your account (POST /api/v1/me/totp, or /api/v1/me/passkeys/offer)")]
     MustEnrol,
     #[error("first set a password of your own (POST /api/v1/me/password)")]
     MustChange,
+    #[error("{why}")]
+    Elsewhere { why: String },
     #[error("the request did not come from a page of this service; load the page again")]
     Csrf,
     #[error(transparent)]
@@ -60,6 +62,11 @@ impl Fault {
         Fault::Invalid { field: field.to_owned(), why: why.into() }
     }
 
+    /// Getting in by way of the provider or a key failed, or has to go another way.
+    pub(crate) fn elsewhere(why: impl Into<String>) -> Fault {
+        Fault::Elsewhere { why: why.into() }
+    }
+
     pub(crate) fn not_found(what: impl Into<String>) -> Fault {
         Fault::NotFound { what: what.into() }
     }
@@ -70,6 +77,7 @@ impl Fault {
             Fault::SignIn => (S::UNAUTHORIZED, "sign-in", "Not signed in"),
             Fault::WrongSecret => (S::UNAUTHORIZED, "wrong-secret", "Not signed in"),
             Fault::SecondFactor => (S::UNAUTHORIZED, "second-factor", "Second factor needed"),
+            Fault::Elsewhere { .. } => (S::FORBIDDEN, "elsewhere", "Not signed in"),
             Fault::MustEnrol => (S::FORBIDDEN, "must-enrol", "Second factor missing"),
             Fault::MustChange => (S::FORBIDDEN, "must-change", "Password to be changed"),
             Fault::Csrf => (S::FORBIDDEN, "foreign-page", "From another page"),

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 /// Something that somebody has to look at.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct ProblemView {
-    /// `line`, `door`, `store`, or `records`.
+    /// `line`, `door`, `store`, `webhook`, or `records`.
     pub part: &'static str,
     /// Which of them; empty where there is only one.
     pub name: String,
@@ -71,8 +71,8 @@ pub fn health(app: &App, who: &Who) -> Result<HealthView, Fault> {
     Ok(view(app))
 }
 
-/// What is wrong with line, doors and records.
-fn problems(app: &App) -> Vec<ProblemView> {
+/// What is wrong with line, doors, records and webhooks.
+pub(crate) fn problems(app: &App) -> Vec<ProblemView> {
     let progress = &app.progress;
     let mut problems = Vec::new();
     let mut say = |part, name: &str, why: String, since| {
@@ -107,6 +107,9 @@ fn problems(app: &App) -> Vec<ProblemView> {
     });
     for (name, why) in troubles {
         say("door", &name, why, None);
+    }
+    for (name, why) in app.hooks.troubles() {
+        say("webhook", &name, why, None);
     }
     problems
 }

@@ -15,7 +15,9 @@ pub(crate) mod hand_over;
 pub mod health;
 pub mod letters;
 pub mod notes;
+pub mod oidc;
 pub mod own;
+pub mod passkeys;
 pub mod people;
 pub mod search;
 pub(crate) mod sheet;
@@ -26,6 +28,7 @@ pub mod stamp;
 pub mod suppressions;
 pub mod tasks;
 pub mod tokens;
+pub mod webhooks;
 pub mod work;
 pub(crate) mod zone;
 

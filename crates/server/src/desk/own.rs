@@ -1,7 +1,8 @@
 //! One's own account: password, second factor, logins. Changing what one gets in with ends all logins and begins a new
 //! one.
 
-use super::sign_in::{self, Begun, PASSWORD, TOTP, Visitor, initial_key, session_of};
+use super::passkeys::PasskeyView;
+use super::sign_in::{self, Begun, TOTP, Visitor, initial_key, session_of};
 use super::{Fault, First, Stamp, Who, look};
 use crate::app::App;
 use portreeve_access::draw::{from_base64url, to_base64url};
@@ -86,8 +87,26 @@ fn again(app: &App, who: &Who, person: &Person, password: &str) -> Result<(), Fa
     }
 }
 
+/// That it is really them, before what they get in with changes: they came in just now, or type their password.
+pub(crate) fn confirmed(app: &App, who: &Who, person: &Person, password: &str) -> Result<(), Fault> {
+    let age = who.login.as_ref().map(|l| crate::line::now().0 - l.created_at);
+    if sign_in::has_second(app, person)? && !matches!(who.actor.by, By::Session { second_factor: true }) {
+        return Err(Fault::SecondFactor);
+    }
+    if age.is_some_and(|age| (0..FRESH_US).contains(&age)) {
+        return Ok(());
+    }
+    if person.password_hash.is_none() {
+        return Err(Fault::elsewhere("sign in again first: this is changed within ten minutes of it"));
+    }
+    again(app, who, person, password)
+}
+
+/// So long a sign-in stands for the password.
+const FRESH_US: i64 = 600 * 1_000_000;
+
 /// Changes the person, and begins a login in place of all that end with it.
-fn renewed(
+pub(crate) fn renewed(
     app: &App,
     who: &Who,
     from: &Visitor,
@@ -127,6 +146,13 @@ pub fn change_password(app: &App, who: &Who, from: &Visitor, input: &PasswordInp
     renewed(app, who, from, (&person, &factors, "password"), &change, |tx| {
         setting::remove(tx, &initial_key(person.id)).map(|_| ())
     })
+}
+
+/// Those of the login, with another that was shown just now.
+pub(crate) fn with_factor(who: &Who, factor: &str) -> String {
+    let words = who.login.iter().flat_map(|l| l.factors.split(' ')).filter(|f| *f != factor);
+    let words = words.filter(|f| *f != sign_in::INITIAL).chain([factor]);
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Those of the login, without the mark of an initial password.
@@ -191,7 +217,7 @@ fn opened(app: &App, person: &Person, ticket: &str) -> Result<TotpSecret, Fault>
 pub struct ConfirmInput {
     pub ticket: String,
     pub code: String,
-    /// Where a second factor is replaced.
+    /// Where there is a second factor already.
     #[serde(default)]
     pub password: String,
 }
@@ -213,11 +239,14 @@ pub fn confirm_totp(
 ) -> Result<(Begun, Recovery), Fault> {
     let person = myself(app, who)?;
     let now = crate::line::now().0;
-    if person.totp.is_some() {
+    if sign_in::has_second(app, &person)? {
         if !matches!(who.actor.by, By::Session { second_factor: true }) {
             return Err(Fault::SecondFactor);
         }
-        again(app, who, &person, &input.password)?;
+        match person.password_hash {
+            Some(_) => again(app, who, &person, &input.password)?,
+            None => confirmed(app, who, &person, "")?,
+        }
     }
     let secret = opened(app, &person, &input.ticket)?;
     let attempt =
@@ -229,7 +258,7 @@ pub fn confirm_totp(
     let codes = RecoveryCodes::generate()?;
     let sums: Vec<String> = codes.digests.iter().map(|d| hex(d.as_bytes())).collect();
     let change = Change { totp: Some(Some(&kept)), recovery: Some(&sums), ..Change::default() };
-    let factors = format!("{PASSWORD} {TOTP}");
+    let factors = with_factor(who, TOTP);
     let begun = renewed(app, who, from, (&person, &factors, "second factor"), &change, |tx| {
         // The code that confirmed it is used up.
         people::use_totp_step(tx, person.id, step).map(|_| ())
@@ -254,15 +283,6 @@ pub struct AccountView {
     pub passkeys: Vec<PasskeyView>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
-pub struct PasskeyView {
-    /// Its credential id, in base64url.
-    pub id: String,
-    pub name: String,
-    pub created_at: Stamp,
-    pub last_used: Option<Stamp>,
-}
-
 pub fn account(app: &App, who: &Who) -> Result<AccountView, Fault> {
     let person = myself(app, who)?;
     let passkeys = app.store.read(|tx| people::passkeys(tx, person.id))?;
@@ -272,15 +292,7 @@ pub fn account(app: &App, who: &Who) -> Result<AccountView, Fault> {
         has_password: person.password_hash.is_some(),
         totp: person.totp.is_some(),
         recovery_codes: person.recovery.len(),
-        passkeys: passkeys
-            .into_iter()
-            .map(|k| PasskeyView {
-                id: to_base64url(&k.credential),
-                name: k.name,
-                created_at: Stamp(k.created_at),
-                last_used: k.last_used.map(Stamp),
-            })
-            .collect(),
+        passkeys: passkeys.into_iter().map(PasskeyView::from).collect(),
     })
 }
 

@@ -8,7 +8,7 @@ use portreeve_access::name::Name;
 use portreeve_access::permit::{Object, Verb};
 use portreeve_access::role::{Role, Roles};
 use portreeve_store::people::{self, Change, NewPerson};
-use portreeve_store::{Error, PersonId, setting};
+use portreeve_store::{Error, PersonId, Tx, setting};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -21,7 +21,10 @@ pub struct PersonView {
     pub zone: String,
     pub roles: Vec<String>,
     pub has_password: bool,
+    /// A passkey, or an authenticator app.
     pub has_second_factor: bool,
+    /// Bound to an account of the identity provider.
+    pub has_provider: bool,
     pub disabled_at: Option<Stamp>,
     pub created_at: Stamp,
     pub last_login: Option<Stamp>,
@@ -29,27 +32,28 @@ pub struct PersonView {
     pub revision: i64,
 }
 
-impl From<people::Person> for PersonView {
-    fn from(p: people::Person) -> PersonView {
-        PersonView {
+impl PersonView {
+    pub(crate) fn of(tx: &mut Tx<'_>, p: people::Person) -> Result<PersonView, Error> {
+        Ok(PersonView {
+            has_second_factor: p.totp.is_some() || !people::passkeys(tx, p.id)?.is_empty(),
+            has_provider: p.oidc.is_some(),
             id: p.id.0,
             name: p.name,
             display: p.display,
             zone: p.zone,
             roles: p.roles.into_iter().collect(),
             has_password: p.password_hash.is_some(),
-            has_second_factor: p.totp.is_some(),
             disabled_at: p.disabled_at.map(Stamp),
             created_at: Stamp(p.created_at),
             last_login: p.last_login.map(Stamp),
             revision: p.revision,
-        }
+        })
     }
 }
 
 pub fn list(app: &App, who: &Who) -> Result<Vec<PersonView>, Fault> {
     look_at_service(app, who, Verb::UserRead, |tx| {
-        Ok(people::all(tx)?.into_iter().map(PersonView::from).collect())
+        people::all(tx)?.into_iter().map(|p| PersonView::of(tx, p)).collect()
     })
 }
 
@@ -118,7 +122,8 @@ pub fn create(app: &App, who: &Who, input: &PersonInput) -> Result<PersonMade, F
         };
         let person = people::create(tx, &new, by.at)?;
         setting::set(tx, &initial_key(person.id), b"1", None, by.at)?;
-        Ok(PersonMade { person: person.into(), initial_password: initial_password.clone() })
+        let person = PersonView::of(tx, person)?;
+        Ok(PersonMade { person, initial_password: initial_password.clone() })
     })
 }
 
@@ -160,7 +165,8 @@ pub fn alter(
             disabled: input.disabled,
             ..Change::default()
         };
-        Ok(PersonView::from(people::change(tx, PersonId(id), revision, &change, by.at)?))
+        let person = people::change(tx, PersonId(id), revision, &change, by.at)?;
+        PersonView::of(tx, person)
     })
 }
 
@@ -180,7 +186,12 @@ pub fn reset(app: &App, who: &Who, id: i64, revision: i64) -> Result<PersonMade,
             ..Change::default()
         };
         let person = people::change(tx, PersonId(id), revision, &change, by.at)?;
+        // Whoever has a lost key must not come in with it.
+        for key in people::passkeys(tx, person.id)? {
+            people::remove_passkey(tx, person.id, &key.credential)?;
+        }
         setting::set(tx, &initial_key(person.id), b"1", None, by.at)?;
-        Ok(PersonMade { person: person.into(), initial_password: initial_password.clone() })
+        let person = PersonView::of(tx, person)?;
+        Ok(PersonMade { person, initial_password: initial_password.clone() })
     })
 }

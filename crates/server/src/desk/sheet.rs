@@ -26,6 +26,8 @@ pub(crate) struct Sheet {
     pub(crate) asks: Vec<AskView>,
     /// Zone of the user concerned, where the context says one; empty where it does not.
     pub(crate) zone: String,
+    /// Names of webhooks that take a question to a person.
+    pub(crate) webhooks: Vec<String>,
     /// Who may own it.
     pub(crate) owners: Vec<Somebody>,
     /// Ids of the verbs that this person may do to this case.
@@ -43,6 +45,7 @@ pub(crate) fn read(app: &App, who: &Who, number: i64) -> Result<Sheet, Fault> {
             verdicts: engine::verdicts(tx, id)?.into_iter().map(VerdictChange::from).collect(),
             asks: ask::of_case(tx, id)?.into_iter().map(|a| AskView::of(a, now)).collect(),
             zone: super::zone::of_user(app, &case.principal),
+            webhooks: app.hooks.all.iter().map(|h| h.name.clone()).collect(),
             related: related_to(tx, who, id)?,
             owners: owners(tx)?,
             may: may_here(tx, who, id)?,

@@ -2,7 +2,7 @@
 
 use super::{Fault, First, Who};
 use crate::app::App;
-use crate::config::digest;
+use crate::config::{Local, digest};
 use portreeve_access::digest::Digest;
 use portreeve_access::draw::{from_base64url, to_base64url};
 use portreeve_access::limit::Locked;
@@ -19,7 +19,7 @@ use portreeve_store::people::{self, NewPerson, Person};
 use portreeve_store::token::Holder;
 use portreeve_store::{Error, PersonId, WriteTx, hex, token};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -67,6 +67,12 @@ pub(crate) const PASSWORD: &str = "password";
 pub(crate) const INITIAL: &str = "initial";
 pub(crate) const TOTP: &str = "totp";
 pub(crate) const RECOVERY: &str = "recovery";
+/// A security key or passkey; alone only where it asked for a PIN or a finger.
+pub(crate) const PASSKEY: &str = "passkey";
+/// The identity provider let them in …
+pub(crate) const OIDC: &str = "oidc";
+/// … and says that it asked for a second factor.
+pub(crate) const PROVIDER: &str = "provider-factor";
 
 /// Whether this person's password was made for them.
 pub(crate) fn initial_key(person: PersonId) -> String {
@@ -86,23 +92,117 @@ pub fn sign_in(app: &App, from: &Visitor, input: &SignInInput) -> Result<Step, F
     };
     attempt.passed();
     if stale {
-        tracing::info!(
-            person = person.id.0,
-            "the password is kept at another cost; it is made anew when changed"
-        );
+        renew_hash(app, person, &input.password);
     }
-    if person.totp.is_none() {
-        return Ok(Step::In(Box::new(enter(app, from, person, PASSWORD, |_, _| Ok(()))?)));
+    if !may_come_in_here(app, person) {
+        refused(app, from, &person.name, "way in");
+        return Err(Fault::elsewhere("passwords of this service are switched off; sign in at the provider"));
     }
     match input.code.as_deref().map(str::trim).filter(|c| !c.is_empty()) {
-        Some(code) => Ok(Step::In(Box::new(with_code(app, from, person, code)?))),
-        None => {
-            let plain = format!("{}.{}.{now}", person.id, person.revision);
-            let sealed = app.accounts.sign_in.seal("second", plain.as_bytes());
-            let sealed = sealed.map_err(|e| Fault::Inside(e.to_string()))?;
-            Ok(Step::Second { ticket: to_base64url(&sealed) })
+        Some(code) if has_second(app, person)? => {
+            Ok(Step::In(Box::new(with_code(app, from, person, PASSWORD, code)?)))
         }
+        _ => go_on(app, from, person, PASSWORD, now),
     }
+}
+
+/// The first factor was right: in, or on to the second.
+pub(crate) fn go_on(
+    app: &App,
+    from: &Visitor,
+    person: &Person,
+    first: &str,
+    now: i64,
+) -> Result<Step, Fault> {
+    if !has_second(app, person)? {
+        return Ok(Step::In(Box::new(enter(app, from, person, first, |_, _| Ok(()))?)));
+    }
+    let ticket =
+        Ticket { person: person.id.0, revision: person.revision, begun: now, first: first.to_owned() };
+    Ok(Step::Second { ticket: ticket.seal(app)? })
+}
+
+/// Whether the configuration lets this person in by means of this service.
+pub(crate) fn may_come_in_here(app: &App, person: &Person) -> bool {
+    match app.accounts.local {
+        Local::All => true,
+        Local::Admins => roles_of(&person.roles).has(Role::ResponderAdmin),
+        Local::Nobody => false,
+    }
+}
+
+pub(crate) fn has_second(app: &App, person: &Person) -> Result<bool, Fault> {
+    Ok(person.totp.is_some() || !app.store.read(|tx| people::passkeys(tx, person.id))?.is_empty())
+}
+
+/// The hash was made at another cost: made anew, while the password is at hand. What fails here hinders nobody.
+fn renew_hash(app: &App, person: &Person, password: &str) {
+    let Some(old) = person.password_hash.as_deref() else { return };
+    let done = match app.accounts.passwords.hash(&person.name, password) {
+        Ok(new) => app.store.write(|tx| people::rehash(tx, person.id, old, &new)).map_err(|e| e.to_string()),
+        // Passwords of before the rules of now: their owner changes them.
+        Err(error) => Err(error.to_string()),
+    };
+    match done {
+        Ok(_) => tracing::info!(person = person.id.0, "the password is kept at the cost of now"),
+        Err(error) => tracing::warn!(person = person.id.0, %error, "a password is kept at an old cost"),
+    }
+}
+
+/// What a browser carries between the first factor and the second: that the first was right, a moment ago.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Ticket {
+    pub(crate) person: i64,
+    pub(crate) revision: i64,
+    pub(crate) begun: i64,
+    /// Words of the first factor.
+    pub(crate) first: String,
+}
+
+const TICKET: &str = "second";
+
+impl Ticket {
+    fn seal(&self, app: &App) -> Result<String, Fault> {
+        let plain = serde_json::to_vec(self).map_err(|e| Fault::Inside(e.to_string()))?;
+        let sealed = app.accounts.sign_in.seal(TICKET, &plain).map_err(|e| Fault::Inside(e.to_string()))?;
+        Ok(to_base64url(&sealed))
+    }
+
+    pub(crate) fn open(app: &App, ticket: Option<&str>) -> Result<(Ticket, Person), Fault> {
+        let now = crate::line::now().0;
+        let opened = ticket
+            .and_then(from_base64url)
+            .and_then(|sealed| app.accounts.sign_in.open(TICKET, &sealed).ok())
+            .and_then(|plain| serde_json::from_slice::<Ticket>(&plain).ok());
+        let ticket = opened.ok_or(Fault::SignIn)?;
+        let person = ticket.holds(app, now)?;
+        Ok((ticket, person))
+    }
+
+    /// Its person, where both are still as they were.
+    pub(crate) fn holds(&self, app: &App, now: i64) -> Result<Person, Fault> {
+        if now - self.begun > i64::from(SIGN_IN_S) * 1_000_000 || now < self.begun - 60_000_000 {
+            return Err(Fault::SignIn);
+        }
+        let person = app.store.read(|tx| people::get(tx, PersonId(self.person)))?;
+        if person.disabled_at.is_some() || person.revision != self.revision {
+            return Err(Fault::SignIn);
+        }
+        Ok(person)
+    }
+}
+
+/// What the second step may be, for the page that asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seconds {
+    pub code: bool,
+    pub passkey: bool,
+}
+
+pub fn seconds(app: &App, ticket: Option<&str>) -> Result<Seconds, Fault> {
+    let (_, person) = Ticket::open(app, ticket)?;
+    let passkey = !app.store.read(|tx| people::passkeys(tx, person.id))?.is_empty();
+    Ok(Seconds { code: person.totp.is_some() || !person.recovery.is_empty(), passkey })
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -111,31 +211,21 @@ pub struct CodeInput {
     pub code: String,
 }
 
-/// The second step. The ticket says that the password was right a moment ago.
+/// The second step. The ticket says that the first was right a moment ago.
 pub fn second(app: &App, from: &Visitor, ticket: Option<&str>, input: &CodeInput) -> Result<Begun, Fault> {
-    let now = crate::line::now().0;
-    let opened = ticket
-        .and_then(from_base64url)
-        .and_then(|sealed| app.accounts.sign_in.open("second", &sealed).ok())
-        .and_then(|plain| String::from_utf8(plain.to_vec()).ok());
-    let numbers: Vec<i64> = opened.iter().flat_map(|t| t.split('.')).filter_map(|n| n.parse().ok()).collect();
-    let [id, revision, begun] = numbers[..] else { return Err(Fault::SignIn) };
-    if now - begun > i64::from(SIGN_IN_S) * 1_000_000 || now < begun - 60_000_000 {
-        return Err(Fault::SignIn);
-    }
-    let person = app.store.read(|tx| people::get(tx, PersonId(id)))?;
-    if person.disabled_at.is_some() || person.revision != revision {
-        return Err(Fault::SignIn);
-    }
-    with_code(app, from, &person, input.code.trim())
+    let (ticket, person) = Ticket::open(app, ticket)?;
+    with_code(app, from, &person, &ticket.first, input.code.trim())
 }
 
-fn with_code(app: &App, from: &Visitor, person: &Person, code: &str) -> Result<Begun, Fault> {
+/// A count of its own: the right password does not clear it, or who knows the password could guess codes for ever.
+pub(crate) fn second_count(person: &Person) -> String {
+    format!("{} second factor", person.name)
+}
+
+fn with_code(app: &App, from: &Visitor, person: &Person, first: &str, code: &str) -> Result<Begun, Fault> {
     let now = crate::line::now().0;
-    // A count of its own: the right password does not clear it, or who knows the password could guess codes for ever.
-    let attempt =
-        app.accounts.limiter.attempt(&format!("{} second factor", person.name), from.address, now)?;
-    let entered = enter_by_code(app, from, person, code);
+    let attempt = app.accounts.limiter.attempt(&second_count(person), from.address, now)?;
+    let entered = enter_by_code(app, from, person, first, code);
     match &entered {
         Ok(_) => attempt.passed(),
         Err(Fault::WrongSecret) => refused(app, from, &person.name, "second factor"),
@@ -144,9 +234,15 @@ fn with_code(app: &App, from: &Visitor, person: &Person, code: &str) -> Result<B
     entered
 }
 
-fn enter_by_code(app: &App, from: &Visitor, person: &Person, code: &str) -> Result<Begun, Fault> {
+fn enter_by_code(
+    app: &App,
+    from: &Visitor,
+    person: &Person,
+    first: &str,
+    code: &str,
+) -> Result<Begun, Fault> {
     let is_totp = code.chars().filter(|c| *c != ' ').all(|c| c.is_ascii_digit());
-    let factors = format!("{PASSWORD} {}", if is_totp { TOTP } else { RECOVERY });
+    let factors = format!("{first} {}", if is_totp { TOTP } else { RECOVERY });
     enter(app, from, person, &factors, |tx, at| use_code(app, tx, person.id, code, is_totp, at))
 }
 
@@ -184,7 +280,7 @@ fn totp_secret(app: &App, person: &Person) -> Result<Option<TotpSecret>, Fault> 
 }
 
 /// Lets a person in, after what has to be right in the same transaction.
-fn enter(
+pub(crate) fn enter(
     app: &App,
     from: &Visitor,
     person: &Person,
@@ -244,7 +340,7 @@ pub(crate) fn begin(
 }
 
 /// A sign-in that failed belongs into the audit. The name is what somebody typed: it may be their password.
-fn refused(app: &App, from: &Visitor, name: &str, what: &str) {
+pub(crate) fn refused(app: &App, from: &Visitor, name: &str, what: &str) {
     let known = app.store.read(|tx| people::by_name(tx, name)).ok().flatten();
     let entry = NewEntry {
         at: crate::line::now().0,
@@ -262,7 +358,7 @@ fn refused(app: &App, from: &Visitor, name: &str, what: &str) {
 
 fn who_of(app: &App, login: &Login, person: Person, address: IpAddr) -> Who {
     let has = |word| login.factors.split(' ').any(|f| f == word);
-    let second = has(TOTP) || has(RECOVERY);
+    let second = [TOTP, RECOVERY, PASSKEY, PROVIDER].into_iter().any(has);
     let roles = roles_of(&person.roles);
     let first = if has(INITIAL) {
         Some(First::ChangePassword)

@@ -4,6 +4,7 @@
 use super::cases::{CaseLine, Names, decision_of, guarded, line, parsed};
 use super::{Doing, Fault, Who, change, stamp};
 use crate::app::App;
+use crate::config::Occasion;
 use crate::hub::News;
 use portreeve_access::permit::Verb;
 use portreeve_store::case::{By, Case, Pap, Tier, Tlp, decision, merge as merging, work};
@@ -115,7 +116,9 @@ pub fn escalate(
 ) -> Result<CaseLine, Fault> {
     on_case(app, who, (Verb::CaseEscalate, number), input, |tx, case, by| {
         let tier = input.tier(case.tier, [Some(Tier::T2), Some(Tier::T3), None])?;
-        Ok(work::escalate(tx, case.id, revision, tier, &input.reason, by)?.0)
+        let case = work::escalate(tx, case.id, revision, tier, &input.reason, by)?.0;
+        app.hooks.case(tx, &case, Occasion::CaseEscalated, (&input.reason, by.actor, by.at))?;
+        Ok(case)
     })
 }
 
@@ -154,7 +157,9 @@ pub fn close(
     let disposition = input.disposition.parse()?;
     let closing = work::Closing { disposition, reason: &input.reason, leave_tasks: input.leave_tasks };
     on_case(app, who, (Verb::CaseClose, number), input, |tx, case, by| {
-        work::close(tx, case.id, revision, &closing, by)
+        let case = work::close(tx, case.id, revision, &closing, by)?;
+        app.hooks.case(tx, &case, Occasion::CaseClosed, (&input.reason, by.actor, by.at))?;
+        Ok(case)
     })
 }
 
@@ -172,7 +177,9 @@ pub fn reopen(
     input: &ReasonInput,
 ) -> Result<CaseLine, Fault> {
     on_case(app, who, (Verb::CaseReopen, number), input, |tx, case, by| {
-        work::reopen(tx, case.id, revision, &input.reason, by)
+        let case = work::reopen(tx, case.id, revision, &input.reason, by)?;
+        app.hooks.case(tx, &case, Occasion::CaseReopened, (&input.reason, by.actor, by.at))?;
+        Ok(case)
     })
 }
 

@@ -6,6 +6,7 @@ mod events;
 mod guard;
 mod input;
 mod metrics;
+mod oidc;
 mod page;
 mod route;
 mod session;
@@ -21,6 +22,7 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
     let guard = axum::middleware::from_fn_with_state(app.clone(), guard::guard);
     Router::new()
         .nest("/api/v1", api::router())
+        .merge(oidc::routes())
         .merge(page::routes())
         .merge(ask::router())
         .layer(guard)

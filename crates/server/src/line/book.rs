@@ -6,6 +6,7 @@ use crate::benign::{self, Weighed};
 use crate::brief::Brief;
 use crate::config::Deadlines;
 use crate::hub::{Hub, News};
+use crate::out::Hooks;
 use portreeve_lake::{Evidence, Lake};
 use portreeve_model::case::Case;
 use portreeve_model::{EventTime, RawRef};
@@ -31,6 +32,7 @@ pub(crate) struct Book {
     pub(crate) store: Store,
     pub(crate) lake: Arc<Lake>,
     pub(crate) hub: Hub,
+    pub(crate) hooks: Arc<Hooks>,
     /// While everything is judged anew: the ids that were told.
     pub(crate) told: Option<BTreeSet<String>>,
     /// Withdrawals that the store did not take: id, why, whether late.
@@ -49,10 +51,12 @@ impl Book {
         store: Store,
         lake: Arc<Lake>,
         hub: Hub,
+        hooks: Arc<Hooks>,
         origins: Arc<Mutex<Origins>>,
         deadlines: Deadlines,
     ) -> Book {
         Book {
+            hooks,
             deadlines,
             origins,
             owed: Vec::new(),
@@ -133,6 +137,8 @@ impl Book {
                         } else {
                             benign::weigh(tx, &in_force, taken.case(), now)?
                         };
+                        let back = weighed == Weighed::Back;
+                        self.hooks.engine(tx, taken, back, (&s.wire.reason, now))?;
                         Ok((taken, weighed))
                     })
                     .collect::<Result<Vec<(Taken, Weighed)>, Error>>()
@@ -156,7 +162,15 @@ impl Book {
 
     fn withdraw(&mut self, id: &str, why: &str, late: bool) {
         let now = super::now().0;
-        let taken = self.patiently(|store| store.write(|tx| engine::withdraw(tx, id, why, late, now)));
+        let taken = self.patiently(|store| {
+            store.write(|tx| {
+                let taken = engine::withdraw(tx, id, why, late, now)?;
+                if let Some(taken) = taken {
+                    self.hooks.engine(tx, taken, false, (why, now))?;
+                }
+                Ok(taken)
+            })
+        });
         match taken {
             Some(Some(taken)) => self.hub.tell(News::Case { number: taken.case().0, is_new: false }),
             Some(None) => {}

@@ -29,6 +29,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         asset("keys", "js", JS, include_bytes!("../../assets/keys.js")),
         asset("live", "js", JS, include_bytes!("../../assets/live.js")),
         asset("drawer", "js", JS, include_bytes!("../../assets/drawer.js")),
+        asset("passkey", "js", JS, include_bytes!("../../assets/passkey.js")),
         asset("icon", "svg", "image/svg+xml", include_bytes!("../../assets/icon.svg")),
         asset("world", "svg", "image/svg+xml", WORLD.as_bytes()),
     ]

@@ -13,6 +13,16 @@ pub struct SignInView {
     pub fault: String,
     /// Name of the identity provider, where there is one.
     pub oidc: String,
+    /// The provider alone lets people in.
+    pub no_password: bool,
+    /// A path of ours, to go to afterwards.
+    pub then: String,
+}
+
+impl SignInView {
+    fn to_provider(&self) -> String {
+        super::link::query("/sign-in/oidc", &[("back", &self.then)])
+    }
 }
 
 /// `GET /second-factor`.
@@ -20,6 +30,10 @@ pub struct SignInView {
 pub struct SecondFactorView {
     pub fault: String,
     pub passkey: bool,
+    /// There is no code to be typed: the passkey is the only second factor.
+    pub no_code: bool,
+    /// A path of ours, to go to afterwards.
+    pub then: String,
 }
 
 /// `GET /first-run`, and again with a secret once the password is set.
@@ -60,6 +74,15 @@ struct SecondFactor<'a> {
     v: &'a SecondFactorView,
 }
 
+/// Somebody came in from another site: a browser sends the cookie of a login only with what a page of ours asks for, and
+/// this page asks for the next one.
+#[derive(Template)]
+#[template(path = "entered.html")]
+struct Entered<'a> {
+    shell: &'a Shell,
+    then: &'a str,
+}
+
 #[derive(Template)]
 #[template(path = "first_run.html")]
 struct FirstRun<'a> {
@@ -81,6 +104,12 @@ pub fn sign_in(shell: &Shell, view: &SignInView) -> String {
 
 pub fn second_factor(shell: &Shell, view: &SecondFactorView) -> String {
     page(&SecondFactor { shell, v: view })
+}
+
+/// `then`: a path of ours.
+pub fn entered(shell: &Shell, then: &str) -> String {
+    let then = if super::preferences::is_ours(then) { then } else { "/" };
+    page(&Entered { shell, then })
 }
 
 pub fn first_run(shell: &Shell, view: &FirstRunView) -> String {

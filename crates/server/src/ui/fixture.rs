@@ -453,8 +453,17 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
         ("ask", ask(&AskView { state: AskState::Open, question: s(), here: "/ask/x".into() })),
         ("suppressions", suppressions(&shell, &all)),
         ("suppression", super::suppression(&shell, &one)),
-        ("sign_in", sign_in(&outside, &SignInView { name: s(), fault: s(), oidc: s() })),
-        ("second_factor", second_factor(&outside, &SecondFactorView { fault: s(), passkey: true })),
+        (
+            "sign_in",
+            sign_in(&outside, &SignInView { name: s(), fault: s(), oidc: s(), ..SignInView::default() }),
+        ),
+        (
+            "second_factor",
+            second_factor(
+                &outside,
+                &SecondFactorView { fault: s(), passkey: true, ..SecondFactorView::default() },
+            ),
+        ),
         ("first_run", first_run(&outside, &FirstRunView { token: s(), name: s(), fault: s() })),
         (
             "enrol",

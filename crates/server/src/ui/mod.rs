@@ -48,7 +48,7 @@ pub use case::{
     Ask, CaseView, Clock, ContainmentView, Moment, Note, Override, Related, Task, Verdict, case, moments_of,
 };
 pub use door::{
-    EnrolView, FirstRunView, SecondFactorView, SignInView, enrol, first_run, second_factor, sign_in,
+    EnrolView, FirstRunView, SecondFactorView, SignInView, enrol, entered, first_run, second_factor, sign_in,
 };
 pub use entity::{CaseLine, EntityView, Factor, Usual, entity};
 pub use error::{ErrorView, error};

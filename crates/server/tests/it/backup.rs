@@ -73,16 +73,17 @@ async fn a_copy_that_was_made_in_full_swing_is_the_service_as_it_was() {
     });
     until("files are written", || app.lake.through() > 0).await;
     app.store.flush_audit().expect("written");
-    let (before, cases) = (seen(&app), stored(&app));
+    let before = seen(&app);
     let (from, to) = (data.clone(), kept.clone());
     let done = blocking(move || backup(&Config::default(), &from, &to)).await.expect("a backup");
     over.store(true, Ordering::Relaxed);
     assert!(sending.await.expect("no panic") > 0 && done.files > 5, "{done:?}");
     let hits = found(&app, "hfaria");
     assert!(!hits.is_empty());
-    // What comes afterwards is not in it.
     let again = tempfile::tempdir().expect("a folder");
     service.close().await;
+    // Once all is judged that it has: in between, cases are on their way.
+    let cases = stored(&app);
 
     let place = again.path().join("data");
     let put_back = restore(&Config::default(), &kept, &place).expect("put back");
@@ -92,11 +93,11 @@ async fn a_copy_that_was_made_in_full_swing_is_the_service_as_it_was() {
     judged(&app, records(&logs)).await;
     until("it has taken up what it knew", || app.progress.ready.load(Ordering::Acquire)).await;
     assert_eq!(found(&app, "hfaria"), hits);
-    compared(&stored(&app), &cases);
     assert_eq!(seen(&app), before);
     let proof = app.store.read(|tx| audit::verify(tx, None)).expect("the store");
     assert!(proof.faults.is_empty() && proof.entries > 1, "{proof:?}");
     service.close().await;
+    compared(&stored(&app), &cases);
 }
 
 #[tokio::test(flavor = "multi_thread")]

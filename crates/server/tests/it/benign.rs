@@ -129,7 +129,7 @@ async fn the_line_asks_suppressions_and_the_engine_says_the_same() {
     let dir = tempfile::tempdir().expect("a folder");
     let (data, logs) = (dir.path().join("data"), acme().join("logs"));
     let context = acme().join("context");
-    let hunted = hunted(&[logs.clone()], &context);
+    let hunted = hunted(std::slice::from_ref(&logs), &context);
     let mut found: Vec<&Value> = hunted.values().filter(|c| c["decision"] == "escalate").collect();
     found.sort_by_key(|c| c["principals"].as_array().map_or(0, Vec::len));
     let [covered, known] = [found[0], found[1]];

@@ -38,7 +38,7 @@ fn asked(case: &Value) -> String {
 async fn a_page_holds_what_the_engine_and_the_cases_know() {
     let dir = tempfile::tempdir().expect("a folder");
     let (logs, context) = (acme().join("logs"), acme().join("context"));
-    let hunted = hunted(&[logs.clone()], &context);
+    let hunted = hunted(std::slice::from_ref(&logs), &context);
     let service = start(&dir.path().join("data"), config(&context, &follow(&logs))).await;
     let app = service.app.clone();
     judged(&app, records(&logs)).await;

@@ -140,3 +140,36 @@ async fn a_form_without_script_comes_in_and_goes_on_to_a_page_of_ours() {
     assert!(!browser.cookies.contains_key("portreeve"));
     service.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_kept_at_the_cost_of_now() {
+    use portreeve_access::password::{Cost, Passwords};
+    use portreeve_store::people::{self, NewPerson};
+    let dir = tempfile::tempdir().expect("a folder");
+    let service = start(dir.path(), config(&acme().join("context"), "")).await;
+    let cheap = Passwords::new(Cost { memory_kib: 64, passes: 1, lanes: 1 }).expect("a cost");
+    let hash = cheap.hash("anna", GOOD).expect("a hash");
+    let roles = ["l1".to_owned()].into_iter().collect();
+    let new = NewPerson {
+        name: "anna",
+        display: "",
+        zone: "UTC",
+        roles: &roles,
+        password_hash: Some(&hash),
+        oidc: None,
+    };
+    let made = service.app.store.write(|tx| people::create(tx, &new, super::browser::now())).expect("anna");
+    let kept = || service.app.store.read(|tx| people::get(tx, made.id)).expect("anna");
+    let enter = |password: &str| {
+        Browser::new(&service).post("/session", json!({ "name": "anna", "password": password })).status
+    };
+    assert_eq!(enter("another one entirely"), 401);
+    assert_eq!(kept().password_hash.as_deref(), Some(hash.as_str()), "a wrong password changes nothing");
+    assert_eq!(enter(GOOD), 200);
+    let now = kept();
+    assert!(now.password_hash.as_deref().is_some_and(|h| h.contains("m=19456,t=2,p=1")));
+    assert_eq!(now.revision, made.revision, "nobody's change is refused for it");
+    assert_eq!(enter(GOOD), 200);
+    assert_eq!(kept().password_hash, now.password_hash);
+    service.close().await;
+}

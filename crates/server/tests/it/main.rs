@@ -8,10 +8,19 @@ mod containment;
 mod document;
 mod entity;
 mod entrance;
+// The provider of access's own tests.
+#[expect(dead_code, reason = "what only access asks of it")]
+#[path = "../../../access/tests/it/glewlwyd.rs"]
+mod glewlwyd;
 mod line;
 mod operate;
 mod pages;
+mod passkeys;
+mod provider;
+mod receiver;
 mod sample;
 mod site;
+mod triage;
 mod walls;
+mod webhooks;
 mod work;

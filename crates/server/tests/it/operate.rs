@@ -198,8 +198,15 @@ async fn a_dead_letter_that_is_offered_again_is_a_record() {
     let line = long.clone();
     blocking(move || {
         assert_eq!(sent(&mut edge, &format!("{{}}\n{line}\n")), 200);
-        let letters = admin.get("/dead-letters");
-        let letters = letters.json();
+        // It is on its way to its file when the peer is answered.
+        let begun = std::time::Instant::now();
+        let letters = loop {
+            let letters = admin.get("/dead-letters").json();
+            if letters != json!([]) || begun.elapsed().as_secs() > 120 {
+                break letters;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        };
         assert_eq!(letters.as_array().map(Vec::len), Some(1), "{letters}");
         assert_eq!((&letters[0]["door"], &letters[0]["origin"]), (&json!("ndjson"), &json!("edge")));
         let ids = json!({ "ids": [letters[0]["id"]] });

@@ -42,6 +42,13 @@ pub(crate) fn config(context: &Path, more: &str) -> Config {
     Config::read(&path).unwrap_or_else(|e| panic!("{e}"))
 }
 
+/// A file with a secret, as the configuration wants it.
+pub(crate) fn secret(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text).expect("written");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("changed");
+}
+
 pub(crate) async fn start(data: &Path, config: Config) -> Service {
     // What the service says is shown where a test fails.
     tracing_subscriber::fmt().with_test_writer().try_init().ok();

@@ -7,34 +7,53 @@ use portreeve_access::role::Role;
 use serde_json::{Value, json};
 
 /// A body that each route takes.
-fn body(id: &str) -> Value {
-    match id {
-        "assignCase" => json!({ "owner": "nobody" }),
-        "setStatus" => json!({ "status": "open" }),
-        "escalateCase" | "handBackCase" => json!({ "tier": "t2", "reason": "r" }),
-        "closeCase" => json!({ "disposition": "undetermined", "reason": "r" }),
-        "reopenCase" | "leaveCaseClosed" | "withdrawDecision" | "unmergeCase" => json!({ "reason": "r" }),
-        "decideCase" => json!({ "decision": "close", "reason": "r" }),
-        "mergeCase" => json!({ "from": 7_000, "from_revision": 1, "reason": "r" }),
-        "addNote" | "editNote" => json!({ "body": "n" }),
-        "setTask" => json!({ "state": "to_do" }),
-        "createPerson" => json!({ "name": "new", "roles": ["viewer"] }),
-        "createToken" => json!({ "name": "t", "roles": ["viewer"] }),
-        "createOwnToken" => json!({ "name": "t" }),
-        "createSource" => json!({ "name": "edge" }),
-        "changeSource" => json!({ "name": "edge" }),
-        "replayDeadLetters" => json!({ "ids": [] }),
-        "changePassword" => json!({ "password": "x", "new": "y" }),
-        "confirmTotp" => json!({ "ticket": "", "code": "" }),
-        _ => json!({}),
-    }
-}
-
 struct Walked {
     method: String,
     path: String,
     id: String,
     verb: Option<Verb>,
+    body: Value,
+}
+
+/// The address with something in place of each part.
+fn filled(path: &str, operation: &Value) -> String {
+    let parts = operation["parameters"].as_array().expect("parameters").iter().filter(|p| p["in"] == "path");
+    parts.fold(path.to_owned(), |path, part| {
+        let with = if part["schema"]["type"] == "integer" { "9999" } else { "AAAA" };
+        path.replace(&format!("{{{}}}", part["name"].as_str().expect("a name")), with)
+    })
+}
+
+/// A body that can be read, as the document describes it.
+fn body(document: &Value, operation: &Value) -> Value {
+    let schema = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+    let Some(name) = schema.as_str().and_then(|r| r.rsplit('/').next()) else { return json!({}) };
+    let schema = &document["components"]["schemas"][name];
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let value = |field: &str| match (field, schema["properties"][field]["type"].as_str()) {
+        // Words that are looked at before anything else.
+        ("tier", _) => json!("t2"),
+        ("disposition", _) => json!("undetermined"),
+        ("decision", _) => json!("close"),
+        ("state", _) => json!("to_do"),
+        ("status", _) => json!("open"),
+        ("owner", _) => json!("nobody"),
+        ("roles", _) => json!(["viewer"]),
+        (_, Some("integer")) => json!(1),
+        (_, Some("boolean")) => json!(true),
+        (_, Some("array")) => json!([]),
+        (_, Some("object")) | (_, None) => json!({}),
+        _ => json!("new"),
+    };
+    let mut body: serde_json::Map<String, Value> = required.map(|f| (f.to_owned(), value(f))).collect();
+    // What is not needed and yet asked for before the case is looked at.
+    if schema["properties"]["roles"].is_object() && operation["operationId"] == "createToken" {
+        body.insert("roles".to_owned(), json!(["viewer"]));
+    }
+    if schema["properties"]["days"].is_object() && schema["properties"]["scope"].is_object() {
+        body.insert("days".to_owned(), json!(1));
+    }
+    body.into()
 }
 
 fn routes() -> Vec<Walked> {
@@ -48,13 +67,10 @@ fn routes() -> Vec<Walked> {
             let verb = operation["x-portreeve-verb"].as_str();
             all.push(Walked {
                 method: method.to_uppercase(),
-                path: path
-                    .replace("{step}", "step")
-                    .replace("{number}", "9999")
-                    .replace("{note}", "9999")
-                    .replace("{id}", "9999"),
+                path: filled(path, operation),
                 id: operation["operationId"].as_str().expect("an id").to_owned(),
                 verb: verb.map(|v| Verb::by_id(v).expect("a verb")),
+                body: body(&document, operation),
             });
         }
     }
@@ -70,7 +86,7 @@ fn sent(browser: &Browser, route: &Walked) -> u16 {
     if route.id == "deleteNote" {
         return browser.send("DELETE", &path, None).status;
     }
-    browser.send(&route.method, &path, Some(("application/json", &body(&route.id).to_string()))).status
+    browser.send(&route.method, &path, Some(("application/json", &route.body.to_string()))).status
 }
 
 #[tokio::test(flavor = "multi_thread")]

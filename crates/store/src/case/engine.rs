@@ -330,7 +330,7 @@ fn create(tx: &mut WriteTx<'_>, said: &EngineCase<'_>, sha256: &[u8; 32], now: M
             Status::New,
             Tier::L1,
             Tlp::Amber,
-            Pap::Amber,
+            Pap::Green,
             change,
             NEVER,
         ],

@@ -9,6 +9,7 @@ use portreeve_store::{Error, Keep, setting};
 both!(
     deliveries_are_made_once_and_again_until_heard,
     a_delivery_whose_sender_died_is_taken_by_another,
+    of_one_topic_a_target_hears_in_order,
     a_request_that_comes_twice_gets_one_answer,
     settings_have_versions,
     a_change_is_kept_whole_or_not_at_all,
@@ -52,6 +53,31 @@ fn a_delivery_whose_sender_died_is_taken_by_another(lab: &Lab) {
     assert!(!lab.store.write(|tx| outbox::failed(tx, &dead, "late", None)).unwrap());
     assert!(!lab.store.write(|tx| outbox::done(tx, &dead, 80)).unwrap());
     assert!(lab.store.write(|tx| outbox::done(tx, &alive, 80)).unwrap());
+}
+
+fn of_one_topic_a_target_hears_in_order(lab: &Lab) {
+    for once in ["case:1#a", "case:2#a", "case:1#b", "case:3#a"] {
+        lab.store.write(|tx| outbox::put(tx, "soar", "e", once, "{}", 10)).unwrap();
+    }
+    lab.store.write(|tx| outbox::put(tx, "other", "e", "case:1#a", "{}", 10)).unwrap();
+    let next = |now| lab.store.write(|tx| outbox::claim_next(tx, "soar", now, now + 60)).unwrap();
+    let first = next(10).unwrap();
+    assert_eq!(first.once, "case:1#a");
+    assert!(lab.store.write(|tx| outbox::failed(tx, &first, "503", Some(50))).unwrap());
+    assert_eq!(next(20).unwrap().once, "case:2#a");
+    assert_eq!(next(20).unwrap().once, "case:3#a", "1#b waits behind 1#a");
+    assert_eq!(next(20), None);
+    let again = next(50).unwrap();
+    assert_eq!((again.once.as_str(), again.attempts), ("case:1#a", 2));
+    assert_eq!(next(60), None, "while it is on its way");
+    assert!(lab.store.write(|tx| outbox::failed(tx, &again, "no", None)).unwrap());
+    assert_eq!(next(60).unwrap().once, "case:1#b", "one that was given up holds nobody");
+    let count = |state| lab.store.read(|tx| outbox::in_state_of(tx, "soar", state)).unwrap();
+    assert_eq!((count(State::Dead), count(State::Done)), (1, 0));
+    assert_eq!(lab.store.read(|tx| outbox::waiting(tx, "soar")).unwrap(), 3);
+    assert_eq!(lab.store.read(|tx| outbox::last_error(tx, "soar")).unwrap().as_deref(), Some("no"));
+    assert_eq!(lab.store.write(|tx| outbox::revive_all(tx, "soar", 70)).unwrap(), 1);
+    assert_eq!(next(70).unwrap().once, "case:1#a");
 }
 
 fn a_request_that_comes_twice_gets_one_answer(lab: &Lab) {

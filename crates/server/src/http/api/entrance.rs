@@ -27,7 +27,7 @@ pub(in crate::http) fn set(mut answer: Response, cookie: &Cookie) -> Response {
 }
 
 /// The answer to somebody who came in: who they are, and the cookie.
-async fn entered(app: Arc<App>, begun: Begun, reply: Answering) -> Response {
+pub(super) async fn entered(app: Arc<App>, begun: Begun, reply: Answering) -> Response {
     let https = app.accounts.https;
     let Begun { token, who } = begun;
     let view = blocking(move || own::session(&app, &who)).await;

@@ -8,11 +8,13 @@ mod entities;
 mod entrance;
 mod health;
 mod own;
+mod passkeys;
 mod people;
 mod records;
 mod sources;
 mod suppressions;
 mod tokens;
+mod webhooks;
 
 pub(super) use entrance::set as set_cookie;
 
@@ -42,6 +44,7 @@ pub(crate) fn routes() -> Vec<Route> {
     ];
     all.extend(entrance::routes());
     all.extend(own::routes());
+    all.extend(passkeys::routes());
     all.extend(cases::routes());
     all.extend(containment::routes());
     all.extend(people::routes());
@@ -53,6 +56,7 @@ pub(crate) fn routes() -> Vec<Route> {
     all.extend(entities::routes());
     all.extend(audit::routes());
     all.extend(health::routes());
+    all.extend(webhooks::routes());
     all
 }
 

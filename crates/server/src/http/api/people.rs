@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::desk::Fault;
+use crate::desk::oidc::{self, BindInput};
 use crate::desk::people::{self, PersonChange, PersonInput, PersonMade, PersonView};
 use crate::http::input::{Act, At, Nothing};
 use crate::http::route::{May, Route};
@@ -31,6 +32,10 @@ async fn reset(State(app): Of, At(id): At<i64>, act: Act<Nothing>) -> Response {
     act.on_revision(app, move |app, who, revision, _| people::reset(app, who, id, revision)).await
 }
 
+async fn bind(State(app): Of, At(id): At<i64>, act: Act<BindInput>) -> Response {
+    act.on_revision(app, move |app, who, revision, input| oidc::bind(app, who, id, revision, input)).await
+}
+
 pub(super) fn routes() -> Vec<Route> {
     let manage = May::Do(Verb::UserManage);
     vec![
@@ -43,6 +48,15 @@ pub(super) fn routes() -> Vec<Route> {
             .revision()
             .input::<PersonChange>()
             .output::<PersonView>(),
+        Route::new(
+            ("put", "/people/{id}/provider"),
+            ("bindPerson", "Bind a person to their account at the identity provider"),
+            manage,
+            put(bind),
+        )
+        .revision()
+        .input::<BindInput>()
+        .output::<PersonView>(),
         Route::new(
             ("post", "/people/{id}/reset"),
             ("resetPerson", "A new initial password, and no second factor"),

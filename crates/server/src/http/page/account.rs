@@ -4,6 +4,7 @@ use super::form::{Done, Form, went};
 use super::frame::Reader;
 use crate::app::App;
 use crate::desk::own::{self, ConfirmInput, PasswordInput, TotpOffer};
+use crate::desk::passkeys::{self, PasskeyRemoveInput};
 use crate::desk::{Fault, Who};
 use crate::http::api::set_cookie;
 use crate::service::blocking;
@@ -24,6 +25,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/account/zone", post(zone))
         .route("/account/password", post(password))
         .route("/account/totp", get(enrol).post(confirm))
+        .route("/account/passkeys/remove", post(remove_passkey))
         .route("/account/logins/end", post(end_login))
         .route("/account/logins/end-others", post(end_others))
 }
@@ -69,6 +71,15 @@ async fn zone(State(app): Of, form: Form) -> Response {
     form.run(app, |app, who, fields| {
         own::set_zone(app, who, &own::ZoneInput { zone: fields.text("zone") })?;
         Ok(Done::said("The time zone is set"))
+    })
+    .await
+}
+
+async fn remove_passkey(State(app): Of, form: Form) -> Response {
+    form.run(app, |app, who, fields| {
+        let input = PasskeyRemoveInput { password: fields.exact("password").to_owned() };
+        passkeys::remove(app, who, &fields.text("id"), &input)?;
+        Ok(Done::said("The passkey is removed; all other browsers are signed out"))
     })
     .await
 }

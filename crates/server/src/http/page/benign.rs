@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::desk::ask::{self, AskInput, AskView, ConfirmInput};
 use crate::desk::benign::{self, BenignInput, ScopePart, SuppressionPreview};
 use crate::desk::suppressions::{self, EndInput, ReviewInput, SuppressionView, SuppressionsInput};
-use crate::desk::{Fault, Who, sheet};
+use crate::desk::{Fault, Who, containment, sheet};
 use crate::service::blocking;
 use crate::ui::{self, Ask, Draft, Preview, Shell, Silenced, Suppression, SuppressionsView};
 use axum::Router;
@@ -111,6 +111,7 @@ async fn found_benign(State(app): Of, Path(number): Path<i64>, form: Form) -> Re
             .draw(app, move |app, who, fields, shell| {
                 let seen = input(fields).and_then(|input| benign::propose(app, who, number, &input));
                 let mut view = drawn_with(shell, sheet::read(app, who, number)?, "")?;
+                view.containment = super::containment::view(containment::of_case(app, who, number)?);
                 view.draft = draft(fields);
                 let status = match seen {
                     Ok(seen) => {
@@ -153,6 +154,7 @@ fn refused(
     let mut shell = frame.shell(app, who).unwrap_or_else(|_| frame.bare());
     let again = |shell: &mut Shell| {
         let mut view = drawn_with(shell, sheet::read(app, who, number)?, "")?;
+        view.containment = super::containment::view(containment::of_case(app, who, number)?);
         view.draft = draft(fields);
         view.benign_fault = fault.problem().detail;
         if let Ok(seen) = input(fields).and_then(|input| benign::propose(app, who, number, &input)) {
@@ -303,6 +305,7 @@ async fn new_ask(State(app): Of, Path(number): Path<i64>, form: Form) -> Respons
         };
         let made = ask::create(app, who, number, &input);
         let mut view = drawn_with(shell, sheet::read(app, who, number)?, "")?;
+        view.containment = super::containment::view(containment::of_case(app, who, number)?);
         let status = match made {
             Ok(made) => {
                 view.ask_link = Some(made.link);

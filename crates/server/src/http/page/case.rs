@@ -208,7 +208,7 @@ fn view(sheet: Sheet, part: &str, me: &str) -> Result<CaseView, Fault> {
         asks: sheet.asks.into_iter().map(super::benign::asked).collect(),
         ask_link: None,
         ask_fault: String::new(),
-        webhooks: Vec::new(),
+        webhooks: sheet.webhooks,
         case,
     })
 }

@@ -4,7 +4,7 @@ use super::form::{Form, Visit};
 use super::frame::{Frame, Reader};
 use crate::app::App;
 use crate::desk::sign_in::{self, Begun, CodeInput, FirstRunInput, SignInInput, Step};
-use crate::desk::{Fault, Who};
+use crate::desk::{Fault, Who, oidc};
 use crate::http::api::set_cookie;
 use crate::http::input::see_other;
 use crate::http::session::cookie;
@@ -12,7 +12,7 @@ use crate::service::blocking;
 use crate::ui::{self, FirstRunView, SecondFactorView, SignInView};
 use axum::Router;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use portreeve_access::session::{Cookie, Jar};
@@ -39,12 +39,22 @@ fn with_then(path: &str, frame: &Frame) -> String {
     ui::link::query(path, &[("then", then)])
 }
 
-async fn sign_in_page(reader: Reader) -> Response {
+/// What the page of sign-in shows besides.
+fn ways(app: &App, frame: &Frame) -> SignInView {
+    SignInView {
+        oidc: oidc::button(app).unwrap_or_default().to_owned(),
+        no_password: !oidc::takes_passwords(app),
+        then: frame.here.clone(),
+        ..SignInView::default()
+    }
+}
+
+async fn sign_in_page(State(app): Of, reader: Reader) -> Response {
     let frame = Frame { here: then(&reader), ..reader.frame().clone() };
     if reader.is_in() {
         return see_other(&frame.here);
     }
-    super::page(axum::http::StatusCode::OK, ui::sign_in(&frame.bare(), &SignInView::default()))
+    super::page(axum::http::StatusCode::OK, ui::sign_in(&frame.bare(), &ways(&app, &frame)))
 }
 
 /// The page again, with what was wrong.
@@ -78,15 +88,32 @@ async fn begin(State(app): Of, visit: Visit) -> Response {
             set_cookie(answer, &Cookie::sign_in(&ticket, app.accounts.https))
         }
         Err(fault) => again(&frame, &fault, |shell, fault| {
-            ui::sign_in(shell, &SignInView { name, fault, ..SignInView::default() })
+            ui::sign_in(shell, &SignInView { name, fault, ..ways(&app, &frame) })
         }),
     }
 }
 
-async fn second_page(reader: Reader) -> Response {
+/// What the second step may be. A ticket that is too old leads back to the first.
+async fn steps(app: &Arc<App>, headers: &HeaderMap, frame: &Frame) -> Result<SecondFactorView, Response> {
+    let ticket = cookie(headers, Jar::SignIn, app.accounts.https);
+    let asked = app.clone();
+    match blocking(move || sign_in::seconds(&asked, ticket.as_deref())).await {
+        Ok(may) => Ok(SecondFactorView {
+            passkey: may.passkey,
+            no_code: !may.code,
+            then: frame.here.clone(),
+            ..SecondFactorView::default()
+        }),
+        Err(_) => Err(see_other(&with_then("/sign-in", frame))),
+    }
+}
+
+async fn second_page(State(app): Of, headers: HeaderMap, reader: Reader) -> Response {
     let frame = Frame { here: then(&reader), ..reader.frame().clone() };
-    let view = SecondFactorView::default();
-    super::page(axum::http::StatusCode::OK, ui::second_factor(&frame.bare(), &view))
+    match steps(&app, &headers, &frame).await {
+        Ok(view) => super::page(axum::http::StatusCode::OK, ui::second_factor(&frame.bare(), &view)),
+        Err(back) => back,
+    }
 }
 
 async fn second(State(app): Of, visit: Visit) -> Response {
@@ -98,9 +125,12 @@ async fn second(State(app): Of, visit: Visit) -> Response {
         Ok(begun) => entered(&app, &begun, &frame.here),
         // The ticket is too old: the password comes first again.
         Err(Fault::SignIn) => see_other(&with_then("/sign-in", &frame)),
-        Err(fault) => again(&frame, &fault, |shell, fault| {
-            ui::second_factor(shell, &SecondFactorView { fault, ..SecondFactorView::default() })
-        }),
+        Err(fault) => match steps(&app, &headers, &frame).await {
+            Ok(view) => again(&frame, &fault, |shell, fault| {
+                ui::second_factor(shell, &SecondFactorView { fault, ..view })
+            }),
+            Err(back) => back,
+        },
     }
 }
 
