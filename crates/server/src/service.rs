@@ -77,6 +77,9 @@ pub struct Start {
     pub catalog: &'static Catalog,
 }
 
+/// A thread that ends when its sender is dropped.
+type Worker = (mpsc::Sender<()>, JoinHandle<()>);
+
 /// A service that runs.
 pub struct Service {
     pub app: Arc<App>,
@@ -87,11 +90,11 @@ pub struct Service {
     doors: Vec<tokio::task::JoinHandle<()>>,
     intake: Option<Intake>,
     line: Vec<JoinHandle<()>>,
-    flusher: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+    flusher: Option<Worker>,
     /// Webhooks out, and who looks whether all is well.
-    senders: Vec<(mpsc::Sender<()>, JoinHandle<()>)>,
+    senders: Vec<Worker>,
     /// Holds devices to the ledger of containment.
-    rounds: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+    rounds: Option<Worker>,
 }
 
 /// Reads the files that verdicts rest on.
@@ -649,6 +652,15 @@ fn flusher(
         }
     })?;
     Ok((over, handle))
+}
+
+/// The thread that holds devices to the ledger, where containment is configured.
+fn rounds(app: &Arc<App>) -> Result<Option<Worker>, StartError> {
+    let Some(contain) = app.contain.clone() else { return Ok(None) };
+    contain.attach(app);
+    let ((over, wait), app) = (mpsc::channel(), app.clone());
+    let handle = thread("rounds", move || contain::rounds(&app, &contain, &wait))?;
+    Ok(Some((over, handle)))
 }
 
 /// TLS as its files say at each connection.
