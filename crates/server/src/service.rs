@@ -89,7 +89,7 @@ pub struct Service {
     line: Vec<JoinHandle<()>>,
     flusher: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
     /// Webhooks out, and who looks whether all is well.
-    senders: Vec<(mpsc::Sender<()>, JoinHandle<()>)>,
+    senders: out::Threads,
     /// Holds devices to the ledger of containment.
     rounds: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
@@ -491,11 +491,7 @@ impl Service {
                 drop(over);
                 flusher.join().ok();
             }
-            // What they did not carry yet is in the outbox. All are told before one is waited for.
-            let senders: Vec<_> = senders.into_iter().map(|(over, sender)| (drop(over), sender)).collect();
-            for ((), sender) in senders {
-                sender.join().ok();
-            }
+            out::end(senders);
             if let Err(error) = store.flush_audit() {
                 tracing::error!(%error, "the last audit entries could not be written");
             }
@@ -649,6 +645,15 @@ fn flusher(
         }
     })?;
     Ok((over, handle))
+}
+
+/// The thread that holds devices to the ledger, where containment is configured.
+fn rounds(app: &Arc<App>) -> Result<Option<(mpsc::Sender<()>, JoinHandle<()>)>, StartError> {
+    let Some(contain) = app.contain.clone() else { return Ok(None) };
+    contain.attach(app);
+    let ((over, wait), app) = (mpsc::channel(), app.clone());
+    let handle = thread("rounds", move || contain::rounds(&app, &contain, &wait))?;
+    Ok(Some((over, handle)))
 }
 
 /// TLS as its files say at each connection.
