@@ -92,7 +92,7 @@ pub struct Service {
     line: Vec<JoinHandle<()>>,
     flusher: Option<Worker>,
     /// Webhooks out, and who looks whether all is well.
-    senders: Vec<Worker>,
+    senders: out::Threads,
     /// Holds devices to the ledger of containment.
     rounds: Option<Worker>,
 }
@@ -494,11 +494,7 @@ impl Service {
                 drop(over);
                 flusher.join().ok();
             }
-            // What they did not carry yet is in the outbox. All are told before one is waited for.
-            let senders: Vec<_> = senders.into_iter().map(|(over, sender)| (drop(over), sender)).collect();
-            for ((), sender) in senders {
-                sender.join().ok();
-            }
+            out::end(senders);
             if let Err(error) = store.flush_audit() {
                 tracing::error!(%error, "the last audit entries could not be written");
             }

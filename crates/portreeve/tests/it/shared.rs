@@ -22,8 +22,10 @@ fn the_sample_runs_on_postgresql_and_people_come_in_by_their_provider() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/shared/start.py");
     let dir = tempfile::tempdir().expect("a folder");
     // PostgreSQL's account has to get to its own folder.
-    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).expect("changed");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))
+        .expect("changed");
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
     let mut child = Command::new(&python)
         .arg(script)

@@ -39,6 +39,14 @@ pub(crate) fn start(app: &Arc<App>) -> Result<Threads, StartError> {
     Ok(all)
 }
 
+/// What they did not carry yet is in the outbox. All are told before one is waited for.
+pub(crate) fn end(threads: Threads) {
+    let threads: Vec<JoinHandle<()>> = threads.into_iter().map(|(_over, thread)| thread).collect();
+    for thread in threads {
+        thread.join().ok();
+    }
+}
+
 /// What happened, as it was then. Kept in the outbox until it was heard.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct Message {
