@@ -121,3 +121,58 @@ fn the_example_of_own_sources_works() {
     let out = String::from_utf8_lossy(&out.stdout).into_owned();
     assert!(out.contains("source_ip              192.0.2.1"), "{out}");
 }
+
+/// What stands between back ticks.
+fn spans(page: &str) -> impl Iterator<Item = &str> {
+    page.split('`').skip(1).step_by(2)
+}
+
+/// docs/security.md names tests as proof: each is there, and so is each file that is said to hold a promise.
+#[test]
+fn every_test_that_is_named_exists() {
+    let page = read("docs/security.md");
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (mut tests, mut files) = (0, 0);
+    for span in spans(&page) {
+        match span.split_once(".rs ") {
+            Some((file, test)) => {
+                let text = read(&format!("crates/{file}.rs"));
+                assert!(text.contains(&format!("fn {test}(")), "{file}.rs has no {test}");
+                tests += 1;
+            }
+            None if span.contains("/src/") || span.contains("/tests/") => {
+                assert!(crates.join(span).exists(), "crates/{span} is not there");
+                files += 1;
+            }
+            None => {}
+        }
+    }
+    assert!(tests > 150 && files > 50, "{tests} tests, {files} files");
+}
+
+/// Each address in docs/api.md is one of the API, with that method.
+#[test]
+fn every_route_of_the_api_page_exists() {
+    let document: serde_json::Value = serde_json::from_str(&read("docs/api/openapi.json")).expect("JSON");
+    let there = |method: &str, path: &str| {
+        let path = path.split(['?', '"', ' ']).next().expect("a path");
+        let parts = path.split('/').map(|p| if p.parse::<u32>().is_ok() { "{number}" } else { p });
+        let path = parts.collect::<Vec<_>>().join("/");
+        let found = &document["paths"][path.as_str()];
+        assert!(found.is_object(), "there is no {path}");
+        assert!(method.is_empty() || found[method.to_lowercase()].is_object(), "{path} has no {method}");
+    };
+    let page = read("docs/api.md");
+    let mut checked = 0;
+    for path in page.split("\"$URL").skip(1) {
+        there("", path);
+        checked += 1;
+    }
+    for span in spans(&page) {
+        if let Some((method @ ("GET" | "POST" | "PUT" | "DELETE"), path)) = span.split_once(' ') {
+            there(method, path);
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "{checked}");
+}
