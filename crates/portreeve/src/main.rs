@@ -52,7 +52,6 @@ enum Command {
     Respond(Box<respond::Respond>),
     Collect(Box<collect::Collect>),
     /// Not yet announced: its page is being built.
-    #[command(hide = true)]
     Serve(Box<serve::Serve>),
     Config(config::ConfigCommand),
     Search(Box<records::Search>),
@@ -67,12 +66,10 @@ enum Command {
         of: Schema,
     },
     /// Print shell completions.
-    #[command(hide = true)]
     Completions {
         shell: clap_complete::Shell,
     },
     /// Print the manual page.
-    #[command(hide = true)]
     Man,
 }
 

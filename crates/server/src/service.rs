@@ -77,6 +77,9 @@ pub struct Start {
     pub catalog: &'static Catalog,
 }
 
+/// A thread that ends when its sender is dropped.
+type Worker = (mpsc::Sender<()>, JoinHandle<()>);
+
 /// A service that runs.
 pub struct Service {
     pub app: Arc<App>,
@@ -87,11 +90,11 @@ pub struct Service {
     doors: Vec<tokio::task::JoinHandle<()>>,
     intake: Option<Intake>,
     line: Vec<JoinHandle<()>>,
-    flusher: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+    flusher: Option<Worker>,
     /// Webhooks out, and who looks whether all is well.
-    senders: Vec<(mpsc::Sender<()>, JoinHandle<()>)>,
+    senders: out::Threads,
     /// Holds devices to the ledger of containment.
-    rounds: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+    rounds: Option<Worker>,
 }
 
 /// Reads the files that verdicts rest on.
@@ -303,7 +306,7 @@ impl Service {
             part("judge", &progress, move || judge.run(history))?,
         ];
         let flusher = flusher(lake, journal, saved, progress, &config)?;
-        let senders = senders(&app)?;
+        let senders = out::start(&app)?;
         let rounds = rounds(&app)?;
         let mut service = Service {
             app,
@@ -491,11 +494,7 @@ impl Service {
                 drop(over);
                 flusher.join().ok();
             }
-            // What they did not carry yet is in the outbox. All are told before one is waited for.
-            let senders: Vec<_> = senders.into_iter().map(|(over, sender)| (drop(over), sender)).collect();
-            for ((), sender) in senders {
-                sender.join().ok();
-            }
+            out::end(senders);
             if let Err(error) = store.flush_audit() {
                 tracing::error!(%error, "the last audit entries could not be written");
             }
@@ -651,23 +650,8 @@ fn flusher(
     Ok((over, handle))
 }
 
-/// A thread for each webhook, and one that looks whether all is well.
-fn senders(app: &Arc<App>) -> Result<Vec<(mpsc::Sender<()>, JoinHandle<()>)>, StartError> {
-    let mut all = Vec::new();
-    for hook in &app.hooks.all {
-        let sender = out::sender::Sender::new(hook, app.hooks.clone()).map_err(StartError::Wrong)?;
-        let (over, wait) = mpsc::channel();
-        let app = app.clone();
-        all.push((over, thread("webhook", move || sender.run(&app, &wait))?));
-    }
-    let (over, wait) = mpsc::channel();
-    let app = app.clone();
-    all.push((over, thread("watch", move || out::watch::run(&app, &app.hooks, &wait))?));
-    Ok(all)
-}
-
 /// The thread that holds devices to the ledger, where containment is configured.
-fn rounds(app: &Arc<App>) -> Result<Option<(mpsc::Sender<()>, JoinHandle<()>)>, StartError> {
+fn rounds(app: &Arc<App>) -> Result<Option<Worker>, StartError> {
     let Some(contain) = app.contain.clone() else { return Ok(None) };
     contain.attach(app);
     let ((over, wait), app) = (mpsc::channel(), app.clone());
@@ -704,7 +688,7 @@ fn part(
     })
 }
 
-fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+pub(crate) fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(io(format!("thread {name}")))
 }
 

@@ -16,4 +16,5 @@ mod operate;
 mod order;
 mod packaging;
 mod respond;
+mod shared;
 mod tidy;

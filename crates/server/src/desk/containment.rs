@@ -4,7 +4,6 @@
 use super::cases::{Guarded, guarded, look_at};
 use super::{Doing, Fault, Stamp, Who, change, look_at_service};
 use crate::app::App;
-use crate::config::Occasion;
 use crate::contain::proposals::{self, Asked, Scene};
 use crate::contain::{Contain, Job, Site, What, keys, record};
 use crate::hub::News;
@@ -175,6 +174,12 @@ pub struct OperatorView {
     pub tier: String,
     /// Ed25519, base64.
     pub public_key: String,
+}
+
+/// For somebody who may do this at all: who may not is told that, and not how the service is configured.
+fn contain_for<'a>(app: &'a App, who: &Who, verb: Verb, object: &str) -> Result<&'a Arc<Contain>, Fault> {
+    who.may_any(app, &[verb], object)?;
+    contain(app)
 }
 
 fn contain(app: &App) -> Result<&Arc<Contain>, Fault> {
@@ -403,7 +408,7 @@ fn on_plan<T: Serialize>(
     at: &PlanAct<'_>,
     mut f: impl FnMut(&mut Site, Word) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
-    let contain = contain(app)?;
+    let contain = contain_for(app, who, at.verb, &format!("case:{}", at.number))?;
     let (object, number) = (format!("case:{}", at.number), at.number);
     let detail = serde_json::json!({ "plan": at.digest, "reason": at.reason });
     // Names of hosts are looked up here, where nobody waits for the store.
@@ -474,7 +479,7 @@ fn one(app: &App, who: &Who, number: i64, digest: &str) -> Result<PlanView, Faul
 
 /// Reads every device and proposes what it finds to be done. Nothing is changed anywhere.
 pub fn plan(app: &App, who: &Who, number: i64, input: &PlanInput) -> Result<PlanView, Fault> {
-    let contain = contain(app)?;
+    let contain = contain_for(app, who, Verb::ContainmentPropose, &format!("case:{number}"))?;
     let (only, with) = (acts("only", &input.only)?, acts("with", &input.with)?);
     let (case, person, operators) = app.store.read(|tx| {
         guarded(tx, who, Verb::ContainmentPropose, CaseId(number))?;
@@ -535,8 +540,7 @@ pub fn plan(app: &App, who: &Who, number: i64, input: &PlanInput) -> Result<Plan
             once: None,
         };
         timeline::append(tx, &entry)?;
-        let told = (said.as_str(), by.actor, by.at);
-        app.hooks.containment(tx, CaseId(number), Occasion::ContainmentWaits, (&digest, &digest), told)?;
+        app.hooks.waits(tx, CaseId(number), &digest, (&said, by.actor, by.at))?;
         Ok(digest)
     })?;
     app.hub.tell(News::Case { number, is_new: false });
@@ -655,10 +659,10 @@ pub fn roll_back(
 }
 
 fn begin(app: &App, who: &Who, act: &PlanAct<'_>, what: What) -> Result<PlanView, Fault> {
+    let contain = contain_for(app, who, act.verb, &format!("case:{}", act.number))?;
     if act.reason.trim().chars().count() < 3 {
         return Err(Fault::invalid("reason", "say why"));
     }
-    let contain = contain(app)?;
     if contain.is_running(act.digest) {
         let text = "the plan is being carried out or taken back at this moment".to_owned();
         return Err(Fault::Conflict { text });
@@ -674,7 +678,7 @@ fn begin(app: &App, who: &Who, act: &PlanAct<'_>, what: What) -> Result<PlanView
 
 /// New passwords of a plan, for whoever carried it out, once.
 pub fn hand_over(app: &App, who: &Who, (number, digest): (i64, &str)) -> Result<Vec<HandOver>, Fault> {
-    let contain = contain(app)?;
+    let contain = contain_for(app, who, Verb::ContainmentApply, &format!("case:{number}"))?;
     let of = (Verb::ContainmentApply, Purpose::Apply, "");
     let object = format!("case:{number}");
     let detail = serde_json::json!({ "plan": digest, "handed_over": true });

@@ -417,6 +417,7 @@ pub fn read(
     (kind, name): (EntityKind, &str),
     input: &EntityInput,
 ) -> Result<Entity, Fault> {
+    who.may_any(app, &[Verb::EntityRead], "service")?;
     let days = input.days.unwrap_or(USUAL_DAYS);
     if !(1..=LONGEST_DAYS).contains(&days) {
         return Err(Fault::invalid("days", format!("1 to {LONGEST_DAYS}")));

@@ -88,6 +88,19 @@ impl Who {
         permit::allows(&self.actor, verb, object).or_err().map_err(Fault::Denied)
     }
 
+    /// Whether any of these is in this person's hands at all, before the object is looked for: who may not is told that,
+    /// and neither whether the object is there nor how the service is configured.
+    pub(crate) fn may_any(&self, app: &App, verbs: &[Verb], object: &str) -> Result<(), Fault> {
+        let may = own::may(self);
+        if verbs.iter().any(|v| may.iter().any(|id| id == v.id())) {
+            return Ok(());
+        }
+        let verb = verbs.first().copied().unwrap_or(Verb::CaseRead);
+        let refused = Err(Fault::Denied(permit::Why::Role { verb }));
+        note_denied(app, self, verb, object, &refused);
+        refused
+    }
+
     /// The person who signed in.
     pub(crate) fn person(&self) -> Result<PersonId, Fault> {
         self.person.ok_or(Fault::SignIn)

@@ -205,6 +205,8 @@ pub fn review(
     revision: i64,
     input: &ReviewInput,
 ) -> Result<SuppressionView, Fault> {
+    let object = format!("suppression:{id}");
+    who.may_any(app, &[Verb::SuppressionReview], &object)?;
     let now = crate::line::now().0;
     let longest = now + i64::from(LONGEST_DAYS) * DAY_US;
     let wanted = match (super::stamp::moment("until", input.until.as_deref())?, input.days) {
@@ -215,7 +217,6 @@ pub fn review(
     if wanted.is_some_and(|at| at > longest) {
         return Err(Fault::invalid("until", format!("at most {LONGEST_DAYS} days from now")));
     }
-    let object = format!("suppression:{id}");
     let detail = serde_json::to_value(input).map_err(|e| Fault::Inside(e.to_string()))?;
     change(app, who, &Doing::new(Verb::SuppressionReview, &object).with(detail), |tx, by| {
         let found = suppression::get(tx, SuppressionId(id))?;
@@ -250,10 +251,11 @@ fn may_end(tx: &mut WriteTx<'_>, who: &Who, found: &Suppression) -> Result<(), E
 }
 
 pub fn end(app: &App, who: &Who, id: i64, revision: i64, input: &EndInput) -> Result<Ended, Fault> {
+    let object = format!("suppression:{id}");
+    who.may_any(app, &[Verb::SuppressionReview, Verb::CaseSuppress], &object)?;
     if input.reason.trim().is_empty() {
         return Err(Fault::invalid("reason", "is empty; say why"));
     }
-    let object = format!("suppression:{id}");
     let detail = serde_json::to_value(input).map_err(|e| Fault::Inside(e.to_string()))?;
     let done = change(app, who, &Doing::new(Verb::SuppressionReview, &object).with(detail), |tx, by| {
         let found = suppression::get(tx, SuppressionId(id))?;

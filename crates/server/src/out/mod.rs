@@ -9,14 +9,43 @@ pub(crate) mod template;
 pub(crate) mod text;
 pub(crate) mod watch;
 
+use crate::app::App;
 use crate::brief::Brief;
 use crate::config::{Config, Occasion, WebhookAt};
+use crate::service::{StartError, thread};
 use portreeve_model::answer::Decision;
 use portreeve_store::case::engine::{self, Taken};
 use portreeve_store::case::{self, Case};
 use portreeve_store::{CaseId, Error, Store, Tx, Word, WriteTx, outbox, setting};
 use serde::{Deserialize, Serialize};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+/// Threads, each with what ends it when it is dropped.
+pub(crate) type Threads = Vec<(mpsc::Sender<()>, JoinHandle<()>)>;
+
+/// A thread for each webhook, and one that looks whether all is well.
+pub(crate) fn start(app: &Arc<App>) -> Result<Threads, StartError> {
+    let mut all = Vec::new();
+    for hook in &app.hooks.all {
+        let sender = sender::Sender::new(hook, app.hooks.clone()).map_err(StartError::Wrong)?;
+        let (over, wait) = mpsc::channel();
+        let app = app.clone();
+        all.push((over, thread("webhook", move || sender.run(&app, &wait))?));
+    }
+    let (over, wait) = mpsc::channel();
+    let app = app.clone();
+    all.push((over, thread("watch", move || watch::run(&app, &app.hooks, &wait))?));
+    Ok(all)
+}
+
+/// What they did not carry yet is in the outbox. All are told before one is waited for.
+pub(crate) fn end(threads: Threads) {
+    let threads: Vec<JoinHandle<()>> = threads.into_iter().map(|(_over, thread)| thread).collect();
+    for thread in threads {
+        thread.join().ok();
+    }
+}
 
 /// What happened, as it was then. Kept in the outbox until it was heard.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -177,6 +206,17 @@ impl Hooks {
         (said, by, at): (&str, &str, i64),
     ) -> Result<(), Error> {
         self.about(tx, case, occasion, ("", &case.change.to_string()), (said, by, at))
+    }
+
+    /// A plan of containment waits for somebody's word.
+    pub(crate) fn waits(
+        &self,
+        tx: &mut WriteTx<'_>,
+        case: CaseId,
+        plan: &str,
+        told: (&str, &str, i64),
+    ) -> Result<(), Error> {
+        self.containment(tx, case, Occasion::ContainmentWaits, (plan, plan), told)
     }
 
     /// As [`Hooks::case`], about a plan of containment: `once` names what is told once.

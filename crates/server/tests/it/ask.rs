@@ -45,6 +45,10 @@ async fn a_link_answers_once_and_clears_nothing() {
     let id = found(&service.app, &Sample { device: HOSTILE, ..ANNA });
     let asks = format!("/cases/{id}/asks");
     let mut lina = signed_in(&service, "lina", &["l1"]);
+    let revision = lina.get(&format!("/cases/{id}")).json()["case"]["revision"].clone();
+    let mut senior = signed_in(&service, "rosa", &["t2"]);
+    let amber = json!({ "pap": "amber", "revision": revision });
+    assert_eq!(senior.post(&format!("/cases/{id}/sharing"), amber).status, 200);
     let refused = lina.post(&asks, json!({}));
     assert_eq!(
         (refused.status, refused.kind()),

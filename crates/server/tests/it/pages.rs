@@ -158,7 +158,7 @@ async fn every_page_answers_and_a_case_is_worked_on_from_its_page() {
         &[("revision", &revision), ("reason", "more than L1 sees")],
     );
     assert_eq!(up.status, 303, "{}", up.text);
-    assert_eq!(anna.get(&format!("{at}")).json()["case"]["tier"], "t2");
+    assert_eq!(anna.get(&at).json()["case"]["tier"], "t2");
     let step = page(&mut anna, &at);
     let revision = field(&step.text, &format!("{at}/tasks"), "revision");
     let id = field(&step.text, &format!("{at}/tasks"), "step");
@@ -331,8 +331,8 @@ async fn the_way_in_by_forms() {
     assert_eq!((out.status, out.headers["location"].as_str()), (303, "/sign-in"));
     let asked = page(&mut browser, "/sources?x=1");
     assert_eq!(asked.headers["location"], "/sign-in?then=%2Fsources%3Fx%3D1");
-    let wrong = format!("name=anna&password=wrong+wrong+wrong&back=%2Fsources");
-    let refused = browser.send("POST", "/sign-in", Some((FORM, &wrong)));
+    let wrong = "name=anna&password=wrong+wrong+wrong&back=%2Fsources";
+    let refused = browser.send("POST", "/sign-in", Some((FORM, wrong)));
     assert!(refused.status == 401 && refused.text.contains("role=\"alert\""), "{}", refused.text);
     assert!(refused.text.contains("value=\"anna\"") && !refused.text.contains("wrong wrong"));
     let half = format!("name=anna&password={GOOD}&back=%2Fsources");

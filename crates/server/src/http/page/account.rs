@@ -117,10 +117,10 @@ async fn password(State(app): Of, form: Form) -> Response {
         };
         changed.map_err(|fault| {
             let shell = frame.shell(&asked, &who).unwrap_or_else(|_| frame.bare());
-            match view(&asked, &who, fault.problem().detail) {
+            Box::new(match view(&asked, &who, fault.problem().detail) {
                 Ok(view) => super::page(fault.status(), ui::account(&shell, &view)),
                 Err(worse) => super::fault(&shell, &worse, "/account"),
-            }
+            })
         })
     });
     match done.await {
@@ -130,7 +130,7 @@ async fn password(State(app): Of, form: Form) -> Response {
             let answer = went(&app, &begun.who.actor.id, said, "/account");
             set_cookie(answer, &Cookie::session(&begun.token, app.accounts.https))
         }
-        Err(page) => page,
+        Err(page) => *page,
     }
 }
 
@@ -171,18 +171,18 @@ async fn confirm(State(app): Of, form: Form) -> Response {
                 let offer =
                     own::offered_totp(&asked, &who, &input.ticket).or_else(|_| own::offer_totp(&asked, &who));
                 let replaces = own::account(&asked, &who).is_ok_and(|own| own.totp);
-                Err(match offer {
+                Err(Box::new(match offer {
                     Ok(offer) => {
                         let view = offered(offer, replaces, fault.problem().detail);
                         super::page(fault.status(), ui::enrol(&shell, &view))
                     }
                     Err(worse) => super::fault(&shell, &worse, "/account"),
-                })
+                }))
             }
         }
     });
     match done.await {
         Ok((begun, page)) => set_cookie(page, &Cookie::session(&begun.token, app.accounts.https)),
-        Err(page) => page,
+        Err(page) => *page,
     }
 }

@@ -133,11 +133,11 @@ async fn found_benign(State(app): Of, Path(number): Path<i64>, form: Form) -> Re
     let Form { fields, .. } = form;
     let done = blocking(move || match make(&asked, &who, number, &fields) {
         Ok(done) => Ok((who.actor.id.clone(), done)),
-        Err(fault) => Err(refused(&asked, &who, (number, &fields), &frame, fault)),
+        Err(fault) => Err(Box::new(refused(&asked, &who, (number, &fields), &frame, fault))),
     });
     match done.await {
         Ok((id, done)) => went(&app, &id, done, &back),
-        Err(page) => page,
+        Err(page) => *page,
     }
 }
 

@@ -127,12 +127,15 @@ impl Form {
         let Form { who, fields, frame, .. } = self;
         let (asked, back, id) = (app.clone(), fields.back(), who.actor.id.clone());
         let done = blocking(move || {
-            f(&asked, &who, &fields)
-                .map_err(|fault| (frame.shell(&asked, &who).unwrap_or_else(|_| frame.bare()), fault))
+            f(&asked, &who, &fields).map_err(|fault| {
+                let shell = frame.shell(&asked, &who).unwrap_or_else(|_| frame.bare());
+                Box::new((shell, fault))
+            })
         });
         match done.await {
             Ok(done) => went(&app, &id, done, &back),
-            Err((shell, fault)) => {
+            Err(refused) => {
+                let (shell, fault) = *refused;
                 first(&fault, &back).unwrap_or_else(|| super::fault(&shell, &fault, &back))
             }
         }

@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
 use portreeve_access::permit::Verb;
 use portreeve_access::role::Role;
-use portreeve_store::{Error, people};
+use portreeve_store::people;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl Frame {
     pub(super) fn shell(&self, app: &App, who: &Who) -> Result<Shell, Fault> {
         let mut shell = self.bare();
         let Some(id) = who.person else { return Ok(shell) };
-        let person = app.store.read(|tx| Ok::<_, Error>(people::get(tx, id)?))?;
+        let person = app.store.read(|tx| people::get(tx, id))?;
         shell.csrf = who.login.as_ref().map(|l| session_of(l).csrf(&app.accounts.csrf)).unwrap_or_default();
         shell.zones.mine = if person.zone == "UTC" { String::new() } else { person.zone };
         shell.may = own::may(who);

@@ -10,7 +10,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Notice {
     pub(super) said: String,
-    undo: Option<(String, String, Vec<(String, String)>)>,
+    undo: Option<Back>,
+}
+
+/// As [`Undo`], for the cookie.
+#[derive(Clone, Serialize, Deserialize)]
+struct Back {
+    says: String,
+    action: String,
+    fields: Vec<(String, String)>,
 }
 
 /// Longer texts are cut: a cookie holds no more.
@@ -35,11 +43,11 @@ fn owner(who: &str) -> String {
 impl Notice {
     pub(super) fn new(said: &str, undo: Option<Undo>) -> Notice {
         let cut = said.chars().take(MOST).collect();
-        Notice { said: cut, undo: undo.map(|u| (u.says, u.action, u.fields)) }
+        Notice { said: cut, undo: undo.map(|u| Back { says: u.says, action: u.action, fields: u.fields }) }
     }
 
     pub(super) fn undo(&self) -> Option<Undo> {
-        let (says, action, fields) = self.undo.clone()?;
+        let Back { says, action, fields } = self.undo.clone()?;
         Some(Undo { says, action, fields })
     }
 

@@ -53,9 +53,12 @@ pub(crate) enum Plan {
         found: fn(&Value) -> Option<String>,
         make: Ask,
         /// What is added; nothing where a case that was told before is told to be new.
-        add: Box<dyn Fn(&str) -> Option<Ask>>,
+        add: Box<Adding>,
     },
 }
+
+/// What is added to what was found, by its id.
+type Adding = dyn Fn(&str) -> Option<Ask>;
 
 /// What a credential is to this product.
 pub(crate) fn authorization(template: Template, credential: Option<&str>) -> Option<String> {
