@@ -8,6 +8,7 @@
 mod contain;
 mod evtx;
 mod formats;
+mod live;
 mod workloads;
 
 use anyhow::{Context, bail};
@@ -65,6 +66,7 @@ fn main() -> anyhow::Result<()> {
             let count = args.next().map_or(Ok(200), |n| n.parse()).context("contain COUNT")?;
             return contain::run(count);
         }
+        Some("live") => return live::run(args.collect()),
         Some("evtx") => return evtx::run(&args.collect::<Vec<String>>()),
         _ => {}
     }
