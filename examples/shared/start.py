@@ -82,6 +82,10 @@ class Provider:
         database = folder / "glewlwyd.db"
         with open(need("/usr/share/dbconfig-common/data/glewlwyd/install/sqlite3", "glewlwyd"), "rb") as schema:
             subprocess.run([need(shutil.which("sqlite3"), "sqlite3"), database], stdin=schema, check=True)
+        # Its page refers to files of other packages, and it gives out none from outside its own folder.
+        shutil.copytree("/usr/share/glewlwyd/webapp", folder / "webapp", ignore=shutil.ignore_patterns("config.json"))
+        settings = pathlib.Path("/usr/share/glewlwyd/templates/config.json").read_text()
+        (folder / "webapp/config.json").write_text(settings.replace("http://localhost:4593", self.base))
         modules = "/usr/lib/glewlwyd"
         lines = [
             f"port={self.port}", 'bind_address="127.0.0.1"', f'external_url="{self.base}"', 'login_url="login.html"',
@@ -89,7 +93,7 @@ class Provider:
             f'log_file="{folder / "glewlwyd.log"}"', f'user_module_path="{modules}/user"',
             f'user_middleware_module_path="{modules}/user_middleware"', f'client_module_path="{modules}/client"',
             f'user_auth_scheme_module_path="{modules}/scheme"', f'plugin_module_path="{modules}/plugin"',
-            'admin_scope="g_admin"', 'profile_scope="g_profile"', 'static_files_path="/usr/share/glewlwyd/webapp/"',
+            'admin_scope="g_admin"', 'profile_scope="g_profile"', f'static_files_path="{folder / "webapp"}/"',
             'static_files_mime_types = ({ extension = ".html"; mime_type = "text/html"; compress = 0; },'
             ' { extension = ".css"; mime_type = "text/css"; compress = 0; },'
             ' { extension = ".js"; mime_type = "application/javascript"; compress = 0; },'
@@ -175,6 +179,7 @@ def main():
         provider = Provider(folder, f"{page}/sign-in/oidc/callback")
         running.append(provider)
         (folder / "client.secret").write_text(CLIENT + "\n")
+        (folder / "client.secret").chmod(0o600)
         (folder / "portreeve.toml").write_text(f"""
 [web]
 listen = "127.0.0.1:{port}"

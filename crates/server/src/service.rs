@@ -186,7 +186,10 @@ impl Service {
             return Err(StartError::Wrong(why));
         }
         let doors = data.join("doors");
-        std::fs::create_dir_all(&doors).map_err(io(doors.display().to_string()))?;
+        // Records, cases and keys are nobody else's. A folder that is there keeps the mode that somebody gave it.
+        let mut private = std::fs::DirBuilder::new();
+        std::os::unix::fs::DirBuilderExt::mode(&mut private, 0o700);
+        private.recursive(true).create(&doors).map_err(io(doors.display().to_string()))?;
         let config = Arc::new(config);
         let (opened, names) = {
             let (config, data) = (config.clone(), data.clone());

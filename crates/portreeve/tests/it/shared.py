@@ -33,7 +33,7 @@ with sync_playwright() as p:
             break
         page.wait_for_timeout(200)
         page.reload()
-    if "anna" not in page.inner_text("header.bar"):
+    if "Anna Berg" not in page.inner_text("header.bar"):
         faults.append(f"nobody is signed in: {page.inner_text('header.bar')}")
     if pictures:
         page.screenshot(path=f"{pictures}/shared-queue.png")

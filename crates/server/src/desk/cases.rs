@@ -139,7 +139,7 @@ pub struct ListInput {
 #[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct CasePage {
     pub cases: Vec<CaseLine>,
-    /// For `after`; null on the last page.
+    /// For `after`; null on the last page. With `order=change` never null once there is a case: to ask again with later.
     pub next: Option<String>,
 }
 
@@ -210,10 +210,15 @@ pub fn list(app: &App, who: &Who, input: &ListInput) -> Result<CasePage, Fault> 
 
 fn page(tx: &mut Tx<'_>, who: &Who, input: &ListInput) -> Result<CasePage, Error> {
     let after: Option<Cursor> = parsed(input.after.as_deref())?;
-    let page = list::page(tx, &query(input, who)?, after.as_ref(), input.limit.unwrap_or(50))?;
+    let wanted = query(input, who)?;
+    let page = list::page(tx, &wanted, after.as_ref(), input.limit.unwrap_or(50))?;
+    // Who follows the changes goes on from the newest, where there is no next page yet.
+    let following = (wanted.order == Order::Change).then(|| page.cases.last()).flatten();
+    let following =
+        following.map(|c| list::after_change(c.change)).or(after.filter(|_| wanted.order == Order::Change));
     let mut names = Names::default();
     let cases = page.cases.into_iter().map(|c| line(tx, c, &mut names)).collect::<Result<_, _>>()?;
-    Ok(CasePage { cases, next: page.next.map(|n| n.to_string()) })
+    Ok(CasePage { cases, next: page.next.or(following).map(|n| n.to_string()) })
 }
 
 /// A page of cases, and how many there are in all.

@@ -6,7 +6,43 @@ use crate::app::App;
 use portreeve_access::permit::Verb;
 use portreeve_report::{EXPORTS, wire};
 use portreeve_store::CaseId;
+use portreeve_store::case::document;
 use std::fmt::Write;
+
+/// One case in a form that another program takes, and its media type: `handover`, `stix`, `misp`, `timesketch` or `cacao`.
+/// Of several of the engine's cases in one, the one with the highest risk that stands.
+pub(crate) fn export(
+    app: &App,
+    who: &Who,
+    number: i64,
+    format: &str,
+) -> Result<(&'static str, Vec<u8>), Fault> {
+    if format == "handover" {
+        return Ok(("text/markdown; charset=utf-8", note(app, who, number)?.into_bytes()));
+    }
+    let text = look(app, who, Verb::ExportMake, &format!("case:{number}"), |tx| {
+        let case = guarded(tx, who, Verb::ExportMake, CaseId(number))?;
+        let mut parts = document::of_case(tx, case.id)?;
+        parts.retain(|d| d.withdrawn_at.is_none());
+        Ok(parts.into_iter().map(|d| d.text).collect::<Vec<_>>())
+    })?;
+    let export = EXPORTS.iter().find(|e| e.name == format);
+    let export = export.ok_or_else(|| Fault::not_found("such format"))?;
+    let wrong = |e: serde_json::Error| Fault::Inside(format!("document of case {number}: {e}"));
+    let cases = text.iter().map(|t| serde_json::from_str::<wire::Case>(t).map_err(wrong));
+    let mut cases = cases.collect::<Result<Vec<_>, _>>()?;
+    cases.sort_by(|a, b| b.risk_score.total_cmp(&a.risk_score));
+    let Some(case) = cases.first() else {
+        return Err(Fault::Conflict {
+            text: "the engine has withdrawn this case; there is nothing to export".to_owned(),
+        });
+    };
+    let mut out = Vec::new();
+    let after = super::containment::aftermath(app, &case.case_id)?;
+    (export.write)(case, &after, &mut out).map_err(|e| Fault::Inside(e.to_string()))?;
+    let media = if format == "timesketch" { "application/x-ndjson" } else { "application/json" };
+    Ok((media, out))
+}
 
 /// Markdown.
 pub(crate) fn note(app: &App, who: &Who, number: i64) -> Result<String, Fault> {

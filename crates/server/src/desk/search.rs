@@ -1,16 +1,17 @@
 //! Searches over all records.
 
 use super::stamp::moment;
-use super::{Fault, Stamp, Who, look_at_service};
+use super::{Fault, Stamp, Who, note_denied};
 use crate::app::App;
-use portreeve_access::permit::Verb;
+use portreeve_access::permit::{Object, Verb};
 use portreeve_lake::{Fault as LakeFault, Field, Lake, Query, Row};
 use portreeve_model::{EventTime, Ip};
+use portreeve_store::audit::Outcome;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SearchInput {
     pub from: Option<String>,
@@ -51,6 +52,8 @@ fn shown(row: &Row) -> Map<String, Value> {
         let value = match field {
             Field::Null | Field::Text("") => return None,
             Field::Moment(time) => Value::from(Stamp(time.0).to_string()),
+            // 64 bits: as a JSON number it would be rounded by many who read it.
+            Field::Number(n) if name == "key" => Value::from(n.to_string()),
             Field::Number(n) => Value::from(n),
             Field::Real(r) => Value::from(r),
             Field::Text(text) => Value::from(text),
@@ -62,11 +65,20 @@ fn shown(row: &Row) -> Map<String, Value> {
 }
 
 pub fn search(app: &App, who: &Who, input: &SearchInput) -> Result<SearchPage, Fault> {
-    let asked = serde_json::json!({ "user": input.user, "address": input.address, "text": input.text });
+    let mut asked = serde_json::to_value(input).unwrap_or_default();
+    if let Some(fields) = asked.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
     let query = query(input)?;
-    look_at_service(app, who, Verb::SearchRun, |_| Ok(()))?;
+    who.may(Verb::SearchRun, &Object::Service).or_else(|fault| {
+        let refused = Err(fault);
+        note_denied(app, who, Verb::SearchRun, "service", &refused);
+        refused
+    })?;
+    // What somebody looked for belongs to the audit as well as that they looked.
+    app.store.audit_soon(who.entry(Verb::SearchRun, "service", Outcome::Done, &asked))?;
     let page = answer(&app.lake, &query)?;
-    tracing::debug!(%asked, rows = page.rows.len(), "records searched");
+    tracing::debug!(rows = page.rows.len(), "records searched");
     Ok(page)
 }
 

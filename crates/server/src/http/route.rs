@@ -89,7 +89,7 @@ impl Route {
     fn operation(&self, all: &mut SchemaGenerator) -> Value {
         let mut parameters: Vec<Value> = Vec::new();
         for part in self.path.split('/').filter_map(|p| p.strip_prefix('{')?.strip_suffix('}')) {
-            let schema = if matches!(part, "step" | "hint" | "name" | "credential" | "digest") {
+            let schema = if matches!(part, "step" | "hint" | "name" | "credential" | "digest" | "format") {
                 json!({ "type": "string" })
             } else {
                 json!({ "type": "integer" })

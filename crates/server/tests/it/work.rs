@@ -179,3 +179,36 @@ async fn what_changes_is_told_to_open_pages() {
     tokio::time::timeout(Duration::from_secs(120), service.close()).await.expect("closed");
     assert!(!lines.any(|l| l.starts_with("data: ")), "and ends with it");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_changes_goes_on_from_the_newest_and_the_folder_is_nobody_elses() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("a folder");
+    let data = dir.path().join("data");
+    let service = start(&data, config(&acme().join("context"), "")).await;
+    let mode = std::fs::metadata(&data).expect("its folder").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    let first = case(&service.app, "c1", "first").0;
+    case(&service.app, "c2", "second");
+    let mut anna = signed_in(&service, "anna", &["l1"]);
+    let all = anna.get("/cases?order=change&standing=all").json();
+    assert_eq!(all["cases"].as_array().map(Vec::len), Some(2));
+    let next = all["next"].as_str().expect("a place to go on from").to_owned();
+    let later = anna.get(&format!("/cases?order=change&standing=all&after={next}")).json();
+    assert_eq!(
+        (later["cases"].as_array().map(Vec::len), later["next"].as_str()),
+        (Some(0), Some(next.as_str()))
+    );
+    let taken = anna.post(&format!("/cases/{first}/notes"), json!({ "body": "seen" }));
+    assert_eq!(taken.status, 200, "{}", taken.text);
+    let later = anna.get(&format!("/cases?order=change&standing=all&after={next}")).json();
+    let numbers: Vec<i64> =
+        later["cases"].as_array().expect("cases").iter().filter_map(|c| c["number"].as_i64()).collect();
+    assert_eq!(numbers, [first]);
+    // What was searched for is in the audit.
+    assert_eq!(anna.get("/search?user=mallory").status, 200);
+    let mut dora = signed_in(&service, "dora", &["auditor"]);
+    let audit = dora.get("/audit");
+    assert!(audit.text.contains("mallory"), "{}", audit.text);
+    service.close().await;
+}

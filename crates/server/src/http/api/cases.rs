@@ -11,13 +11,15 @@ use crate::desk::work::{
     AssignInput, CloseInput, DecideInput, MergeInput, ReasonInput, RestrictInput, SharingInput, StatusInput,
     TierInput,
 };
-use crate::desk::{Fault, cases, notes, tasks, work};
+use crate::desk::{Fault, cases, hand_over, notes, tasks, work};
 use crate::http::input::{Act, Asked, At, Nothing};
 use crate::http::route::{May, Route};
 use crate::http::session::Signed;
+use crate::service::blocking;
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use portreeve_access::permit::Verb;
 use std::sync::Arc;
@@ -103,6 +105,15 @@ async fn set_task(State(app): Of, At((number, step)): At<(i64, String)>, act: Ac
     .await
 }
 
+async fn export(
+    State(app): Of,
+    Signed(who): Signed,
+    At((number, format)): At<(i64, String)>,
+) -> Result<Response, Fault> {
+    let done = blocking(move || hand_over::export(&app, &who, number, &format)).await?;
+    Ok(([(header::CONTENT_TYPE, done.0)], done.1).into_response())
+}
+
 pub(super) fn routes() -> Vec<Route> {
     let read_case = May::Do(Verb::CaseRead);
     let look = |path, id, title, handler| Route::new(("get", path), (id, title), read_case, handler);
@@ -130,6 +141,13 @@ pub(super) fn routes() -> Vec<Route> {
             .output::<Vec<VerdictChange>>(),
         look("/cases/{number}/related", "getRelated", "Cases that share something with it", get(related))
             .output::<Vec<RelatedCase>>(),
+        Route::new(
+            ("get", "/cases/{number}/export/{format}"),
+            ("exportCase", "For another program: handover, stix, misp, timesketch or cacao"),
+            May::Do(Verb::ExportMake),
+            get(export),
+        )
+        .media("*/*"),
         look("/cases/{number}/notes", "listNotes", "Notes", get(notes_of)).output::<Vec<Note>>(),
         look("/cases/{number}/tasks", "listTasks", "Steps of the playbook", get(tasks_of))
             .output::<Vec<Task>>(),
