@@ -508,6 +508,7 @@ fn commands_of_this_machine_are_recorded_with_their_status() {
 
 #[test]
 fn usage_is_checked_before_anything_is_read() {
+    let dir = tempfile::tempdir().expect("a folder");
     for args in [
         &["collect"][..],
         &["collect", "--out", "x", "--only", "nonsense"],
@@ -519,9 +520,9 @@ fn usage_is_checked_before_anything_is_read() {
         &["collect", "--out", "x", "--sign", "/no/such/key"],
         &["collect", "verify", "/no/such/package"],
     ] {
-        let out = portreeve().args(args).current_dir(std::env::temp_dir()).assert().code(64);
+        let out = portreeve().args(args).current_dir(dir.path()).assert().code(64);
         let said = String::from_utf8_lossy(&out.get_output().stderr).into_owned();
         assert!(said.len() > 10, "{args:?}: {said}");
     }
-    assert!(!std::env::temp_dir().join("x").exists());
+    assert!(!dir.path().join("x").exists());
 }
