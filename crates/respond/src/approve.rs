@@ -310,6 +310,20 @@ mod tests {
     }
 
     #[test]
+    fn two_keys_of_one_name_are_one_person() {
+        let mut p = people();
+        let kept = PrivateKey::generate().unwrap();
+        p.operators.push(Operator { public_key: kept.public(), ..p.operators[2].clone() });
+        let by = |key: &PrivateKey| Word::sign("tess", key, Purpose::Approve, "plan", "it is needed", 0);
+        for key in [&p.keys[2], &kept] {
+            assert!(p.allowed(&[by(key)], T2, 0).is_ok());
+        }
+        let two = Need { tier: Tier::T2, people: 2 };
+        assert!(p.allowed(&[by(&p.keys[2]), by(&kept)], two, 0).is_err());
+        assert!(p.allowed(&[by(&p.keys[3])], T2, 0).is_err(), "another's key under this name");
+    }
+
+    #[test]
     fn approvals_end_and_do_not_come_from_the_future() {
         let p = people();
         let word = [p.word(2, Purpose::Approve, 0)];

@@ -143,6 +143,35 @@ fn standing(who: &mut Browser, number: i64, digest: &str, wanted: &str) -> Value
     }
 }
 
+/// Somebody comes in from the address all the same, and it is told.
+async fn got_in(service: &Service, number: i64) {
+    let mut admin = signed_in(service, "admin", &["responder-admin"]);
+    let made = admin.post("/sources", json!({ "name": "gw", "zone": "UTC" }));
+    let secret = made.json()["secret"].as_str().expect("a token").to_owned();
+    // After the proof, by the log's own time.
+    let at = jiff::Timestamp::from_microsecond(now() + 1_000_000).expect("a time");
+    let time = at.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00");
+    let line = format!("{time} gw sshd[77]: Accepted password for anna from {BAD} port 40001 ssh2");
+    let body = json!({ "event": line }).to_string();
+    let mut shipper = Browser::new(service).with("Authorization", &format!("Splunk {secret}"));
+    let sent = shipper.send("POST", "/services/collector/event", Some(("application/json", &body)));
+    assert_eq!(sent.status, 200, "{}", sent.text);
+    let mut reader = signed_in(service, "vera", &["viewer"]);
+    let begun = std::time::Instant::now();
+    loop {
+        let told = reader.get(&format!("/cases/{number}/timeline")).text;
+        if told.contains(&format!("containment ineffective: {BAD}")) {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(240), "{told}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let clocks = service.app.store.read(|tx| clock::of_case(tx, CaseId(number))).expect("clocks");
+    assert!(clocks.iter().all(|c| c.met_at.is_none()), "it has to be contained again");
+    let state = reader.get(&format!("/cases/{number}/containment")).json();
+    assert_eq!(state["aftermath"]["sightings"][0]["got_in"], true, "{state:#}");
+}
+
 fn why(reason: &str) -> Value {
     json!({ "reason": reason })
 }
@@ -209,6 +238,7 @@ async fn what_one_proposes_another_approves_and_it_is_proven_and_taken_back() {
         page.text
     );
 
+    got_in(&service, number).await;
     let back = lena.post(&format!("{at}/roll-back"), why("was a false alarm"));
     assert_eq!(back.status, 403);
     let form = format!(
