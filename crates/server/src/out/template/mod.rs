@@ -42,6 +42,9 @@ impl Ask {
     }
 }
 
+/// What is added to the entry with this id.
+pub(crate) type Add = Box<dyn Fn(&str) -> Option<Ask>>;
+
 /// How a letter is delivered.
 pub(crate) enum Plan {
     /// One request says it all.
@@ -53,12 +56,9 @@ pub(crate) enum Plan {
         found: fn(&Value) -> Option<String>,
         make: Ask,
         /// What is added; nothing where a case that was told before is told to be new.
-        add: Box<Adding>,
+        add: Add,
     },
 }
-
-/// What is added to what was found, by its id.
-type Adding = dyn Fn(&str) -> Option<Ask>;
 
 /// What a credential is to this product.
 pub(crate) fn authorization(template: Template, credential: Option<&str>) -> Option<String> {
