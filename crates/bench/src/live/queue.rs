@@ -166,7 +166,7 @@ fn put(
     };
     let entities: Vec<Entity> =
         pattern.entities.iter().map(|e| Entity::new(e.kind, renamed(&e.value))).collect();
-    let (decision, risk) = if n % 10 == 0 {
+    let (decision, risk) = if n.is_multiple_of(10) {
         (Decision::Escalate, 60.0 + (n % 397) as f64 / 10.0)
     } else {
         (Decision::Investigate, (n % 597) as f64 / 10.0)
