@@ -19,6 +19,8 @@ const BATCH: u64 = 500;
 const BURST: u64 = 2_000;
 /// Without any progress for so long, it will not be judged any more.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// After that all figures know of the last record.
+const SETTLES: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
@@ -276,8 +278,10 @@ pub(super) fn run(
         other.join().map_err(|_| anyhow::anyhow!("a part of the bench panicked"))?
     })?;
     let took = begun.elapsed().as_secs_f64();
-    let f = service.figures(&mut client)?;
     let cpu = service.cpu()? - cpu_before;
+    // Some figures are renewed every few seconds only.
+    std::thread::sleep(SETTLES);
+    let f = service.figures(&mut client)?;
     tell_moments(&moments);
     let (kept, judged) = (f.get("records_kept_total") as u64, f.get("records_judged_total") as u64);
     let lines = Sent::get(&sent.lines);
