@@ -56,7 +56,7 @@ pub(super) fn run(asked: &Asked) -> anyhow::Result<()> {
     let mut client = service.signed_in()?;
     for (name, path) in [
         ("GET /queue", "/queue"),
-        ("GET /queue?q=", "/queue?q=story07"),
+        ("GET /queue?q=", "/queue?q=story00"),
         ("GET /api/v1/cases", "/api/v1/cases"),
     ] {
         let (mut taken, mut size) = (Vec::new(), 0);
