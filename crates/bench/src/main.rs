@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p portreeve-bench -- [--dir DIR] [--program PATH] [--threads N] [WORKLOAD…]` writes the
 //! workloads where they are missing, hunts in each, and prints records per CPU-second, peak memory and wall time.
-//! A second process per workload keeps the peaks apart.
+//! A second process per workload keeps the peaks apart. `live` loads a running service instead: see [`live`].
 #![allow(clippy::print_stdout, reason = "the table is the result")]
 
 mod contain;

@@ -19,6 +19,8 @@ const BATCH: u64 = 500;
 const BURST: u64 = 2_000;
 /// Without any progress for so long, it will not be judged any more.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// After that all figures know of the last record.
+const SETTLES: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
@@ -35,6 +37,8 @@ pub(super) struct Sent {
     pub(super) bytes: AtomicU64,
     /// Microseconds in which a socket took nothing.
     blocked_us: AtomicU64,
+    /// When the last line was handed over; microseconds after the beginning.
+    ended_us: AtomicU64,
     /// Answers that said: come again; and those that nobody expects.
     again_429: AtomicU64,
     again_503: AtomicU64,
@@ -58,6 +62,7 @@ pub(super) struct Pace {
     /// Lines a second of one who sends.
     pub(super) rate: f64,
     pub(super) during: Duration,
+    pub(super) begun: Instant,
     /// At the end of the time, not of the lines: what the service did not take by then is not sent.
     pub(super) stops: bool,
 }
@@ -65,7 +70,7 @@ pub(super) struct Pace {
 /// Sends lines over one connection with octet counting.
 pub(super) fn over_syslog(to: SocketAddr, mut lines: Lines, pace: Pace, sent: &Sent) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(to).with_context(|| to.to_string())?;
-    let (begun, mut done) = (Instant::now(), 0u64);
+    let (begun, mut done) = (pace.begun, 0u64);
     let all = (pace.rate * pace.during.as_secs_f64()).round() as u64;
     let (mut bytes, mut line) = (Vec::new(), Vec::new());
     while done < all && !(pace.stops && begun.elapsed() >= pace.during) {
@@ -93,6 +98,7 @@ pub(super) fn over_syslog(to: SocketAddr, mut lines: Lines, pace: Pace, sent: &S
         Sent::add(&sent.lines, some);
         Sent::add(&sent.bytes, bytes.len() as u64);
     }
+    sent.ended_us.fetch_max(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
     stream.shutdown(Shutdown::Write)?;
     // The other side closes when it has read all.
     stream.set_read_timeout(Some(Duration::from_secs(600)))?;
@@ -117,7 +123,7 @@ fn over_http(
         Way::Hec => ("/services/collector", "application/json"),
         _ => ("/es/logs/_bulk", "application/x-ndjson"),
     };
-    let (begun, mut done) = (Instant::now(), 0u64);
+    let (begun, mut done) = (pace.begun, 0u64);
     let all = (pace.rate * pace.during.as_secs_f64()).round() as u64;
     let (mut body, mut line) = (Vec::new(), Vec::new());
     while done < all && !(pace.stops && begun.elapsed() >= pace.during) {
@@ -158,6 +164,7 @@ fn over_http(
         Sent::add(&sent.lines, some);
         Sent::add(&sent.bytes, body.len() as u64);
     }
+    sent.ended_us.fetch_max(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
     Ok(())
 }
 
@@ -208,12 +215,12 @@ pub(super) fn run(
         if way == Way::Syslog { senders } else { asked.number("--connections", 2)?.max(senders) };
     let users = asked.number("--users", 20_000)?;
     let during = asked.minutes()?;
-    let pace = Pace { rate: rate / connections as f64, during, stops };
     let sent = Sent::default();
     let mut client = Client::connect(service.address)?;
     let cpu_before = service.cpu()?;
     let own_before = crate::formats::cpu()?;
     let begun = Instant::now();
+    let pace = Pace { rate: rate / connections as f64, during, begun, stops };
     let mut moments = Vec::new();
     let every = (during.as_secs_f64() / 15.0).max(1.0);
     let (mut sent_after, mut own) = (0.0, 0.0);
@@ -276,8 +283,12 @@ pub(super) fn run(
         other.join().map_err(|_| anyhow::anyhow!("a part of the bench panicked"))?
     })?;
     let took = begun.elapsed().as_secs_f64();
-    let f = service.figures(&mut client)?;
     let cpu = service.cpu()? - cpu_before;
+    let waited = sent_after;
+    let sent_after = Sent::get(&sent.ended_us) as f64 / 1e6;
+    // Some figures are renewed every few seconds only.
+    std::thread::sleep(SETTLES);
+    let f = service.figures(&mut client)?;
     tell_moments(&moments);
     let (kept, judged) = (f.get("records_kept_total") as u64, f.get("records_judged_total") as u64);
     let lines = Sent::get(&sent.lines);
@@ -319,11 +330,7 @@ pub(super) fn run(
     }
     table.row(
         "senders waited",
-        format!(
-            "{:.1} s of {:.1} s",
-            Sent::get(&sent.blocked_us) as f64 / 1e6,
-            sent_after * connections as f64
-        ),
+        format!("{:.1} s of {:.1} s", Sent::get(&sent.blocked_us) as f64 / 1e6, waited * connections as f64),
     );
     table.row("behind at the end", format!("{:.1} s until all was judged", (took - sent_after).max(0.0)));
     table.row("judged per second", format!("{:.0} over the whole run", judged as f64 / took));

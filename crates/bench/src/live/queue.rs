@@ -56,7 +56,7 @@ pub(super) fn run(asked: &Asked) -> anyhow::Result<()> {
     let mut client = service.signed_in()?;
     for (name, path) in [
         ("GET /queue", "/queue"),
-        ("GET /queue?q=", "/queue?q=story07"),
+        ("GET /queue?q=", "/queue?q=story00"),
         ("GET /api/v1/cases", "/api/v1/cases"),
     ] {
         let (mut taken, mut size) = (Vec::new(), 0);
@@ -166,7 +166,7 @@ fn put(
     };
     let entities: Vec<Entity> =
         pattern.entities.iter().map(|e| Entity::new(e.kind, renamed(&e.value))).collect();
-    let (decision, risk) = if n % 10 == 0 {
+    let (decision, risk) = if n.is_multiple_of(10) {
         (Decision::Escalate, 60.0 + (n % 397) as f64 / 10.0)
     } else {
         (Decision::Investigate, (n % 597) as f64 / 10.0)

@@ -125,7 +125,7 @@ fn fill(dir: &Path, rows: u64, users: u64, begin: Timestamp, end: Timestamp) -> 
         journal.append(&[batch])?;
         done += some;
         batches += 1;
-        if batches % SYNC == 0 {
+        if batches.is_multiple_of(SYNC) {
             journal.sync()?;
         }
     }

@@ -121,8 +121,8 @@ impl Running {
             serde_json::json!({"token": token, "name": "bench", "password": "measured-Lantern-4711-quay"});
         let answer = client.post("/api/v1/first-run", "application/json", input.to_string().as_bytes())?;
         let answer = answer.good("first-run")?;
-        let cookie = answer.cookies.iter().find(|c| c.contains("session")).or_else(|| answer.cookies.first());
-        cookie.cloned().context("no cookie came")
+        // The session comes first; the other takes back what signing in needed.
+        answer.cookies.into_iter().next().context("no cookie came")
     }
 
     /// A connection of its own, signed in.
