@@ -70,6 +70,9 @@ const FLUSH_ROWS: usize = 400_000;
 const FLUSH_EVERY: Duration = Duration::from_secs(15);
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
+/// A thread that ends when the other half of its channel is gone.
+type Part = (mpsc::Sender<()>, JoinHandle<()>);
+
 /// What a service is started with.
 pub struct Start {
     pub config: Config,
@@ -652,7 +655,7 @@ fn flusher(
 }
 
 /// A thread for each webhook, and one that looks whether all is well.
-fn senders(app: &Arc<App>) -> Result<Vec<(mpsc::Sender<()>, JoinHandle<()>)>, StartError> {
+fn senders(app: &Arc<App>) -> Result<Vec<Part>, StartError> {
     let mut all = Vec::new();
     for hook in &app.hooks.all {
         let sender = out::sender::Sender::new(hook, app.hooks.clone()).map_err(StartError::Wrong)?;
@@ -667,7 +670,7 @@ fn senders(app: &Arc<App>) -> Result<Vec<(mpsc::Sender<()>, JoinHandle<()>)>, St
 }
 
 /// The thread that holds devices to the ledger, where containment is configured.
-fn rounds(app: &Arc<App>) -> Result<Option<(mpsc::Sender<()>, JoinHandle<()>)>, StartError> {
+fn rounds(app: &Arc<App>) -> Result<Option<Part>, StartError> {
     let Some(contain) = app.contain.clone() else { return Ok(None) };
     contain.attach(app);
     let ((over, wait), app) = (mpsc::channel(), app.clone());

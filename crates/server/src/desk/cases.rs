@@ -381,7 +381,7 @@ pub(crate) fn look_at<T>(
 }
 
 pub fn read(app: &App, who: &Who, number: i64) -> Result<CaseWhole, Fault> {
-    look_at(app, who, number, |tx, case| whole(tx, case))
+    look_at(app, who, number, whole)
 }
 
 pub(crate) fn whole(tx: &mut Tx<'_>, case: Case) -> Result<CaseWhole, Error> {
