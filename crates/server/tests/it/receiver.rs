@@ -112,7 +112,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>) {
         Says::Nothing => {
             // Until the other side has enough.
             let mut rest = [0; 1];
-            from.read(&mut rest).ok();
+            from.read_exact(&mut rest).ok();
             return;
         }
     };
