@@ -40,7 +40,9 @@ pub struct Replayed {
 /// Offers letters again as they are, each as one record of its source. Called on a thread of the runtime that may block.
 pub fn replay(app: &App, who: &Who, input: &ReplayInput) -> Result<Replayed, Fault> {
     let detail = serde_json::to_value(input).unwrap_or_default();
-    change(app, who, &Doing::new(Verb::SourceManage, "dead-letters").with(detail), |_, _| {
+    // Letters are taken once, whoever asks how often: the answer to a second request is that nothing is left of them.
+    let each = Who { once: None, ..who.clone() };
+    change(app, &each, &Doing::new(Verb::SourceManage, "dead-letters").with(detail), |_, _| {
         who.may(Verb::SourceManage, &Object::Source { id: "dead-letters" }).map_err(Into::into)
     })?;
     let intake =
