@@ -1,7 +1,8 @@
 //! Events to cases: folds what was read, judges what changed, and writes it into the book.
 
 use super::book::Book;
-use super::reader::{Read, Told};
+use super::held::Held;
+use super::reader::Told;
 use super::{Progress, now};
 use portreeve_content::Content;
 use portreeve_context::Tables;
@@ -20,6 +21,8 @@ const PACE_TIMES: u32 = 2;
 /// What was read is written to the history so often, or when so many events wait.
 const SAVE: Duration = Duration::from_secs(10);
 const SAVE_EVENTS: usize = 200_000;
+/// What has waited enough is given to the engine so often.
+const GIVE: Duration = Duration::from_millis(100);
 /// Old events are looked for so often.
 const TIDY: Duration = Duration::from_secs(3_600);
 
@@ -63,30 +66,32 @@ enum End {
 
 /// What was taken and not yet judged, across the engines of a service.
 struct Rounds {
-    upto: u64,
-    last: u64,
+    held: Held,
     unsaved: usize,
     saved_at: Instant,
     /// Arrival of the oldest record that no verdict knows yet.
     waiting: Option<EventTime>,
 }
 
+impl Rounds {
+    /// What has waited enough for its place in the order, or all.
+    fn give(&mut self, all: bool, to: &mut Vec<Event>) {
+        let arrival = self.held.ripe(all, to);
+        self.waiting = self.waiting.or(arrival);
+    }
+}
+
 impl Judge {
     /// Until the reader has gone. Everything it gave is judged and saved when this returns.
     pub(crate) fn run(mut self, mut history: History) -> Result<(), HistoryError> {
-        let mut rounds = Rounds {
-            upto: history.upto(),
-            last: history.upto().saturating_sub(1),
-            unsaved: 0,
-            saved_at: Instant::now(),
-            waiting: None,
-        };
+        let mut rounds =
+            Rounds { held: Held::new(history.upto()), unsaved: 0, saved_at: Instant::now(), waiting: None };
         loop {
             let grounds = self.grounds.clone();
             let settings = self.settings.clone();
             let mut live = Live::open(history, &grounds.tables, &self.names, &grounds.content, settings)?;
             let end = self.go_on(&mut live, &mut rounds, &grounds)?;
-            history = live.close(rounds.upto)?;
+            history = live.close(rounds.held.upto)?;
             self.saved.store(history.upto(), Ordering::Release);
             match end {
                 End::Renewed(grounds) => self.grounds = grounds,
@@ -109,11 +114,16 @@ impl Judge {
         self.tell(live, grounds);
         self.progress.ready.store(true, Ordering::Release);
         let mut events: Vec<Event> = Vec::new();
+        let mut given_at = Instant::now();
         let mut tidied = Instant::now();
         loop {
             match self.from.recv_timeout(PACE) {
-                Ok(Told::Read(read)) => self.gather(read, &mut events, rounds),
+                Ok(Told::Read(read)) => {
+                    rounds.unsaved += read.events.len().max(1);
+                    rounds.held.add(read, now());
+                }
                 Ok(Told::Renewed(grounds)) => {
+                    rounds.give(true, &mut events);
                     live.take(&mut events, now())?;
                     self.judge(live, rounds, true)?;
                     return Ok(End::Renewed(grounds));
@@ -123,12 +133,17 @@ impl Judge {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
+                    rounds.give(true, &mut events);
                     live.take(&mut events, now())?;
                     self.judge(live, rounds, true)?;
                     return Ok(End::Over);
                 }
             }
-            live.take(&mut events, now())?;
+            if given_at.elapsed() >= GIVE {
+                given_at = Instant::now();
+                rounds.give(false, &mut events);
+                live.take(&mut events, now())?;
+            }
             if judged_at.elapsed() >= PACE.max(took * PACE_TIMES) {
                 let begun = Instant::now();
                 self.judge(live, rounds, false)?;
@@ -137,7 +152,7 @@ impl Judge {
             if rounds.unsaved > 0 && rounds.saved_at.elapsed() >= SAVE
                 || rounds.unsaved >= SAVE_EVENTS && rounds.saved_at.elapsed() >= PACE
             {
-                match live.save(rounds.upto) {
+                match live.save(rounds.held.upto) {
                     Ok(()) => rounds.unsaved = 0,
                     // A full disk passes; until then the events are in memory, and their records in the journal.
                     Err(error) => tracing::error!(%error, "events cannot be saved; it is tried again"),
@@ -161,21 +176,14 @@ impl Judge {
         }
     }
 
-    fn gather(&self, read: Read, events: &mut Vec<Event>, rounds: &mut Rounds) {
-        rounds.unsaved += read.events.len().max(1);
-        events.extend(read.events);
-        (rounds.upto, rounds.last) = (read.upto, read.last);
-        rounds.waiting = rounds.waiting.or(read.arrival);
-    }
-
     fn judge(&mut self, live: &mut Live<'_>, rounds: &mut Rounds, wholly: bool) -> Result<(), HistoryError> {
         // Rounds without records are five a second.
         let _span =
-            rounds.waiting.map(|_| tracing::info_span!("judge", last = rounds.last, wholly).entered());
+            rounds.waiting.map(|_| tracing::info_span!("judge", last = rounds.held.last, wholly).entered());
         let changes = live.judge(wholly)?;
         let owed = self.book.write(changes);
         live.tell_again(&owed);
-        Progress::set(&self.progress.judged, rounds.last);
+        Progress::set(&self.progress.judged, rounds.held.last);
         if let Some(arrival) = rounds.waiting.take() {
             let waited = u64::try_from(now().since(arrival)).unwrap_or(0);
             Progress::set(&self.progress.latency_us, waited);

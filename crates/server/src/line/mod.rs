@@ -13,6 +13,7 @@
 
 mod book;
 mod duties;
+mod held;
 mod judge;
 mod keeper;
 mod reader;
