@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 /// Of the events' own time. A stamp in whole seconds is up to one too early.
 const HELD_US: i64 = 1_200_000;
-/// Nothing waits longer, where nothing newer comes.
+/// Nothing waits longer: not where nothing newer comes, and not while old records pour in.
 const LONGEST: Duration = Duration::from_millis(1_200);
 
 struct Batch {
     upto: u64,
     last: u64,
     arrival: Option<EventTime>,
+    came: Instant,
     /// Events of it that still wait.
     open: usize,
 }
@@ -28,7 +29,6 @@ pub(super) struct Held {
     first: u64,
     /// The newest time, and never one that is still to come.
     newest: EventTime,
-    came: Instant,
     /// Every record before this number was read, and its events were given on.
     pub(super) upto: u64,
     /// The last of them.
@@ -42,7 +42,6 @@ impl Held {
             batches: VecDeque::new(),
             first: 0,
             newest: EventTime(i64::MIN),
-            came: Instant::now(),
             upto,
             last: upto.saturating_sub(1),
         }
@@ -56,15 +55,16 @@ impl Held {
             upto: read.upto,
             last: read.last,
             arrival: read.arrival,
+            came: Instant::now(),
             open: read.events.len(),
         });
         self.events.extend(read.events.into_iter().map(|e| (e, number)));
-        self.came = Instant::now();
     }
 
     /// Gives on what has waited enough, or all; the arrival of the oldest record among it.
     pub(super) fn ripe(&mut self, all: bool, to: &mut Vec<Event>) -> Option<EventTime> {
-        let all = all || self.came.elapsed() >= LONGEST;
+        let by_now = Instant::now();
+        let stays = |batch: &Batch| !all && by_now.duration_since(batch.came) < LONGEST;
         let until = EventTime(self.newest.0.saturating_sub(HELD_US));
         let mut oldest: Option<EventTime> = None;
         let mut older = |at: Option<EventTime>| {
@@ -75,13 +75,13 @@ impl Held {
         };
         let waiting = std::mem::take(&mut self.events);
         for (event, number) in waiting {
-            // A clock that is ahead of ours waits for nobody, or it would wait until its time has come.
-            if !all && event.time > until && event.time <= self.newest {
-                self.events.push((event, number));
-                continue;
-            }
             // A batch is dropped only once none of its events waits.
             if let Some(batch) = self.batches.get_mut((number - self.first) as usize) {
+                // A clock that is ahead of ours waits for nobody, or it would wait until its time has come.
+                if event.time > until && event.time <= self.newest && stays(batch) {
+                    self.events.push((event, number));
+                    continue;
+                }
                 batch.open -= 1;
                 older(batch.arrival);
             }
@@ -140,5 +140,21 @@ mod tests {
         out.clear();
         held.ripe(false, &mut out);
         assert_eq!((times(&out), held.upto), (vec![5_000.0], 60));
+    }
+
+    #[test]
+    fn old_records_that_pour_in_hold_nobody_up() {
+        let mut held = Held::new(1);
+        let now = EventTime(1_000_000_000);
+        let (mut out, begun, mut n) = (Vec::new(), Instant::now(), 20);
+        held.add(read(10, &[100.0]), now);
+        while held.upto < 10 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it waits while others come");
+            held.add(read(n, &[50.0]), now);
+            held.ripe(false, &mut out);
+            n += 1;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(times(&out).contains(&100.0));
     }
 }

@@ -259,7 +259,7 @@ const CHILD: &str = "PORTREEVE_TEST_WEBHOOK_CHILD";
 
 /// Not a test: the service that `a_killed_service_loses_nothing` kills.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "runs as a child of another test"]
+#[ignore = "the child that the kill test starts and kills: cargo test -p portreeve-server --test it a_killed_service"]
 async fn a_child_to_be_killed() {
     let Ok(dir) = std::env::var(CHILD) else { return };
     let dir = Path::new(&dir);
