@@ -12,7 +12,7 @@ use crate::gate::Sources;
 use crate::housekeeper;
 use crate::http;
 use crate::hub::Hub;
-use crate::line::{self, Book, Grounds, Health, Judge, Keeper, Progress, Pulse, Reader};
+use crate::line::{self, Book, Flusher, Grounds, Health, Judge, Keeper, Progress, Pulse, Reader};
 use crate::out::{self, Hooks};
 use portreeve_access::token::Token;
 use portreeve_content::Content;
@@ -32,7 +32,7 @@ use portreeve_pipeline::history::{History, Origins};
 use portreeve_pipeline::live::{OriginRules, Settings};
 use portreeve_store::{Location, Store};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -65,10 +65,6 @@ fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StartError {
 /// Records on their way between the parts of the line, in messages.
 const KEPT_AHEAD: usize = 64;
 const READ_AHEAD: usize = 32;
-/// Rows in memory that make a flush due before its time.
-const FLUSH_ROWS: usize = 400_000;
-const FLUSH_EVERY: Duration = Duration::from_secs(15);
-const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
 /// What a service is started with.
 pub struct Start {
@@ -308,7 +304,9 @@ impl Service {
             })?,
             part("judge", &progress, move || judge.run(history))?,
         ];
-        let flusher = flusher(lake, journal, saved, progress, &config)?;
+        let (over, wait) = mpsc::channel();
+        let flusher = Flusher { lake, journal, saved, progress, days: config.lake.retention_days };
+        let flusher = (over, thread("flusher", move || flusher.run(&wait))?);
         let senders = out::start(&app)?;
         let rounds = rounds(&app)?;
         let mut service = Service {
@@ -597,60 +595,6 @@ fn rules(config: &Arc<Config>, sources: &Arc<Sources>, catalog: &'static Catalog
             year: config.engine.year,
         }
     })
-}
-
-/// Writes the lake's rows to files, lets the journal go, merges files, and deletes what is too old.
-fn flusher(
-    lake: Arc<Lake>,
-    journal: Arc<Mutex<Journal>>,
-    saved: Arc<AtomicU64>,
-    progress: Arc<Progress>,
-    config: &Config,
-) -> Result<(mpsc::Sender<()>, JoinHandle<()>), StartError> {
-    let (over, wait) = mpsc::channel::<()>();
-    let days = config.lake.retention_days;
-    let handle = thread("flusher", move || {
-        let flush = |through: u64| {
-            let rows = lake.waiting().0;
-            let _span = (rows > 0).then(|| tracing::info_span!("flush", rows).entered());
-            if let Err(error) = lake.flush(through) {
-                tracing::error!(%error, "rows cannot be written; they stay in memory and in the journal");
-                return;
-            }
-            let done = lake.through().min(saved.load(Ordering::Acquire).saturating_sub(1));
-            let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = journal.release(done) {
-                tracing::error!(%error, "old segments of the journal cannot be deleted");
-            }
-        };
-        let (mut flushed, mut tidied) = (std::time::Instant::now(), std::time::Instant::now());
-        loop {
-            let ended = !matches!(
-                wait.recv_timeout(Duration::from_millis(500)),
-                Err(mpsc::RecvTimeoutError::Timeout)
-            );
-            if ended || flushed.elapsed() >= FLUSH_EVERY || lake.waiting().0 >= FLUSH_ROWS {
-                flush(progress.read.load(Ordering::Acquire).max(lake.through()));
-                flushed = std::time::Instant::now();
-            }
-            if ended {
-                return;
-            }
-            if tidied.elapsed() >= TIDY_EVERY {
-                tidied = std::time::Instant::now();
-                if let Err(error) = lake.compact(line::now()) {
-                    tracing::error!(%error, "files of records cannot be merged");
-                }
-                if days > 0 {
-                    match lake.retain(line::now(), days) {
-                        Ok(gone) => tracing::info!(?gone, "records past their time are deleted"),
-                        Err(error) => tracing::error!(%error, "old records cannot be deleted"),
-                    }
-                }
-            }
-        }
-    })?;
-    Ok((over, handle))
 }
 
 /// The thread that holds devices to the ledger, where containment is configured.

@@ -13,12 +13,14 @@
 
 mod book;
 mod duties;
+mod flusher;
 mod held;
 mod judge;
 mod keeper;
 mod reader;
 
 pub(crate) use book::Book;
+pub(crate) use flusher::Flusher;
 pub(crate) use judge::Judge;
 pub use judge::{Grounds, Pulse};
 pub(crate) use keeper::Keeper;
