@@ -1,11 +1,13 @@
 //! The service as its peers see it.
 
+mod approved;
 mod ask;
 mod backup;
 mod benign;
 mod browser;
 mod containment;
 mod document;
+mod edge;
 mod entity;
 mod entrance;
 // The provider of access's own tests.
