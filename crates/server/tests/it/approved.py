@@ -4,11 +4,6 @@ base, password, number, address = sys.argv[1:5]
 case = f"{base}/cases/{number}"
 
 
-def ask(question):
-    print(f"?{question}", flush=True)
-    return sys.stdin.readline().strip()
-
-
 def sign_in(page, name):
     page.goto(case, wait_until="load")
     page.fill("input[name=name]", name)

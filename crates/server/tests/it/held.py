@@ -41,6 +41,12 @@ def held(page, name):
         page.screenshot(path=f"{pictures}/live-{name}.png")
 
 
+def ask(question):
+    """Of the test that runs this script."""
+    print(f"?{question}", flush=True)
+    return sys.stdin.readline().strip()
+
+
 def end():
     """Says what is wrong; ends with 1 if anything is."""
     if faults:

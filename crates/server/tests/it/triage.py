@@ -1,6 +1,6 @@
 """What an analyst does in an evening. Begins with held.py."""
 
-base, password, code = sys.argv[1:4]
+base, password = sys.argv[1:3]
 
 with sync_playwright() as p:
     browser = p.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--no-proxy-server"])
@@ -16,7 +16,7 @@ with sync_playwright() as p:
     page.fill("input[name=password]", password)
     page.keyboard.press("Enter")
     page.wait_for_url("**/second-factor**")
-    page.fill("input[name=code]", code)
+    page.fill("input[name=code]", ask("code"))
     page.keyboard.press("Enter")
     page.wait_for_url("**/queue?queue=escalate")
     held(page, "queue")

@@ -70,9 +70,8 @@ async fn fifty_cases_are_triaged_by_keyboard_and_nothing_of_a_log_is_obeyed() {
     fifty(&service.app);
     let secret = enrolled(&service.app, dir.path(), ("anna", PASSWORD), &["l1", "t2"]);
     let base = format!("http://{}", service.address());
-    let code = code(&secret, 0);
     let script = include_str!("triage.py");
-    tokio::task::spawn_blocking(move || chromium(script, &[&base, PASSWORD, &code], |_| String::new()))
+    tokio::task::spawn_blocking(move || chromium(script, &[&base, PASSWORD], |_| code(&secret, 0)))
         .await
         .expect("no panic");
     let closed = service.app.store.read(|tx| {
