@@ -14,6 +14,7 @@ mod entrance;
 #[expect(dead_code, reason = "what only access asks of it")]
 #[path = "../../../access/tests/it/glewlwyd.rs"]
 mod glewlwyd;
+mod handed;
 mod line;
 mod operate;
 mod pages;
