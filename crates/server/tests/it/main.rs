@@ -20,6 +20,7 @@ mod operate;
 mod pages;
 mod passkeys;
 mod provider;
+mod proxies;
 mod receiver;
 mod sample;
 mod site;
