@@ -212,7 +212,7 @@ pub(crate) fn chromium(script: &str, args: &[&str], mut answer: impl FnMut(&str)
         match line.strip_prefix('?') {
             // Where it does not listen any more, it says why below.
             Some(question) => writeln!(to, "{}", answer(question)).unwrap_or_default(),
-            None => said = said + &line + "\n",
+            None => said.extend([line.as_str(), "\n"]),
         }
     }
     child.stderr.take().expect("its errors").read_to_string(&mut said).expect("text");
