@@ -5,9 +5,7 @@ mod inside;
 mod tests;
 
 use crate::fold::attribution::{Attribution, Reached};
-use crate::fold::infrastructure::{
-    Attempt, GatewayChange, HostAlert, Infrastructure, SeenKind,
-};
+use crate::fold::infrastructure::{Attempt, GatewayChange, HostAlert, Infrastructure, SeenKind};
 use crate::fold::principal::{ChangeSeen, Dossier, MfaEvent, NacSeen, OUTSIDE_SESSIONS, family};
 use crate::memo::{Map, Memo};
 use crate::session::{Deed, DeedKind, Protocol, Session, Touch};
@@ -165,7 +163,9 @@ impl<'c> Engine<'c> {
     fn evict(&mut self) {
         let strangers = self.dossiers.values().filter(|d| d.is_stranger());
         let mut ages: Vec<(EventTime, Arc<str>, Sym)> = strangers
-            .map(|d| (d.attempts.last().map_or(d.last, |a| a.time), self.names.text(d.principal), d.principal))
+            .map(|d| {
+                (d.attempts.last().map_or(d.last, |a| a.time), self.names.text(d.principal), d.principal)
+            })
             .collect();
         ages.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
         for (_, _, principal) in ages.iter().take(ages.len().div_ceil(2)) {

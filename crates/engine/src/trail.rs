@@ -109,7 +109,10 @@ mod tests {
             }
             queue.push_back(n);
             assert!(trail.iter().eq(queue.iter()), "{n}");
-            assert_eq!((trail.len(), trail.first(), trail.last()), (queue.len(), queue.front(), queue.back()));
+            assert_eq!(
+                (trail.len(), trail.first(), trail.last()),
+                (queue.len(), queue.front(), queue.back())
+            );
             assert_eq!(trail.is_full(), queue.len() == 48);
             assert_ne!(before, trail);
         }
