@@ -108,6 +108,8 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portreeve_model::SymbolTable;
+
     fn event(seconds: f64) -> Event {
         let time = EventTime((seconds * 1e6) as i64);
         Event { time, ..Event::default() }
@@ -115,7 +117,14 @@ mod tests {
 
     fn read(upto: u64, times: &[f64]) -> Read {
         let events = times.iter().map(|t| event(*t)).collect();
-        Read { events, upto, last: upto - 1, arrival: Some(EventTime(i64::try_from(upto).expect("small"))) }
+        let names = SymbolTable::new();
+        Read {
+            events,
+            names,
+            upto,
+            last: upto - 1,
+            arrival: Some(EventTime(i64::try_from(upto).expect("small"))),
+        }
     }
 
     fn times(events: &[Event]) -> Vec<f64> {
