@@ -84,6 +84,13 @@ impl<'c> Engine<'c> {
         touched.into_keys().collect()
     }
 
+    /// Nobody was touched since the last call of [`Engine::take_touched`].
+    pub fn forget_touched(&mut self) {
+        if let Some(touched) = &mut self.touched {
+            touched.clear();
+        }
+    }
+
     /// By how much the gateway's clock was fast when the session began, in microseconds; `None` where nothing says so.
     pub fn clock_fast_by(&self, session: &Session) -> Option<i64> {
         let off = self.clocks.get_or_init(|| crate::clocks::off(self));
