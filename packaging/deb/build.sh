@@ -38,12 +38,13 @@ Section: admin
 Priority: optional
 Installed-Size: $size
 Depends: libc6 (>= $libc), libgcc-s1, systemd | adduser
+Recommends: ca-certificates
 Suggests: nginx | caddy
 Description: finds, explains and contains the abuse of remote access
  Reads the logs of VPN, Citrix, RDP, SSH, cloud and Kubernetes access, rebuilds
- each remote session, holds it against what is usual for that person, answers the
- questions of the playbook for MITRE ATT&CK T1133 with evidence, and proposes
- containment whose effect is read back.
+ each remote session, holds it against what is usual for that person, answers
+ the questions of the playbook for MITRE ATT&CK T1133 with evidence, and
+ proposes containment whose effect is read back.
 CONTROL
 echo /etc/portreeve/portreeve.toml > "$tree/DEBIAN/conffiles"
 for script in postinst prerm postrm; do

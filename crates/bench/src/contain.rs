@@ -99,6 +99,7 @@ pub(crate) fn run(count: u32) -> anyhow::Result<()> {
             operators: &operators,
             now: &now,
             progress: &mut |_| {},
+            hand_over: &mut |_, _| {},
         };
         let proposal = Word::sign("proposer", &proposing, Purpose::Propose, &digest, "benchmark", now());
         executor.propose(&plan, &proposal)?;

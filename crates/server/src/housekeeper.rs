@@ -1,7 +1,8 @@
-//! Deletes from the store what has run out: idempotency keys, logins that ended, deliveries that were heard long ago; and
-//! has the engine let go of what is past its time.
+//! Deletes from the store what has run out: idempotency keys, logins that ended, deliveries that were heard long ago, new
+//! passwords that nobody read; and has the engine let go of what is past its time.
 
 use crate::app::App;
+use crate::contain::handed;
 use crate::service::blocking;
 use portreeve_store::Keep;
 use std::sync::Arc;
@@ -22,7 +23,11 @@ pub(crate) async fn run(app: Arc<App>, closing: CancellationToken) {
             deliveries_since: now - DELIVERIES_US,
         };
         let store = app.store.clone();
-        match blocking(move || store.tidy(now, &keep)).await {
+        let tidied = blocking(move || {
+            store.write(|tx| handed::tidy(tx, now))?;
+            store.tidy(now, &keep)
+        });
+        match tidied.await {
             Ok(gone) => tracing::debug!(?gone, "the store is tidy"),
             Err(error) => tracing::error!(%error, "the store cannot be tidied; it is tried again in an hour"),
         }

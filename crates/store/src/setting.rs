@@ -41,3 +41,25 @@ pub fn set(tx: &mut WriteTx<'_>, name: &str, value: &[u8], expect: Option<i64>, 
 pub fn remove(tx: &mut WriteTx<'_>, name: &str) -> Result<bool> {
     Ok(tx.execute("delete from settings where name = $1", values![name])? == 1)
 }
+
+/// Comes after every name that begins so.
+fn end(prefix: &str) -> String {
+    format!("{prefix}\u{10ffff}")
+}
+
+/// Those whose names begin so, in the order of their names.
+pub fn under(tx: &mut Tx<'_>, prefix: &str) -> Result<Vec<(String, Setting)>> {
+    tx.all(
+        "select name, value, version, updated_at from settings where name >= $1 and name < $2 order by name",
+        values![prefix, end(prefix)],
+        |r| Ok((r.text()?, Setting { value: r.bytes()?, version: r.int()?, updated_at: r.int()? })),
+    )
+}
+
+/// Removes those whose names begin so and that were written before then.
+pub fn tidy(tx: &mut WriteTx<'_>, prefix: &str, before: Micros) -> Result<u64> {
+    tx.execute(
+        "delete from settings where name >= $1 and name < $2 and updated_at < $3",
+        values![prefix, end(prefix), before],
+    )
+}

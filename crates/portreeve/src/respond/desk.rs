@@ -120,6 +120,7 @@ impl Desk {
             operators: &self.config.operators,
             now: &now,
             progress: &mut tell,
+            hand_over: &mut |_, _| {},
         };
         then(&mut executor)
     }

@@ -1,6 +1,8 @@
 //! Containment by the live service as a program: killed while a plan is approved and carried out, it goes on, and does
 //! nothing twice.
 
+use crate::edge::Edge;
+use crate::live::Running;
 use portreeve_access::session::Session;
 use portreeve_respond::ledger::{Kind, Ledger};
 use portreeve_store::case::engine::{EngineCase, take};
@@ -9,85 +11,9 @@ use portreeve_store::login::{self, Login};
 use portreeve_store::people::{self, NewPerson};
 use portreeve_store::{Location, Store};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// A namespace with a firewall of its own; gone when dropped.
-struct Edge(String);
-
-impl Edge {
-    /// `None` without root, said on the error output.
-    fn new(name: &str) -> Option<Edge> {
-        for (program, package) in [("ip", "iproute2"), ("nft", "nftables")] {
-            let there = Command::new(program).arg("-V").output().is_ok_and(|o| o.status.success());
-            assert!(there, "{program} is missing: apt-get install {package}");
-        }
-        let id = Command::new("id").arg("-u").output().expect("id").stdout;
-        if id.trim_ascii() != b"0" {
-            assert!(std::env::var_os("CI").is_none(), "CI runs this test as root");
-            eprintln!("NOT SHOWN: this test needs root");
-            return None;
-        }
-        let name = format!("{name}-{}", std::process::id());
-        assert!(Command::new("ip").args(["netns", "add", &name]).status().expect("ip").success());
-        Some(Edge(name))
-    }
-
-    fn rules(&self) -> String {
-        let out = Command::new("ip").args(["netns", "exec", &self.0, "nft", "list", "ruleset"]).output();
-        String::from_utf8_lossy(&out.expect("nft").stdout).into_owned()
-    }
-}
-
-impl Drop for Edge {
-    fn drop(&mut self) {
-        Command::new("ip").args(["netns", "del", &self.0]).status().ok();
-    }
-}
-
-struct Running {
-    child: Child,
-    address: String,
-}
-
-impl Running {
-    fn start(dir: &Path) -> Running {
-        let log =
-            std::fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).expect("a file");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_portreeve"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(dir.join("data"))
-            .arg("--config")
-            .arg(dir.join("portreeve.toml"))
-            .env_remove("PORTREEVE_CONTEXT")
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the program");
-        let mut line = String::new();
-        let out = child.stdout.take().expect("its output");
-        BufReader::new(out).read_line(&mut line).expect("its address");
-        let said = || std::fs::read_to_string(dir.join("log")).unwrap_or_default();
-        let address = line.trim().strip_prefix("listening on ").map(str::to_owned);
-        let address = address.unwrap_or_else(|| panic!("it said {line:?}: {}", said()));
-        Running { child, address }
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it ends");
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
 
 /// Somebody who has signed in; their cookie outlives the service.
 #[derive(Clone)]
@@ -211,12 +137,9 @@ impl Random {
 
 #[test]
 fn killed_while_it_contains_it_goes_on_and_does_nothing_twice() {
-    let Some(edge) = Edge::new("pt-kill") else { return };
+    let Some(edge) = Edge::new() else { return };
     let dir = tempfile::tempdir().expect("a folder");
-    let site = format!(
-        "ledger: ledger.db\noperators: []\nconnectors:\n  - name: edge\n    kind: nftables\n    settings: {{via: {{netns: {}}}}}\n",
-        edge.0
-    );
+    let site = format!("ledger: ledger.db\noperators: []\nconnectors:\n{}", edge.connector());
     std::fs::write(dir.path().join("respond.yml"), site).expect("written");
     std::fs::write(dir.path().join("portreeve.toml"), "[respond]\nconfig = \"respond.yml\"\nevery_s = 5\n")
         .expect("written");

@@ -43,12 +43,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    fn start(dir: &Path) -> Running {
+    pub(crate) fn start(dir: &Path) -> Running {
         Running::start_with(dir, &[])
     }
 
-    /// Its log is the file `log` of the folder, its configuration `portreeve.toml`.
+    /// Its log is the file `log` of the folder, which goes on after a restart; its configuration `portreeve.toml`.
     pub(crate) fn start_with(dir: &Path, more: &[&str]) -> Running {
+        let log = std::fs::File::options().create(true).append(true).open(dir.join("log")).expect("a file");
         let mut child = Command::new(env!("CARGO_BIN_EXE_portreeve"))
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(more)
@@ -58,7 +59,7 @@ impl Running {
             .arg(dir.join("portreeve.toml"))
             .env_remove("PORTREEVE_CONTEXT")
             .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(dir.join("log")).expect("a file"))
+            .stderr(log)
             .spawn()
             .expect("the program");
         let mut line = String::new();
@@ -70,7 +71,7 @@ impl Running {
         Running { child, address }
     }
 
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
     }
@@ -88,6 +89,13 @@ impl Running {
             assert!(begun.elapsed() < Duration::from_secs(240), "it does not end");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }
 

@@ -8,6 +8,10 @@ mod company;
 mod contained;
 mod declared;
 mod docs;
+// The firewall of the server's tests.
+#[expect(dead_code, reason = "what only those ask of it")]
+#[path = "../../../server/tests/it/edge.rs"]
+mod edge;
 mod exports;
 mod hostile;
 mod limits;

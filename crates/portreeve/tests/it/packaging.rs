@@ -49,17 +49,60 @@ fn systemd_takes_the_unit_and_finds_it_tight() {
     assert!(judged.status.success(), "{}", told(&judged));
 }
 
+/// A package around the binary of these tests.
+fn package(dir: &Path) -> PathBuf {
+    let build = packaging().join("deb/build.sh");
+    let out = dir.to_str().expect("a path");
+    let built = run(build.to_str().expect("a path"), "dpkg", &[env!("CARGO_BIN_EXE_portreeve"), out]);
+    assert!(built.status.success(), "{}", told(&built));
+    let mut packages = fs::read_dir(dir).expect("a folder").map(|e| e.expect("an entry").path());
+    let package = packages.next().expect("a package");
+    assert!(packages.next().is_none());
+    package
+}
+
+/// Over this machine's own files, seen through a layer in memory: what it does to accounts, owners and modes, how the
+/// service begins as its user, and what an upgrade, a removal and a purge leave.
+#[test]
+fn the_debian_package_is_installed_upgraded_and_gone_again() {
+    let id = run("id", "coreutils", &["-u"]).stdout;
+    if id.trim_ascii() != b"0" {
+        assert!(std::env::var_os("CI").is_none(), "CI runs this test as root");
+        eprintln!("NOT SHOWN: this test needs root");
+        return;
+    }
+    for (program, package) in
+        [("curl", "curl"), ("pgrep", "procps"), ("setpriv", "util-linux"), ("systemctl", "systemd")]
+    {
+        run(program, package, &["--version"]);
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let package = package(dir.path());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/installed.sh");
+    let did = run(
+        "timeout",
+        "coreutils",
+        &[
+            "580",
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            script.to_str().expect("a path"),
+            package.to_str().expect("a path"),
+            dir.path().join("place").to_str().expect("a path"),
+        ],
+    );
+    assert!(did.status.success(), "{}", told(&did));
+    assert_eq!(String::from_utf8_lossy(&did.stdout), include_str!("installed.txt"), "{}", told(&did));
+}
+
 #[test]
 fn the_debian_package_has_everything_in_its_place() {
     let dir = tempfile::tempdir().expect("a folder");
-    let out = dir.path().to_str().expect("a path");
-    let build = packaging().join("deb/build.sh");
-    let built = run(build.to_str().expect("a path"), "dpkg", &[env!("CARGO_BIN_EXE_portreeve"), out]);
-    assert!(built.status.success(), "{}", told(&built));
-    let mut packages = fs::read_dir(dir.path()).expect("a folder").map(|e| e.expect("an entry").path());
-    let package = packages.next().expect("a package");
+    let package = package(dir.path());
     let package = package.to_str().expect("a path");
-    assert!(packages.next().is_none());
     let held = told(&run("dpkg-deb", "dpkg", &["-c", package]));
     for (mode, path) in [
         ("-rwxr-xr-x root/root", "./usr/bin/portreeve"),
@@ -74,9 +117,15 @@ fn the_debian_package_has_everything_in_its_place() {
         assert!(held.lines().any(|l| l.starts_with(mode) && l.ends_with(path)), "{mode} {path}\n{held}");
     }
     let said = told(&run("dpkg-deb", "dpkg", &["-I", package]));
-    for wanted in
-        [" Package: portreeve\n", " Depends: libc6 (>= 2.", "conffiles", "postinst", "postrm", "prerm"]
-    {
+    for wanted in [
+        " Package: portreeve\n",
+        " Depends: libc6 (>= 2.",
+        " Recommends: ca-certificates\n",
+        "conffiles",
+        "postinst",
+        "postrm",
+        "prerm",
+    ] {
         assert!(said.contains(wanted), "{wanted}\n{said}");
     }
     let conffiles = told(&run("dpkg-deb", "dpkg", &["-I", package, "conffiles"]));

@@ -1,5 +1,6 @@
 //! One containment from case to proof to undo, on the binary, against a real kernel: the way of docs/respond.md.
 
+use crate::edge::Edge;
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -7,41 +8,6 @@ use std::process::Output;
 fn portreeve() -> Command {
     #[allow(deprecated)]
     Command::cargo_bin("portreeve").unwrap()
-}
-
-/// A namespace that is taken away again; `None` where this machine cannot have one.
-struct Netns(String);
-
-impl Netns {
-    fn new() -> Option<Netns> {
-        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let n = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let name = format!("prt{:x}{n}", std::process::id());
-        let made = std::process::Command::new("ip").args(["netns", "add", &name]).output();
-        let nft = std::process::Command::new("nft").arg("--version").output();
-        match (made, nft) {
-            (Ok(made), Ok(_)) if made.status.success() => Some(Netns(name)),
-            _ => {
-                assert!(std::env::var_os("CI").is_none(), "CI lacks ip, nft or root");
-                eprintln!("NOT SHOWN: this test needs ip, nft and root");
-                None
-            }
-        }
-    }
-
-    fn nft(&self) -> String {
-        let out = std::process::Command::new("ip")
-            .args(["netns", "exec", &self.0, "nft", "list", "ruleset"])
-            .output()
-            .unwrap();
-        String::from_utf8(out.stdout).unwrap()
-    }
-}
-
-impl Drop for Netns {
-    fn drop(&mut self) {
-        drop(std::process::Command::new("ip").args(["netns", "del", &self.0]).output());
-    }
 }
 
 struct Site {
@@ -91,7 +57,7 @@ fn digest(text: &str) -> String {
 
 #[test]
 fn from_case_to_proof_to_undo() {
-    let Some(netns) = Netns::new() else { return };
+    let Some(edge) = Edge::new() else { return };
     let dir = tempfile::tempdir().unwrap();
     let acme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/acme");
     let report = dir.path().join("report");
@@ -122,10 +88,7 @@ fn from_case_to_proof_to_undo() {
         .collect();
     std::fs::write(
         dir.path().join("respond.yml"),
-        format!(
-            "ledger: ledger.db\noperators:\n{people}connectors:\n  - name: edge\n    kind: nftables\n    settings: {{via: {{netns: {}}}}}\n",
-            netns.0
-        ),
+        format!("ledger: ledger.db\noperators:\n{people}connectors:\n{}", edge.connector()),
     )
     .unwrap();
     let site = Site { dir: dir.path().to_owned() };
@@ -151,7 +114,7 @@ fn from_case_to_proof_to_undo() {
     let text = site.ok("lena", &["plan", id, "--in", from]);
     assert!(text.contains(&format!("Block the address: {address}")), "{text}");
     assert!(text.contains("not in the plan:"), "{text}");
-    assert!(!netns.nft().contains(address), "a plan changes nothing");
+    assert!(!edge.rules().contains(address), "a plan changes nothing");
     let digest = digest(&text);
     let early = site.run("tom", &["apply", "--plan", &digest, "--reason", "now"]);
     assert_eq!(early.status.code(), Some(65), "not approved yet");
@@ -160,7 +123,7 @@ fn from_case_to_proof_to_undo() {
     site.ok("tess", &["approve", &digest[..10], "--reason", "seen the case"]);
     let done = site.ok("tom", &["apply", "--plan", &digest, "--reason", "contain"]);
     assert!(done.contains("VERIFIED"), "{done}");
-    assert!(netns.nft().contains(address), "{}", netns.nft());
+    assert!(edge.rules().contains(address), "{}", edge.rules());
 
     let status = site.ok("tom", &["status", &digest]);
     assert!(status.contains("VERIFIED") && status.contains("until"), "{status}");
@@ -177,7 +140,7 @@ fn from_case_to_proof_to_undo() {
     );
     assert!(!again_text.contains("another hand"), "{again_text}");
 
-    commands_take_back_what_commands_did(&site, &netns, address, &digest);
+    commands_take_back_what_commands_did(&site, &edge, address, &digest);
 
     // The intruder shows up after containment.
     let log = dir.path().join("later.log");
@@ -267,7 +230,7 @@ fn from_case_to_proof_to_undo() {
 
     let undone = site.ok("tom", &["rollback", &digest, "--reason", "a false alarm"]);
     assert!(undone.contains("ROLLED BACK"), "{undone}");
-    assert!(!netns.nft().contains(address));
+    assert!(!edge.rules().contains(address));
     let note = site.ok("tom", &["export", id, "--in", from, "--to", "handover"]);
     assert!(note.contains("**ended** Block the address"), "{note}");
     assert!(site.ok("tom", &["verify-audit"]).contains("whole"));
@@ -287,7 +250,7 @@ fn from_case_to_proof_to_undo() {
 
 /// An OpenC2 consumer over the same device: what a command denied a command lets in again, what people approved it
 /// does not.
-fn commands_take_back_what_commands_did(site: &Site, netns: &Netns, address: &str, digest: &str) {
+fn commands_take_back_what_commands_did(site: &Site, edge: &Edge, address: &str, digest: &str) {
     use std::io::{BufRead, BufReader, Read, Write};
     #[allow(deprecated)]
     let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("portreeve"))
@@ -318,9 +281,9 @@ fn commands_take_back_what_commands_did(site: &Site, netns: &Netns, address: &st
         answer
     };
     let denied = ask("deny", "192.0.2.77");
-    let there = netns.nft().contains("192.0.2.77");
+    let there = edge.rules().contains("192.0.2.77");
     let allowed = ask("allow", "192.0.2.77");
-    let gone = !netns.nft().contains("192.0.2.77");
+    let gone = !edge.rules().contains("192.0.2.77");
     let approved = ask("allow", address);
     let nobody = ask("allow", "192.0.2.78");
     child.kill().unwrap();
@@ -330,7 +293,7 @@ fn commands_take_back_what_commands_did(site: &Site, netns: &Netns, address: &st
     assert!(approved.starts_with("HTTP/1.1 403"), "{approved}");
     assert!(approved.contains(&digest[..12]) && approved.contains("respond rollback"), "{approved}");
     assert!(nobody.starts_with("HTTP/1.1 501") && nobody.contains("Rule not updated"), "{nobody}");
-    assert!(netns.nft().contains(address), "{}", netns.nft());
+    assert!(edge.rules().contains(address), "{}", edge.rules());
 }
 
 #[test]
@@ -370,7 +333,7 @@ fn every_connector_is_listed_with_how_far_it_is_tested() {
 
 #[test]
 fn an_automation_acts_for_its_signers_and_leaves_heavier_plans_to_people() {
-    let Some(netns) = Netns::new() else { return };
+    let Some(edge) = Edge::new() else { return };
     let dir = tempfile::tempdir().unwrap();
     let acme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/acme");
     let report = dir.path().join("report");
@@ -383,9 +346,9 @@ fn an_automation_acts_for_its_signers_and_leaves_heavier_plans_to_people() {
         [("tom", "t2"), ("tim", "t2")].iter().map(|(n, t)| operator(dir.path(), n, t)).collect();
     let config = |signed: &str| {
         let text = format!(
-            "ledger: ledger.db\noperators:\n{people}connectors:\n  - {{name: edge, kind: nftables, settings: {{via: {{netns: {}}}}}}}\n\
+            "ledger: ledger.db\noperators:\n{people}connectors:\n{}\
              automations:\n  - name: listed\n    when: {{risk: 20}}\n    acts: [block_address]\n    hours: 2\n    until: 2999-01-31\n    signed:\n{signed}",
-            netns.0
+            edge.connector()
         );
         std::fs::write(dir.path().join("respond.yml"), text).unwrap();
     };
@@ -394,7 +357,7 @@ fn an_automation_acts_for_its_signers_and_leaves_heavier_plans_to_people() {
     let from = report.to_str().unwrap();
     let alone = site.run("tom", &["automate", "--in", from, "--dry-run"]);
     assert!(String::from_utf8_lossy(&alone.stdout).contains("Block the address"), "{alone:?}");
-    assert!(!netns.nft().contains("elements"), "a dry run sends nothing");
+    assert!(!edge.rules().contains("elements"), "a dry run sends nothing");
     let word = |who: &str| {
         let text = site.ok(who, &["sign-automation", "listed", "--reason", "tested for a month"]);
         text.lines().find(|l| l.trim_start().starts_with("- {")).unwrap().to_owned() + "\n"
@@ -403,7 +366,7 @@ fn an_automation_acts_for_its_signers_and_leaves_heavier_plans_to_people() {
     config(&tom);
     let one = site.run("tom", &["automate", "--in", from]);
     assert_eq!(one.status.code(), Some(1), "one signature is an author without anybody beside him");
-    assert!(!netns.nft().contains("elements"));
+    assert!(!edge.rules().contains("elements"));
     // Refused once, and no plan is left of it.
     assert!(site.ok("tom", &["status"]).contains("no plan yet"));
     assert!(site.ok("tom", &["automate", "--in", from]).contains("0 fired"));
@@ -412,7 +375,7 @@ fn an_automation_acts_for_its_signers_and_leaves_heavier_plans_to_people() {
     let two = site.run("tom", &["automate", "--in", from]);
     let text = String::from_utf8_lossy(&two.stdout).into_owned();
     assert!(text.contains("automation listed, signed by tim, tom") && text.contains("VERIFIED"), "{text}");
-    assert!(netns.nft().contains("elements"));
+    assert!(edge.rules().contains("elements"));
     assert!(site.ok("tom", &["automate", "--in", from]).contains("0 fired"));
     // Changed after it was signed, it is nobody's word.
     let changed =

@@ -18,6 +18,7 @@ use crate::guard::Guard;
 use crate::ledger::{Draft, Entry, Kind, Ledger, LedgerError, StepRecord, StepState};
 use crate::operator::{Operator, Purpose, Tier, Word};
 use crate::plan::{Plan, Step};
+use crate::secret::Secret;
 use std::time::{Duration, Instant};
 
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,9 @@ pub enum ExecuteError {
 /// Tells the caller of each entry, as soon as it is written.
 pub type Progress<'a> = dyn FnMut(&Entry) + 'a;
 
+/// Gets a new password as soon as the device has it, before anything else can go wrong; with the number of the step.
+pub type HandOver<'a> = dyn FnMut(u16, &Secret) + 'a;
+
 /// What execution works with.
 pub struct Executor<'a> {
     pub ledger: &'a mut Ledger,
@@ -48,6 +52,8 @@ pub struct Executor<'a> {
     /// Microseconds since 1970, UTC.
     pub now: &'a dyn Fn() -> i64,
     pub progress: &'a mut Progress<'a>,
+    /// For who has to keep new passwords; they are in the report as well.
+    pub hand_over: &'a mut HandOver<'a>,
 }
 
 /// How a step ended in this run.
@@ -57,7 +63,7 @@ pub struct StepReport {
     pub state: StepState,
     pub why: String,
     /// What only the person at the screen may see, once: a new password.
-    pub handover: Option<crate::secret::Secret>,
+    pub handover: Option<Secret>,
 }
 
 /// How a run ended.
@@ -316,6 +322,9 @@ impl Executor<'_> {
         let (ack, handover) = match outcome {
             Ok(mut ack) => {
                 let handover = ack.handover.take();
+                if let Some(secret) = &handover {
+                    (self.hand_over)(step.number, secret);
+                }
                 let body = serde_json::json!({"why": ack.says, "ack": ack});
                 self.write(actor, digest, Some(step.number), Kind::Acknowledged, body)?;
                 (Some(ack), handover)

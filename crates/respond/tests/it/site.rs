@@ -270,6 +270,7 @@ impl Site {
             operators: &self.operators,
             now: &now,
             progress,
+            hand_over: &mut |_, _| {},
         };
         then(&mut executor)
     }

@@ -2,7 +2,7 @@
 //! page is closed, and after a crash; between acts, devices are held to the ledger.
 
 use super::watch::Lookout;
-use super::{ContainError, Site, keys};
+use super::{ContainError, Site, handed, keys};
 use crate::app::App;
 use crate::config::Occasion;
 use crate::desk::Fault;
@@ -18,7 +18,7 @@ use portreeve_respond::secret::Secret;
 use portreeve_respond::watch::{Alarm, Tally};
 use portreeve_store::case::timeline::{self, NewEntry};
 use portreeve_store::case::{clock, engine};
-use portreeve_store::{CaseId, Error};
+use portreeve_store::{CaseId, Error, PersonId, people};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -44,15 +44,8 @@ struct Work {
     running: BTreeSet<String>,
     /// Why the last run of a plan did not begin or broke off.
     said: BTreeMap<String, String>,
-    handed: BTreeMap<String, Handed>,
     threads: Vec<JoinHandle<()>>,
     round: Option<Round>,
-}
-
-/// New passwords, for whoever carried the plan out, once. Never on disk.
-struct Handed {
-    actor: String,
-    secrets: Vec<(u16, Secret)>,
 }
 
 /// The last time that devices were held to the ledger.
@@ -67,8 +60,8 @@ pub(crate) struct Round {
 pub(crate) struct Job {
     pub(crate) digest: String,
     pub(crate) word: Word,
-    /// `person:7`
-    pub(crate) actor: String,
+    /// New passwords are for them.
+    pub(crate) person: PersonId,
     pub(crate) what: What,
 }
 
@@ -116,24 +109,6 @@ impl Contain {
 
     pub(crate) fn last_round(&self) -> Option<Round> {
         lock(&self.work).round.clone()
-    }
-
-    /// What only this person may see, once.
-    pub(crate) fn hand_over(&self, digest: &str, actor: &str) -> Vec<(u16, Secret)> {
-        let mut work = lock(&self.work);
-        match work.handed.remove(digest) {
-            Some(handed) if handed.actor == actor => handed.secrets,
-            Some(other) => {
-                work.handed.insert(digest.to_owned(), other);
-                Vec::new()
-            }
-            None => Vec::new(),
-        }
-    }
-
-    /// Has something for this person to see once?
-    pub(crate) fn has_for(&self, digest: &str, actor: &str) -> bool {
-        lock(&self.work).handed.get(digest).is_some_and(|h| h.actor == actor)
     }
 
     /// Begins on a thread of its own. What comes through the receiver is the end, or why there was none.
@@ -187,13 +162,14 @@ impl Contain {
 
     fn carry_out(&self, app: &App, job: &Job) -> Result<(), Fault> {
         let mut site = self.site(app)?;
-        let (steps, verb) = match &job.what {
+        let (steps, lost, verb) = match &job.what {
             What::Apply => {
-                let report = site.with(&app.hub, |e| e.apply(&job.digest, &job.word))?;
-                (report.steps, "carried out")
+                let (steps, lost) = self.apply(app, &mut site, (&job.digest, &job.word), job.person)?;
+                (steps, lost, "carried out")
             }
             What::RollBack(only) => {
-                (site.with(&app.hub, |e| e.roll_back(&job.digest, only, &job.word))?, "taken back")
+                let steps = site.with(&app.hub, |e| e.roll_back(&job.digest, only, &job.word))?;
+                (steps, Vec::new(), "taken back")
             }
         };
         let plan = site.ledger.plan(&job.digest)?;
@@ -201,7 +177,6 @@ impl Contain {
         let ineffective =
             steps.iter().any(|s| matches!(s.state, StepState::NotEffective | StepState::Failed));
         let said = format!("plan {} {verb}: {}", short(&job.digest), summary(&steps));
-        self.keep(job, steps);
         self.renew_watch(app, &mut site.ledger);
         self.told(app, &plan, &job.word.by, &said, |tx, case, at| match (&job.what, contained) {
             (What::Apply, true) => clock::meet(tx, case, clock::Kind::Contain, at),
@@ -213,16 +188,31 @@ impl Contain {
             (What::Apply, false) => Ok(()),
             (What::RollBack(_), _) => Ok(()),
         });
-        Ok(())
+        if lost.is_empty() { Ok(()) } else { Err(Fault::Conflict { text: lost.join("; ") }) }
     }
 
-    fn keep(&self, job: &Job, steps: Vec<StepReport>) {
-        let secrets: Vec<(u16, Secret)> =
-            steps.into_iter().filter_map(|s| Some((s.number, s.handover?))).collect();
-        if !secrets.is_empty() {
-            let handed = Handed { actor: job.actor.clone(), secrets };
-            lock(&self.work).handed.insert(job.digest.clone(), handed);
-        }
+    /// Carries a plan out. New passwords are sealed for this person as they come; a fault of the store is told at the
+    /// end, when all that can be done is done.
+    fn apply(
+        &self,
+        app: &App,
+        site: &mut Site,
+        (digest, word): (&str, &Word),
+        person: PersonId,
+    ) -> Result<(Vec<StepReport>, Vec<String>), ContainError> {
+        let mut lost = Vec::new();
+        let mut keep = |step: u16, secret: &Secret| {
+            let of = (digest, person, step);
+            let kept = app.store.write(|tx| handed::keep(tx, &app.accounts.seal, of, secret, now().0));
+            if let Err(error) = kept {
+                tracing::error!(plan = short(digest), step, %error, "a new password is lost");
+                lost.push(format!(
+                    "the new password of step {step} could not be kept ({error}); reset it again"
+                ));
+            }
+        };
+        let report = site.with_keeper(&app.hub, &mut keep, |e| e.apply(digest, word))?;
+        Ok((report.steps, lost))
     }
 
     /// Writes into the case's timeline what was done. The ledger has it already: a store that does not take it stops
@@ -274,14 +264,12 @@ impl Contain {
                 continue;
             }
             tracing::warn!(plan = short(&digest), "a crash stopped this plan in its middle");
+            let Some(person) = app.store.read(|tx| people::by_name(tx, &word.by))? else { continue };
             let _one = lock(&self.hands);
-            match site.with(&app.hub, |e| e.apply(&digest, &word)) {
-                Ok(report) => {
-                    let said = format!(
-                        "plan {} went on after a restart: {}",
-                        short(&digest),
-                        summary(&report.steps)
-                    );
+            match self.apply(app, &mut site, (&digest, &word), person.id) {
+                Ok((steps, lost)) => {
+                    let done = [vec![summary(&steps)], lost].concat().join("; ");
+                    let said = format!("plan {} went on after a restart: {done}", short(&digest));
                     self.told(app, &plan, "portreeve", &said, |_, _, _| Ok(()));
                 }
                 Err(error) => {

@@ -2,6 +2,7 @@
 //! crate `respond`'s; here is what they need of cases, of the context and of people who sign in. The command
 //! `portreeve respond` calls the same functions as the live service.
 
+pub(crate) mod handed;
 mod hands;
 pub(crate) mod keys;
 pub mod proposals;

@@ -6,7 +6,7 @@ use crate::desk::Fault;
 use crate::hub::{Hub, News};
 use crate::line::now;
 use portreeve_respond::config::{Config, Devices};
-use portreeve_respond::execute::{ExecuteError, Executor};
+use portreeve_respond::execute::{ExecuteError, Executor, HandOver};
 use portreeve_respond::guard::Guard;
 use portreeve_respond::ledger::{Entry, Ledger, LedgerError};
 use portreeve_respond::operator::Operator;
@@ -82,6 +82,16 @@ impl Site {
 
     /// Works with the executor; open pages are told of each entry of the ledger.
     pub(crate) fn with<T>(&mut self, hub: &Hub, then: impl FnOnce(&mut Executor<'_>) -> T) -> T {
+        self.with_keeper(hub, &mut |_, _| {}, then)
+    }
+
+    /// The same; new passwords go to `keep`.
+    pub(crate) fn with_keeper<T>(
+        &mut self,
+        hub: &Hub,
+        keep: &mut HandOver<'_>,
+        then: impl FnOnce(&mut Executor<'_>) -> T,
+    ) -> T {
         let mut tell = |entry: &Entry| {
             if !entry.plan.is_empty() {
                 hub.tell(News::Plan { digest: entry.plan.clone() });
@@ -96,6 +106,7 @@ impl Site {
             operators: &self.operators,
             now: &clock,
             progress: &mut tell,
+            hand_over: &mut |step, secret| keep(step, secret),
         };
         then(&mut executor)
     }

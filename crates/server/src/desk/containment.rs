@@ -12,7 +12,7 @@ use super::cases::{Guarded, guarded, look_at};
 use super::{Doing, Fault, Stamp, Who, change, look_at_service};
 use crate::app::App;
 use crate::contain::proposals::{self, Asked, Scene};
-use crate::contain::{Contain, Job, Site, What, keys, record};
+use crate::contain::{Contain, Job, Site, What, handed, keys, record};
 use crate::hub::News;
 use crate::line::now;
 use portreeve_access::permit::{self, Object, Verb};
@@ -138,6 +138,10 @@ impl Seen<'_> {
         };
         let until = words.iter().filter(counts).map(|w| w.at + minutes * 60_000_000).max();
         let may = may(tx, who, number, plan, allowed.is_ok())?;
+        let hands_over = match who.person() {
+            Ok(person) => !handed::waiting(tx, digest, person, now().0)?.is_empty(),
+            Err(_) => false,
+        };
         Ok(PlanView {
             digest: digest.to_owned(),
             engine_id: plan.case.clone(),
@@ -170,7 +174,7 @@ impl Seen<'_> {
                 })
                 .collect(),
             may,
-            hands_over: self.contain.has_for(digest, &who.actor.id),
+            hands_over,
         })
     }
 }
@@ -527,7 +531,7 @@ fn begin(app: &App, who: &Who, act: &PlanAct<'_>, what: What) -> Result<PlanView
         return Err(Fault::Conflict { text });
     }
     let word = on_plan(app, who, act, |_, word| Ok(word))?;
-    let job = Job { digest: act.digest.to_owned(), word, actor: who.actor.id.clone(), what };
+    let job = Job { digest: act.digest.to_owned(), word, person: who.person()?, what };
     let done = contain.start(job)?;
     if let Ok(end) = done.recv_timeout(PATIENCE) {
         end?;
@@ -535,18 +539,30 @@ fn begin(app: &App, who: &Who, act: &PlanAct<'_>, what: What) -> Result<PlanView
     one(app, who, act.number, act.digest)
 }
 
-/// New passwords of a plan, for whoever carried it out, once.
+/// New passwords of a plan, for whoever carried it out, once. What is read is gone, and the audit says which steps it
+/// was of, in one change.
 pub fn hand_over(app: &App, who: &Who, (number, digest): (i64, &str)) -> Result<Vec<HandOver>, Fault> {
-    let contain = contain_for(app, who, Verb::ContainmentApply, &format!("case:{number}"))?;
-    let of = (Verb::ContainmentApply, Purpose::Apply, "");
     let object = format!("case:{number}");
-    let detail = serde_json::json!({ "plan": digest, "handed_over": true });
-    change(app, who, &Doing::new(of.0, &object).with(detail).secret(), |tx, _| {
+    contain_for(app, who, Verb::ContainmentApply, &object)?;
+    let person = who.person()?;
+    let waiting = look_at(app, who, number, |tx, _| handed::waiting(tx, digest, person, now().0))?;
+    // With its key, a request that comes again is told that it was answered.
+    if waiting.is_empty() && who.once.is_none() {
+        return Ok(Vec::new());
+    }
+    let detail = serde_json::json!({ "plan": digest, "handed_over": waiting });
+    let doing = Doing::new(Verb::ContainmentApply, &object).with(detail).secret();
+    change(app, who, &doing, |tx, by| {
         guarded(tx, who, Verb::CaseRead, CaseId(number))?;
-        Ok(())
-    })?;
-    let secrets = contain.hand_over(digest, &who.actor.id).into_iter();
-    Ok(secrets.map(|(step, secret)| HandOver { step, secret: secret.expose().to_owned() }).collect())
+        let taken = handed::take(tx, &app.accounts.seal, (digest, person), by.at)?;
+        if !taken.iter().map(|(step, _)| *step).eq(waiting.iter().copied()) {
+            let text = "somebody with your name asked at the same moment; ask again".to_owned();
+            return Err(Fault::Conflict { text }.into());
+        }
+        let shown =
+            taken.into_iter().map(|(step, secret)| HandOver { step, secret: secret.expose().to_owned() });
+        Ok(shown.collect())
+    })
 }
 
 /// With what keys the service signs: for the configuration of the command, which knows no person of the page.

@@ -1,15 +1,21 @@
 //! A browser, as far as the API sees one: cookies, an origin, the session's second token; and people to use it.
 
 use hmac::{Hmac, KeyInit, Mac};
+use portreeve_access::keys::{MasterKey, Purpose};
+use portreeve_access::password::{Cost, Passwords};
 use portreeve_access::session::Session;
+use portreeve_access::totp::TotpSecret;
 use portreeve_server::{App, Service};
 use portreeve_store::case::engine::{EngineCase, take};
 use portreeve_store::case::{Risk, entity};
 use portreeve_store::login::{self, Login};
-use portreeve_store::people::{self, NewPerson};
+use portreeve_store::people::{self, Change, NewPerson};
 use portreeve_store::{CaseId, PersonId};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) fn now() -> i64 {
@@ -163,6 +169,56 @@ pub(crate) fn signed_in(service: &Service, name: &str, roles: &[&str]) -> Browse
     browser.cookies.insert("portreeve".to_owned(), token.expose().to_owned());
     browser.look();
     browser
+}
+
+/// Somebody with a password and an authenticator app, whose zone is Berlin's; the secret of the app. `data` is the folder
+/// of the service.
+pub(crate) fn enrolled(app: &App, data: &Path, (name, password): (&str, &str), roles: &[&str]) -> String {
+    let id = person(app, name, roles);
+    let secret = TotpSecret::generate().expect("randomness");
+    let hash = Passwords::new(Cost::default()).expect("a cost").hash(name, password).expect("a hash");
+    let key = std::fs::read(data.join("master.key")).expect("the key");
+    let master = MasterKey::from_bytes(key.try_into().expect("32 bytes"));
+    let sealed =
+        master.key(Purpose::Seal).seal(&format!("person:{}", id.0), secret.as_bytes()).expect("sealed");
+    let revision = app.store.read(|tx| people::get(tx, id)).expect("the person").revision;
+    let change = Change {
+        password_hash: Some(Some(&hash)),
+        totp: Some(Some(&sealed)),
+        zone: Some("Europe/Berlin"),
+        ..Change::default()
+    };
+    app.store.write(|tx| people::change(tx, id, revision, &change, now())).expect("changed");
+    secret.to_base32().to_string()
+}
+
+/// Lets a script drive Chromium, after `held.py`. Each line that it prints with a `?` before it is a question, which is
+/// answered with a line; all else that it prints is what is wrong.
+pub(crate) fn chromium(script: &str, args: &[&str], mut answer: impl FnMut(&str) -> String) {
+    assert!(Path::new("/usr/bin/chromium").exists(), "needs the Debian package chromium");
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let mut child = Command::new("timeout")
+        .args(["900", &python, "-c", &[include_str!("held.py"), script].concat()])
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("needs the Debian packages coreutils and python3");
+    let mut to = child.stdin.take().expect("its input");
+    let mut said = String::new();
+    for line in BufReader::new(child.stdout.take().expect("its output")).lines() {
+        let line = line.expect("text");
+        match line.strip_prefix('?') {
+            // Where it does not listen any more, it says why below.
+            Some(question) => writeln!(to, "{}", answer(question)).unwrap_or_default(),
+            None => said = said + &line + "\n",
+        }
+    }
+    child.stderr.take().expect("its errors").read_to_string(&mut said).expect("text");
+    let hint = "needs playwright and axe-playwright-python of .ci/pip.txt";
+    assert!(!said.contains("ModuleNotFoundError"), "{hint}\n{said}");
+    assert!(child.wait().expect("it ends").success(), "{said}");
 }
 
 /// The code of an authenticator app (RFC 6238), some steps from now.

@@ -2,6 +2,7 @@
 //! their tiers, and a ledger whose every word is signed.
 
 use super::browser::{Browser, now, signed_in};
+use super::edge::Edge;
 use super::sample::{ANNA, document};
 use super::site::{acme, config, start};
 use portreeve_respond::ledger::{Kind, Ledger};
@@ -13,51 +14,17 @@ use portreeve_store::case::{By, Pap, Risk, Tlp, clock, entity, get, work};
 use portreeve_store::{CaseId, people};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-const BAD: &str = "203.0.113.77";
-
-/// A namespace with a firewall of its own; gone when dropped.
-struct Edge(String);
-
-impl Edge {
-    /// `None` without root, said on the error output.
-    fn new(name: &str) -> Option<Edge> {
-        for (program, package) in [("ip", "iproute2"), ("nft", "nftables")] {
-            let there = Command::new(program).arg("-V").output().is_ok_and(|o| o.status.success());
-            assert!(there, "{program} is missing: apt-get install {package}");
-        }
-        let id = Command::new("id").arg("-u").output().expect("id").stdout;
-        if id.trim_ascii() != b"0" {
-            assert!(std::env::var_os("CI").is_none(), "CI runs this test as root");
-            eprintln!("NOT SHOWN: this test needs root");
-            return None;
-        }
-        let name = format!("{name}-{}", std::process::id());
-        assert!(Command::new("ip").args(["netns", "add", &name]).status().expect("ip").success());
-        Some(Edge(name))
-    }
-
-    fn rules(&self) -> String {
-        let out = Command::new("ip").args(["netns", "exec", &self.0, "nft", "list", "ruleset"]).output();
-        String::from_utf8_lossy(&out.expect("nft").stdout).into_owned()
-    }
-}
-
-impl Drop for Edge {
-    fn drop(&mut self) {
-        Command::new("ip").args(["netns", "del", &self.0]).status().ok();
-    }
-}
+pub(crate) const BAD: &str = "203.0.113.77";
 
 /// A site with the firewall, and a help desk that is told what to do.
-fn site(dir: &Path, edge: &Edge) -> Config {
+pub(crate) fn site(dir: &Path, edge: &Edge) -> Config {
     let text = format!(
-        "ledger: ledger.db\noperators: []\nconnectors:\n  - name: edge\n    kind: nftables\n    settings: {{via: {{netns: {}}}}}\n  \
+        "ledger: ledger.db\noperators: []\nconnectors:\n{}  \
          - name: desk\n    kind: manual\n    acts: [reset_password]\n    settings:\n      who: the help desk\n      acts:\n        \
          reset_password: {{what: set a new one, how_to_verify: try the old one}}\n",
-        edge.0
+        edge.connector()
     );
     let path = dir.join("respond.yml");
     std::fs::write(&path, text).expect("written");
@@ -69,15 +36,20 @@ fn site(dir: &Path, edge: &Edge) -> Config {
 
 /// A case that proposes to block an address and to reset a password.
 fn found(service: &Service) -> CaseId {
+    proposing(
+        service,
+        &[("block_ip", json!({"address": BAD})), ("reset_password", json!({"account": "zoe"}))],
+    )
+}
+
+/// A case that proposes these acts, of which people have said that they may be done.
+pub(crate) fn proposing(service: &Service, acts: &[(&str, Value)]) -> CaseId {
     let mut case = document(&ANNA);
-    let action = |order: u8, id: &str, subject: Value| {
-        json!({"order": order, "id": id, "title": id, "target": "t", "subject": subject, "because": "seen",
+    let action = |(order, (id, subject)): (usize, &(&str, Value))| {
+        json!({"order": order + 1, "id": id, "title": id, "target": "t", "subject": subject, "because": "seen",
             "leaves_open": "", "blast_radius": "", "caution": ""})
     };
-    case["containment"] = json!([
-        action(1, "block_ip", json!({"address": BAD})),
-        action(2, "reset_password", json!({"account": "zoe"})),
-    ]);
+    case["containment"] = acts.iter().enumerate().map(action).collect();
     let entities = [entity::Entity::new(entity::Kind::Address, BAD)];
     let said = EngineCase {
         engine_id: ANNA.id,
@@ -113,12 +85,12 @@ fn found(service: &Service) -> CaseId {
     id
 }
 
-fn plans(number: i64) -> String {
+pub(crate) fn plans(number: i64) -> String {
     format!("/cases/{number}/containment/plans")
 }
 
 /// A plan of these acts; its digest.
-fn planned(who: &mut Browser, number: i64, only: &str) -> String {
+pub(crate) fn planned(who: &mut Browser, number: i64, only: &str) -> String {
     let made = who.post(&plans(number), json!({ "only": [only], "reason": "it is needed" }));
     assert_eq!(made.status, 200, "{}", made.text);
     assert_eq!(
@@ -129,7 +101,7 @@ fn planned(who: &mut Browser, number: i64, only: &str) -> String {
 }
 
 /// One plan, once it stands so.
-fn standing(who: &mut Browser, number: i64, digest: &str, wanted: &str) -> Value {
+pub(crate) fn standing(who: &mut Browser, number: i64, digest: &str, wanted: &str) -> Value {
     let begun = std::time::Instant::now();
     loop {
         let state = who.get(&format!("/cases/{number}/containment")).json();
@@ -172,13 +144,13 @@ async fn got_in(service: &Service, number: i64) {
     assert_eq!(state["aftermath"]["sightings"][0]["got_in"], true, "{state:#}");
 }
 
-fn why(reason: &str) -> Value {
+pub(crate) fn why(reason: &str) -> Value {
     json!({ "reason": reason })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_proposes_another_approves_and_it_is_proven_and_taken_back() {
-    let Some(edge) = Edge::new("pt-one") else { return };
+    let Some(edge) = Edge::new() else { return };
     let dir = tempfile::tempdir().expect("a folder");
     let service = start(dir.path(), site(dir.path(), &edge)).await;
     let number = found(&service).0;
@@ -306,7 +278,7 @@ async fn what_one_proposes_another_approves_and_it_is_proven_and_taken_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_undone_takes_t3_and_a_person_attests_what_cannot_be_read() {
-    let Some(edge) = Edge::new("pt-two") else { return };
+    let Some(edge) = Edge::new() else { return };
     let dir = tempfile::tempdir().expect("a folder");
     let service = start(dir.path(), site(dir.path(), &edge)).await;
     let number = found(&service).0;
@@ -370,7 +342,7 @@ async fn what_cannot_be_undone_takes_t3_and_a_person_attests_what_cannot_be_read
     let timeline = theo.get(&format!("/cases/{number}/timeline")).text;
     assert!(timeline.contains("EMERGENCY: allowed alone"), "{timeline}");
     // What somebody takes away at the device is put back.
-    Command::new("ip").args(["netns", "exec", &edge.0, "nft", "flush", "ruleset"]).status().expect("nft");
+    edge.flush();
     let begun = std::time::Instant::now();
     while !edge.rules().contains(BAD) {
         assert!(begun.elapsed() < Duration::from_secs(240), "it is not put back: {}", edge.rules());

@@ -16,7 +16,7 @@ fn sum(token: &str) -> String {
     Sha256::digest(token).iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn source(name: &str, token: &str) -> String {
+pub(crate) fn source(name: &str, token: &str) -> String {
     format!("[sources.{name}]\ntoken_sha256 = [\"{}\"]\n", sum(token))
 }
 
@@ -31,7 +31,7 @@ fn sent(shipper: &mut Browser, lines: &str) -> u16 {
     shipper.send("POST", "/ingest", Some(("application/x-ndjson", lines))).status
 }
 
-async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(f).await.expect("no panic")
 }
 
@@ -290,121 +290,4 @@ async fn what_has_run_out_leaves_the_store() {
     assert_eq!(asked("new", now()), Begun::InProgress);
     health::reload_and_say(&app);
     service.close().await;
-}
-
-fn program(name: &str, package: &str, arguments: &[&str]) -> std::process::Output {
-    let done = std::process::Command::new(name).args(arguments).output();
-    done.unwrap_or_else(|e| panic!("{name}: {e}; the Debian package {package} has it"))
-}
-
-/// nginx by the example that is packaged: what comes through it is known by its own address, and a record is stored.
-#[tokio::test(flavor = "multi_thread")]
-async fn behind_nginx_as_the_example_has_it() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let mut with = config(&acme().join("context"), &source("edge", "secret"));
-    with.web.trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
-    with.web.public_url = Some("https://portreeve.example.org".to_owned());
-    let service = start(&dir.path().join("data"), with).await;
-    let (app, upstream) = (service.app.clone(), service.address().to_string());
-    let at = |name: &str| dir.path().join(name).display().to_string();
-    let made = program(
-        "openssl",
-        "openssl",
-        &[
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=portreeve.example.org",
-            "-keyout",
-            &at("key.pem"),
-            "-out",
-            &at("fullchain.pem"),
-        ],
-    );
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number");
-    let server = include_str!("../../../../packaging/proxy/nginx.conf")
-        .replace("listen 443 ssl", &format!("listen {free} ssl"))
-        .replace("/etc/portreeve/tls", &dir.path().display().to_string())
-        .replace("127.0.0.1:8433", &upstream);
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|t| format!("{t}_temp_path {};\n", at(t)))
-        .collect();
-    let whole = format!(
-        "daemon off;\npid {};\nerror_log {} info;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}{server}}}\n",
-        at("pid"),
-        at("error.log")
-    );
-    std::fs::write(at("nginx.conf"), whole).expect("written");
-    let log = at("error.log");
-    let child = std::process::Command::new("nginx").args(["-c", &at("nginx.conf"), "-e", &log]).spawn();
-    let child = child.unwrap_or_else(|e| panic!("nginx: {e}; the Debian package nginx-light has it"));
-    let nginx = Ended(child);
-    until("nginx listens", || std::net::TcpStream::connect(free).is_ok()).await;
-    blocking(move || {
-        let curl = |path: &str, more: &[&str]| {
-            let resolve = format!("portreeve.example.org:{}:127.0.0.1", free.port());
-            let url = format!("https://portreeve.example.org:{}{path}", free.port());
-            let mut all = vec!["-k", "-s", "-m", "60", "-w", "\n%{http_code}", "--resolve", &resolve];
-            all.extend_from_slice(more);
-            all.push(&url);
-            String::from_utf8_lossy(&program("curl", "curl", &all).stdout).into_owned()
-        };
-        let said = || std::fs::read_to_string(&log).unwrap_or_default();
-        assert_eq!(curl("/healthz", &[]), "ok\n\n200", "{}", said());
-        let stored = curl(
-            "/ingest",
-            &[
-                "-H",
-                "Authorization: Bearer secret",
-                "-H",
-                "Content-Type: application/x-ndjson",
-                "--data-binary",
-                "{}\n",
-            ],
-        );
-        assert!(stored.ends_with("\n200"), "{stored} {}", said());
-        let refused = curl(
-            "/api/v1/session",
-            &[
-                "-H",
-                "X-Forwarded-For: 203.0.113.66",
-                "-H",
-                "Content-Type: application/json",
-                "-d",
-                "{\"name\":\"lena\",\"password\":\"wrong\"}",
-            ],
-        );
-        assert!(refused.ends_with("\n401"), "{refused} {}", said());
-    })
-    .await;
-    drop(nginx);
-    app.store.flush_audit().expect("written");
-    let query =
-        portreeve_store::audit::Query { actor: None, object: None, from: None, to: None, before: None };
-    let all = app.store.read(|tx| portreeve_store::audit::list(tx, &query, 100)).expect("the store");
-    let addresses: Vec<String> = all.into_iter().map(|e| e.entry.address).collect();
-    assert_eq!(addresses, ["127.0.0.1"], "what the client says of itself is not believed");
-    assert_eq!(app.progress.kept.load(Ordering::Relaxed), 1);
-    service.close().await;
-}
-
-/// A program that ends with the test.
-struct Ended(std::process::Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        // Its workers end with it; killed, it would leave them.
-        let pid = self.0.id().to_string();
-        std::process::Command::new("kill").args(["-TERM", &pid]).status().ok();
-        self.0.wait().ok();
-    }
 }

@@ -1,15 +1,12 @@
 //! An evening of an analyst, in Chromium, over a service that has read the sample and fifty cases more with hostile names:
 //! sign-in, triage by keyboard alone, benign with its preview, zones, colours, and every page held by axe.
 
-use super::browser::{code, person};
+use super::browser::{chromium, code, enrolled};
 use super::pages::read;
-use portreeve_access::password::{Cost, Passwords};
-use portreeve_access::totp::TotpSecret;
 use portreeve_model::answer::Decision;
 use portreeve_server::App;
 use portreeve_store::case::engine::{EngineCase, take};
 use portreeve_store::case::{Risk, document, engine, entity};
-use portreeve_store::people::{self, Change};
 
 /// Cases that are triaged.
 const CASES: usize = 50;
@@ -66,50 +63,17 @@ fn fifty(app: &App) {
     }
 }
 
-/// Somebody with a password and an authenticator app; its secret.
-fn anna(app: &App, seal: impl Fn(i64, &[u8]) -> Vec<u8>) -> String {
-    let id = person(app, "anna", &["l1", "t2"]);
-    let secret = TotpSecret::generate().expect("randomness");
-    let hash = Passwords::new(Cost::default()).expect("a cost").hash("anna", PASSWORD).expect("a hash");
-    let sealed = seal(id.0, secret.as_bytes());
-    let revision = app.store.read(|tx| people::get(tx, id)).expect("anna").revision;
-    let change = Change {
-        password_hash: Some(Some(&hash)),
-        totp: Some(Some(&sealed)),
-        zone: Some("Europe/Berlin"),
-        ..Change::default()
-    };
-    app.store.write(|tx| people::change(tx, id, revision, &change, super::browser::now())).expect("changed");
-    secret.to_base32().to_string()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_cases_are_triaged_by_keyboard_and_nothing_of_a_log_is_obeyed() {
-    assert!(std::path::Path::new("/usr/bin/chromium").exists(), "needs the Debian package chromium");
     let dir = tempfile::tempdir().expect("a folder");
     let service = read(dir.path()).await;
     fifty(&service.app);
-    let key = std::fs::read(dir.path().join("master.key")).expect("the key");
-    let master = portreeve_access::keys::MasterKey::from_bytes(key.try_into().expect("32 bytes"));
-    let seal = master.key(portreeve_access::keys::Purpose::Seal);
-    let secret = anna(&service.app, |id, plain| seal.seal(&format!("person:{id}"), plain).expect("sealed"));
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let secret = enrolled(&service.app, dir.path(), ("anna", PASSWORD), &["l1", "t2"]);
     let base = format!("http://{}", service.address());
-    let out = tokio::task::spawn_blocking(move || {
-        std::process::Command::new("timeout")
-            .args(["900", &python, "-c", include_str!("triage.py"), &base, PASSWORD])
-            .arg(code(&secret, 0))
-            // Where pictures are to go, for who wants to look.
-            .arg(std::env::var("PICTURES").unwrap_or_default())
-            .output()
-            .expect("needs the Debian packages coreutils and python3")
-    })
-    .await
-    .expect("no panic");
-    let said = [out.stdout, out.stderr].map(|t| String::from_utf8_lossy(&t).into_owned()).join("\n");
-    let hint = "needs playwright and axe-playwright-python of .ci/pip.txt";
-    assert!(!said.contains("ModuleNotFoundError"), "{hint}\n{said}");
-    assert!(out.status.success(), "{said}");
+    let script = include_str!("triage.py");
+    tokio::task::spawn_blocking(move || chromium(script, &[&base, PASSWORD], |_| code(&secret, 0)))
+        .await
+        .expect("no panic");
     let closed = service.app.store.read(|tx| {
         use portreeve_store::case::list::{Query, Standing, count};
         count(tx, &Query { standing: Standing::Closed, ..Query::default() })

@@ -104,6 +104,16 @@ fn settings_have_versions(lab: &Lab) {
     assert!(matches!(set(Some(first), b"x"), Err(Error::Conflict { now, .. }) if now == second));
     set(None, b"any").unwrap();
     assert_eq!(lab.store.read(|tx| setting::get(tx, "theme")).unwrap().unwrap().value, b"any");
+    for (name, at) in [("them", 1), ("theme.a", 2), ("theme.b", 3), ("themf", 1)] {
+        lab.store.write(|tx| setting::set(tx, name, b"x", Some(0), at)).unwrap();
+    }
+    let names = || {
+        let all = lab.store.read(|tx| setting::under(tx, "theme.")).unwrap();
+        all.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(), ["theme.a", "theme.b"]);
+    assert_eq!(lab.store.write(|tx| setting::tidy(tx, "theme.", 3)).unwrap(), 1);
+    assert_eq!(names(), ["theme.b"]);
     assert!(lab.store.write(|tx| setting::remove(tx, "theme")).unwrap());
     assert_eq!(lab.store.read(|tx| setting::get(tx, "theme")).unwrap(), None);
     assert!(set(Some(0), b"new").unwrap() > second, "no version comes back");
