@@ -39,14 +39,14 @@ fn records(dir: &Path, number: &mut u64) {
     }
 }
 
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let byte =
         |b: u8| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") };
     text.bytes().map(byte).collect()
 }
 
 /// Sends a form as a page does: with the token of the session and the way back.
-fn send(browser: &mut Browser, path: &str, fields: &[(&str, &str)]) -> Answer {
+pub(crate) fn send(browser: &mut Browser, path: &str, fields: &[(&str, &str)]) -> Answer {
     let csrf = browser.csrf.clone().unwrap_or_default();
     let mut body = format!("csrf_token={}&back=%2Fqueue%3Fcase%3D1", encoded(&csrf));
     for (name, value) in fields {
@@ -58,12 +58,12 @@ fn send(browser: &mut Browser, path: &str, fields: &[(&str, &str)]) -> Answer {
     answer
 }
 
-fn page(browser: &mut Browser, path: &str) -> Answer {
+pub(crate) fn page(browser: &mut Browser, path: &str) -> Answer {
     browser.send("GET", path, None)
 }
 
 /// The value of a field of a form on the page.
-fn field(text: &str, form: &str, name: &str) -> String {
+pub(crate) fn field(text: &str, form: &str, name: &str) -> String {
     let from = text.find(&format!("action=\"{form}\"")).unwrap_or_else(|| panic!("no form {form}: {text}"));
     let rest = &text[from..];
     let at = rest.find(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("no {name} in {form}"));
