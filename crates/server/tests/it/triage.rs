@@ -2,7 +2,7 @@
 //! sign-in, triage by keyboard alone, benign with its preview, zones, colours, and every page held by axe.
 
 use super::browser::{code, person};
-use super::pages::read;
+use super::pages::read_with;
 use portreeve_access::password::{Cost, Passwords};
 use portreeve_access::totp::TotpSecret;
 use portreeve_model::answer::Decision;
@@ -68,7 +68,7 @@ fn fifty(app: &App) {
 
 /// Somebody with a password and an authenticator app; its secret.
 fn anna(app: &App, seal: impl Fn(i64, &[u8]) -> Vec<u8>) -> String {
-    let id = person(app, "anna", &["l1", "t2"]);
+    let id = person(app, "anna", &["l1", "t2", "responder-admin"]);
     let secret = TotpSecret::generate().expect("randomness");
     let hash = Passwords::new(Cost::default()).expect("a cost").hash("anna", PASSWORD).expect("a hash");
     let sealed = seal(id.0, secret.as_bytes());
@@ -87,7 +87,9 @@ fn anna(app: &App, seal: impl Fn(i64, &[u8]) -> Vec<u8>) -> String {
 async fn fifty_cases_are_triaged_by_keyboard_and_nothing_of_a_log_is_obeyed() {
     assert!(std::path::Path::new("/usr/bin/chromium").exists(), "needs the Debian package chromium");
     let dir = tempfile::tempdir().expect("a folder");
-    let service = read(dir.path()).await;
+    // Nobody hears it: what was told waits, for the page to show.
+    let hook = "[[webhook]]\nname = \"chat\"\nurl = \"http://127.0.0.1:9/in\"\ntemplate = \"plain\"\n";
+    let service = read_with(dir.path(), hook).await;
     fifty(&service.app);
     let key = std::fs::read(dir.path().join("master.key")).expect("the key");
     let master = portreeve_access::keys::MasterKey::from_bytes(key.try_into().expect("32 bytes"));
