@@ -1,4 +1,5 @@
-//! Deletes from the store what has run out: idempotency keys, logins that ended, deliveries that were heard long ago.
+//! Deletes from the store what has run out: idempotency keys, logins that ended, deliveries that were heard long ago; and
+//! has the engine let go of what is past its time.
 
 use crate::app::App;
 use crate::service::blocking;
@@ -24,6 +25,10 @@ pub(crate) async fn run(app: Arc<App>, closing: CancellationToken) {
         match blocking(move || store.tidy(now, &keep)).await {
             Ok(gone) => tracing::debug!(?gone, "the store is tidy"),
             Err(error) => tracing::error!(%error, "the store cannot be tidied; it is tried again in an hour"),
+        }
+        let shedding = app.clone();
+        if let Err(error) = blocking(move || shedding.shed()).await {
+            tracing::error!(%error, "the engine keeps what is past its time; it is tried again in an hour");
         }
         closing.run_until_cancelled(tokio::time::sleep(EVERY)).await;
     }

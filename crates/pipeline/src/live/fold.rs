@@ -132,6 +132,11 @@ impl<'c> Fold<'c> {
         Ok(())
     }
 
+    /// Something was taken that is not folded yet.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
     /// Folds what came too late for every point, where `now` says so or enough time has passed since the last time.
     pub(super) fn catch_up(&mut self, now: bool, history: &mut History) -> Result<bool, HistoryError> {
         let due = self.anew.is_none_or(|(at, took)| at.elapsed() >= took * ANEW);

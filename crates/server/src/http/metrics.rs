@@ -83,6 +83,7 @@ fn text(app: &App) -> String {
     ] {
         page.one(name, "counter", help, value);
     }
+    page.one("names", "gauge", "Names that records and tables gave, in memory", app.grounds().names.len());
     let (kept, dropped) = app.dead.counts();
     page.one("dead_letters_total", "counter", "Dead letters since the start", kept);
     page.one("dead_letters_dropped_total", "counter", "Dead letters that made room for newer ones", dropped);
