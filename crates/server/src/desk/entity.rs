@@ -398,8 +398,7 @@ fn failures(
         EntityKind::Users => query.user = Some(name.to_owned()),
         EntityKind::Addresses => query.address = Ip::parse(name.as_bytes()).some(),
         EntityKind::Devices => query.device = Some(name.to_owned()),
-        // Everything goes through a gateway.
-        EntityKind::Gateways => return Ok(()),
+        EntityKind::Gateways => query.observer = Some(name.to_owned()),
     }
     let page = app.lake.search(&query)?;
     let more = if page.next.is_some() { " or more" } else { "" };
