@@ -8,16 +8,13 @@ use portreeve_model::untrusted::escape_for_terminal;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Algorithm {
-    #[serde(rename = "RS256")]
     Rs256,
-    #[serde(rename = "ES256")]
     Es256,
-    #[serde(rename = "EdDSA")]
     EdDsa,
 }
 

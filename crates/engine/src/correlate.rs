@@ -72,52 +72,57 @@ impl Engine<'_> {
     /// Judges everything that was taken in. A pure function of the dossiers: asked twice, it says the same.
     /// The number of threads changes nothing but the time.
     pub fn judge(&self, rules: &Rules, threads: usize) -> Vec<Draft> {
-        let dossiers = self.dossiers_in_order();
-        let mut drafts = Vec::new();
-        if threads < 2 || dossiers.len() < 2 * SHARE {
-            for dossier in dossiers {
-                self.judge_principal(dossier, rules, &mut drafts);
-            }
-        } else {
-            let shares: Vec<&[&Dossier]> = dossiers.chunks(SHARE).collect();
-            let next = AtomicUsize::new(0);
-            let judge_some = || {
-                let mut done: Vec<(usize, Vec<Draft>)> = Vec::new();
-                loop {
-                    let n = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(share) = shares.get(n) else { return done };
-                    let mut found = Vec::new();
-                    for dossier in *share {
-                        self.judge_principal(dossier, rules, &mut found);
-                    }
-                    done.push((n, found));
-                }
-            };
-            let mut done: Vec<(usize, Vec<Draft>)> = std::thread::scope(|scope| {
-                let others: Vec<_> = (1..threads).map(|_| scope.spawn(judge_some)).collect();
-                let mut all = judge_some();
-                for other in others {
-                    match other.join() {
-                        Ok(found) => all.extend(found),
-                        Err(panic) => std::panic::resume_unwind(panic),
-                    }
-                }
-                all
-            });
-            done.sort_by_key(|(n, _)| *n);
-            drafts.extend(done.into_iter().flat_map(|(_, found)| found));
-        }
+        let mut drafts = self.judge_each(&self.dossiers_in_order(), rules, threads);
         self.relate(&mut drafts);
         drafts
     }
 
-    /// Judges one principal. [`Engine::relate`] comes after it, once all drafts are there.
-    pub fn judge_one(&self, principal: Sym, rules: &Rules) -> Vec<Draft> {
-        let mut drafts = Vec::new();
-        if let Some(dossier) = self.dossiers.get(&principal) {
-            self.judge_principal(dossier, rules, &mut drafts);
+    /// Judges these principals; their drafts in the order in which they were asked for. [`Engine::relate`] comes after it,
+    /// once all drafts are there.
+    pub fn judge_these(&self, principals: &[Sym], rules: &Rules, threads: usize) -> Vec<Draft> {
+        let dossiers: Vec<&Dossier> =
+            principals.iter().filter_map(|p| self.dossiers.get(p).map(AsRef::as_ref)).collect();
+        self.judge_each(&dossiers, rules, threads)
+    }
+
+    fn judge_each(&self, dossiers: &[&Dossier], rules: &Rules, threads: usize) -> Vec<Draft> {
+        if threads < 2 || dossiers.len() < 2 * SHARE {
+            let mut drafts = Vec::new();
+            dossiers.iter().for_each(|dossier| self.judge_principal(dossier, rules, &mut drafts));
+            return drafts;
         }
-        drafts
+        let shares: Vec<&[&Dossier]> = dossiers.chunks(SHARE).collect();
+        let next = AtomicUsize::new(0);
+        let judge_some = || {
+            let mut done: Vec<(usize, Vec<Draft>)> = Vec::new();
+            loop {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                let Some(share) = shares.get(n) else { return done };
+                let mut found = Vec::new();
+                for dossier in *share {
+                    self.judge_principal(dossier, rules, &mut found);
+                }
+                done.push((n, found));
+            }
+        };
+        let mut done: Vec<(usize, Vec<Draft>)> = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(judge_some)).collect();
+            let mut all = judge_some();
+            for other in others {
+                match other.join() {
+                    Ok(found) => all.extend(found),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            all
+        });
+        done.sort_by_key(|(n, _)| *n);
+        done.into_iter().flat_map(|(_, found)| found).collect()
+    }
+
+    /// Every principal that is held, in no order.
+    pub fn principals(&self) -> Vec<Sym> {
+        self.dossiers.keys().copied().collect()
     }
 
     /// Finds which of the drafts, in the order of their principals' names, belong together.

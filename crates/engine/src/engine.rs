@@ -1,11 +1,11 @@
 //! Takes events in total order and routes each to the dossiers that it concerns.
 
 mod inside;
+#[cfg(test)]
+mod tests;
 
 use crate::fold::attribution::{Attribution, Reached};
-use crate::fold::infrastructure::{
-    Attempt, GatewayChange, HostAlert, Infrastructure, SeenKind, push_bounded,
-};
+use crate::fold::infrastructure::{Attempt, GatewayChange, HostAlert, Infrastructure, SeenKind};
 use crate::fold::principal::{ChangeSeen, Dossier, MfaEvent, NacSeen, OUTSIDE_SESSIONS, family};
 use crate::memo::{Map, Memo};
 use crate::session::{Deed, DeedKind, Protocol, Session, Touch};
@@ -16,6 +16,8 @@ use portreeve_model::time::DAY_US;
 use portreeve_model::{EventTime, Ip, Sym, SymbolTable};
 use std::sync::{Arc, OnceLock};
 
+/// Accounts held; beyond it, half of those of which nothing but failed attempts is known go, longest ago first.
+const ACCOUNTS: usize = 100_000;
 /// Who uses a shared host has to be known for so long, before a stranger there is taken for who entered it.
 const ACQUAINTANCE_US: i64 = 3 * DAY_US;
 
@@ -36,11 +38,14 @@ pub struct Engine<'c> {
     pub(crate) first: EventTime,
     pub(crate) last: EventTime,
     pub(crate) events: u64,
+    evicted_accounts: u64,
+    /// So many accounts are held before any goes; 0 for the budget.
+    room: usize,
     /// Sessions by gateway and group that showed a second factor, and those that did not; counted when asked.
     habits: OnceLock<Map<(Sym, Sym), (u32, u32)>>,
     /// Sessions that began while their gateway's clock was off; found when asked.
     clocks: OnceLock<Map<(Sym, usize), i64>>,
-    /// Principals whose dossiers were written since somebody last asked; kept only where somebody asks.
+    /// Principals about whose sessions something was written since somebody last asked; kept only where somebody asks.
     touched: Option<Map<Sym, ()>>,
 }
 
@@ -65,16 +70,25 @@ impl<'c> Engine<'c> {
             first: EventTime::MAX,
             last: EventTime::MIN,
             events: 0,
+            evicted_accounts: 0,
+            room: 0,
             habits: OnceLock::new(),
             clocks: OnceLock::new(),
             touched: None,
         }
     }
 
-    /// The principals whose dossiers were written since the last call; none at the first, from which on they are kept.
+    /// The principals about whose sessions something was written since the last call; none at the first, from which on they are kept.
     pub fn take_touched(&mut self) -> Vec<Sym> {
         let touched = self.touched.replace(Map::default()).unwrap_or_default();
         touched.into_keys().collect()
+    }
+
+    /// Nobody was touched since the last call of [`Engine::take_touched`].
+    pub fn forget_touched(&mut self) {
+        if let Some(touched) = &mut self.touched {
+            touched.clear();
+        }
     }
 
     /// By how much the gateway's clock was fast when the session began, in microseconds; `None` where nothing says so.
@@ -139,8 +153,33 @@ impl<'c> Engine<'c> {
         if let Some(touched) = &mut self.touched {
             touched.insert(principal, ());
         }
+        self.dossier_aside(principal, at)
+    }
+
+    /// To write what can change no verdict but those of later sessions.
+    fn dossier_aside(&mut self, principal: Sym, at: EventTime) -> &mut Dossier {
+        if self.dossiers.len() >= self.room.max(ACCOUNTS) && !self.dossiers.contains_key(&principal) {
+            self.evict();
+        }
         let begun = || Arc::new(Dossier { principal, first: at, last: at, ..Dossier::default() });
         Arc::make_mut(self.dossiers.entry(principal).or_insert_with(begun))
+    }
+
+    /// Drops accounts that nobody ever got in with: names that are guessed cost memory no longer than they matter. Decided
+    /// by event time alone, and by name where that is equal, so the same in every run.
+    fn evict(&mut self) {
+        let strangers = self.dossiers.values().filter(|d| d.is_stranger());
+        let mut ages: Vec<(EventTime, Arc<str>, Sym)> = strangers
+            .map(|d| {
+                (d.attempts.last().map_or(d.last, |a| a.time), self.names.text(d.principal), d.principal)
+            })
+            .collect();
+        ages.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        for (_, _, principal) in ages.iter().take(ages.len().div_ceil(2)) {
+            self.dossiers.remove(principal);
+            self.evicted_accounts += 1;
+        }
+        self.room = self.dossiers.len() / 4 * 5;
     }
 
     fn evidence(event: &Event) -> Evidence {
@@ -163,7 +202,7 @@ impl<'c> Engine<'c> {
         // An AAA server repeats what the gateway reports; the gateway's own line counts.
         let repeats = event.flags.has(Flags::REPEATS);
         if event.src_ip.is_some() && !repeats {
-            self.infrastructure.source(event.src_ip, event.time).fail(attempt);
+            self.infrastructure.fail(attempt);
         }
         if principal.is_none() || repeats {
             return;
@@ -177,7 +216,7 @@ impl<'c> Engine<'c> {
         }
         let dossier = self.dossier(principal, event.time);
         dossier.failures += u64::from(event.times());
-        push_bounded(&mut dossier.attempts, attempt);
+        dossier.attempts.push(attempt);
         if event.outcome == Outcome::BlockedAfterPassword && event.src_ip.is_public() {
             self.open_or_join(event, principal, |s| s.refused |= !s.entered);
         }
@@ -445,7 +484,8 @@ impl<'c> Engine<'c> {
             None => {
                 let host = self.host_of(event);
                 let protocol = protocol_of(event);
-                let dossier = self.dossier(user, event.time);
+                // The ordinary day of everybody who is inside: it is no reason to judge them at once.
+                let dossier = self.dossier_aside(user, event.time);
                 dossier.active(event.time);
                 if host.is_some() {
                     dossier.hosts.entry((host, protocol)).or_default().add(event.time, OUTSIDE_SESSIONS);
@@ -470,6 +510,7 @@ impl<'c> Engine<'c> {
             self.dossiers.values().flat_map(|d| &d.sessions).map(|s| u64::from(s.dropped)).sum();
         vec![
             ("sources", self.infrastructure.evicted_sources),
+            ("accounts without success", self.evicted_accounts),
             ("address holders", self.attribution.evicted),
             ("dossier records", dropped),
             ("session records", session),

@@ -13,5 +13,6 @@ pub mod fold;
 mod memo;
 pub mod score;
 pub mod session;
+pub mod trail;
 
 pub use engine::Engine;

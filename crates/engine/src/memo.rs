@@ -10,8 +10,11 @@ use std::sync::Arc;
 /// memory that is budgeted, not time.
 pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
+/// Answers of a kind that are remembered. Addresses that scan, and names that are guessed, are without end.
+const ANSWERS: usize = 1 << 17;
+
 /// In front of the context for one fold. The context answers the same question the same way, so remembering
-/// changes nothing but the time.
+/// changes nothing but the time, and forgetting neither.
 #[derive(Clone, Default)]
 pub(crate) struct Memo {
     accounts: Map<Sym, Arc<Account>>,
@@ -23,22 +26,30 @@ pub(crate) struct Memo {
 
 impl Memo {
     pub(crate) fn account(&mut self, context: &dyn Context, user: Sym) -> Arc<Account> {
-        self.accounts.entry(user).or_insert_with(|| Arc::new(context.account(user))).clone()
+        room(&mut self.accounts).entry(user).or_insert_with(|| Arc::new(context.account(user))).clone()
     }
 
     pub(crate) fn place(&mut self, context: &dyn Context, ip: Ip) -> Place {
-        *self.places.entry(ip).or_insert_with(|| context.place(ip))
+        *room(&mut self.places).entry(ip).or_insert_with(|| context.place(ip))
     }
 
     pub(crate) fn host(&mut self, context: &dyn Context, name: Sym) -> Arc<Host> {
-        self.hosts.entry(name).or_insert_with(|| Arc::new(context.host(name))).clone()
+        room(&mut self.hosts).entry(name).or_insert_with(|| Arc::new(context.host(name))).clone()
     }
 
     pub(crate) fn host_of_ip(&mut self, context: &dyn Context, ip: Ip) -> Option<Arc<Host>> {
-        self.host_of_ip.entry(ip).or_insert_with(|| context.host_of_ip(ip).map(Arc::new)).clone()
+        room(&mut self.host_of_ip).entry(ip).or_insert_with(|| context.host_of_ip(ip).map(Arc::new)).clone()
     }
 
     pub(crate) fn pool(&mut self, context: &dyn Context, ip: Ip) -> Option<Sym> {
-        *self.pools.entry(ip).or_insert_with(|| context.vpn_pool(ip))
+        *room(&mut self.pools).entry(ip).or_insert_with(|| context.vpn_pool(ip))
     }
+}
+
+/// Those that are asked for again come back by and by.
+fn room<K, V>(answers: &mut Map<K, V>) -> &mut Map<K, V> {
+    if answers.len() >= ANSWERS {
+        answers.clear();
+    }
+    answers
 }

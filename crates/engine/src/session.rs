@@ -180,6 +180,14 @@ pub struct Session {
     pub dropped: u32,
 }
 
+/// Most sessions have one of a kind, and there are many sessions: a vector would begin with room for four.
+fn add<T>(all: &mut Vec<T>, item: T) {
+    if all.capacity() == 0 {
+        all.reserve_exact(1);
+    }
+    all.push(item);
+}
+
 impl Session {
     pub fn begin(index: usize, principal: Sym, event: &Event, place: Place) -> Session {
         use portreeve_model::time::Certainty;
@@ -240,7 +248,7 @@ impl Session {
             && !self.tunnels.iter().any(|(ip, _)| *ip == event.tun_ip)
             && self.tunnels.len() < ADDRESSES
         {
-            self.tunnels.push((event.tun_ip, event.time));
+            add(&mut self.tunnels, (event.tun_ip, event.time));
         }
         self.tell_mfa(event.mfa, event.factor, event.flags, evidence);
         if self.evidence.len() < EVIDENCE {
@@ -258,7 +266,10 @@ impl Session {
         } else if self.stays.len() < ADDRESSES {
             let evidence = Evidence { time: event.time, raw: event.raw };
             let (first, last) = (event.time, event.time);
-            self.stays.push(Stay { ip: event.src_ip, first, last, client: event.client, resumed, evidence });
+            add(
+                &mut self.stays,
+                Stay { ip: event.src_ip, first, last, client: event.client, resumed, evidence },
+            );
         } else {
             self.dropped += 1;
         }
@@ -298,7 +309,7 @@ impl Session {
             known.logon |= touch.logon;
             known.depth = known.depth.min(touch.depth);
         } else if self.touches.len() < TOUCHES {
-            self.touches.push(touch);
+            add(&mut self.touches, touch);
         } else {
             self.dropped += 1;
         }
@@ -306,7 +317,7 @@ impl Session {
 
     pub fn deed(&mut self, deed: Deed) {
         if self.deeds.len() < DEEDS {
-            self.deeds.push(deed);
+            add(&mut self.deeds, deed);
         } else {
             self.dropped += 1;
         }

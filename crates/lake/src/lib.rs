@@ -10,6 +10,7 @@
 pub mod block;
 pub mod columns;
 mod compact;
+pub mod csv;
 mod fault;
 pub mod journal;
 mod lake;

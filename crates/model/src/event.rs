@@ -1,6 +1,6 @@
 //! The normalised event: one typed, compact form for every product (OCSF classes in the doc comments).
 
-use crate::intern::Sym;
+use crate::intern::{Sym, SymbolTable};
 use crate::net::Ip;
 use crate::place::{Country, Point};
 use crate::record::RawRef;
@@ -653,6 +653,26 @@ pub struct Event {
 }
 
 impl Event {
+    /// Names it by another table.
+    pub fn rename(&mut self, from: &SymbolTable, to: &SymbolTable) {
+        let names = [
+            &mut self.source,
+            &mut self.user,
+            &mut self.target,
+            &mut self.observer,
+            &mut self.host,
+            &mut self.device,
+            &mut self.sid,
+            &mut self.client,
+            &mut self.group,
+            &mut self.detail,
+            &mut self.city,
+        ];
+        for name in names {
+            *name = to.intern(&from.text(*name));
+        }
+    }
+
     /// How often it happened.
     pub fn times(&self) -> u32 {
         u32::from(self.repeat.max(1))
@@ -691,6 +711,25 @@ mod tests {
     fn an_event_stays_small() {
         // The head of the sort and the spill; a wider event is a decision, not an accident.
         assert!(size_of::<Event>() <= 256, "{}", size_of::<Event>());
+    }
+
+    #[test]
+    fn an_event_is_renamed_whole() {
+        let (old, new) = (SymbolTable::new(), SymbolTable::new());
+        new.intern("somebody else");
+        let mut event = Event::default();
+        let names =
+            ["source", "user", "target", "observer", "host", "device", "sid", "client", "group", "detail"];
+        let syms = names.map(|n| old.intern(n));
+        [event.source, event.user, event.target, event.observer, event.host] =
+            [0, 1, 2, 3, 4].map(|n| syms[n]);
+        [event.device, event.sid, event.client, event.group, event.detail] = [5, 6, 7, 8, 9].map(|n| syms[n]);
+        event.rename(&old, &new);
+        let e = &event;
+        let now =
+            [e.source, e.user, e.target, e.observer, e.host, e.device, e.sid, e.client, e.group, e.detail];
+        assert_eq!(now.map(|s| new.text(s).to_string()), names);
+        assert!(event.city.is_none());
     }
 
     #[test]

@@ -97,6 +97,11 @@ impl Origins {
 }
 
 impl History {
+    /// Names in events are of this table from now on; on disk they are text.
+    pub fn rename(&mut self, names: &Arc<SymbolTable>) {
+        self.names = names.clone();
+    }
+
     pub fn open(dir: &Path, names: Arc<SymbolTable>) -> Result<History, HistoryError> {
         let wrong = |error| HistoryError::Io { path: dir.display().to_string(), error };
         fs::create_dir_all(dir).map_err(wrong)?;

@@ -4,6 +4,7 @@
 use crate::say;
 use crate::{Failure, internal, usage};
 use clap::Args;
+use portreeve_lake::csv::cell;
 use portreeve_model::untrusted::escape_for_terminal;
 use portreeve_server::config::Config;
 use portreeve_server::desk::search::{self, SearchInput};
@@ -141,7 +142,7 @@ impl Search {
                 };
                 match self.format {
                     Form::Json => writeln!(out, "{}", serde_json::to_string(row).map_err(internal)?)?,
-                    Form::Csv => writeln!(out, "{}", COLUMNS.map(|c| quoted(&text(c))).join(","))?,
+                    Form::Csv => writeln!(out, "{}", COLUMNS.map(|c| cell(&text(c))).join(","))?,
                     Form::Table | Form::Arrow => {
                         let cells = COLUMNS.map(|c| escape_for_terminal(&text(c)).to_string());
                         writeln!(out, "{}", cells.join("  ").trim_end())?;
@@ -157,12 +158,6 @@ impl Search {
         out.flush()?;
         Ok(0)
     }
-}
-
-/// A cell that a spreadsheet would take for a formula begins with an apostrophe.
-fn quoted(cell: &str) -> String {
-    let mark = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-    format!("\"{mark}{}\"", cell.replace('"', "\"\""))
 }
 
 /// Ask the records that the service keeps in SQL (one table, `events`)

@@ -12,13 +12,17 @@ use crate::out::Hooks;
 use crate::service::{StartError, grounds};
 use portreeve_doors::{Counters, Intake};
 use portreeve_lake::Lake;
-use portreeve_model::{EventTime, SymbolTable};
+use portreeve_model::EventTime;
 use portreeve_pipeline::Catalog;
 use portreeve_store::Store;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio_util::sync::CancellationToken;
+
+/// So many names are held, and twice those that were needed when everything was folded last, before any is let go of.
+const MOST_NAMES: u64 = 1_000_000;
 
 /// Reads the configuration again, as it was read at the start.
 pub type Reread = Box<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
@@ -43,7 +47,6 @@ pub struct App {
     pub counters: Counters,
     pub dead: DeadLetters,
     pub sources: Arc<Sources>,
-    pub(crate) names: Arc<SymbolTable>,
     pub(crate) catalog: &'static Catalog,
     pub(crate) grounds: RwLock<Arc<Grounds>>,
     pub(crate) renew: Mutex<Option<SyncSender<Told>>>,
@@ -101,7 +104,7 @@ impl App {
 
     fn take(&self, config: Arc<Config>) -> Result<(), StartError> {
         let generation = self.grounds().generation + 1;
-        let fresh = Arc::new(grounds(&config, self.catalog, &self.names, generation)?);
+        let fresh = Arc::new(grounds(&config, self.catalog, generation)?);
         self.sources.load(&config, &self.store, crate::line::now().0)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
         *self.grounds.write().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
@@ -109,6 +112,18 @@ impl App {
         if let Some(to) = to {
             // The judge ends only with the service.
             to.send(Told::Renewed(fresh)).ok();
+        }
+        Ok(())
+    }
+
+    /// Renews where the engine holds much that nobody asks for any more: names of long ago, events that were forgotten.
+    /// Blocks; verdicts wait while everything is folded anew.
+    pub(crate) fn shed(&self) -> Result<(), StartError> {
+        let names = self.grounds().names.len() as u64;
+        let folded = Progress::get(&self.progress.names_folded);
+        if names > (folded * 2).max(MOST_NAMES) || self.progress.forgot.swap(false, Ordering::Relaxed) {
+            tracing::info!(names, "everything is folded anew, to let go of what is past its time");
+            self.renew()?;
         }
         Ok(())
     }

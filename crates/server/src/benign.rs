@@ -162,12 +162,12 @@ pub(crate) fn is_untouched(case: &Case) -> bool {
         && case.decision > Decision::Close
 }
 
-/// May it silence this case at all: found after it was made, about what happened in its time?
+/// May it silence this case at all: found after it was made as it is, about what happened in its time?
 fn is_for(s: &Suppression, case: &Case) -> bool {
     // What waited before stays until somebody looks at it.
     let found = if case.status == Status::Closed { case.verdict_at } else { case.created_at };
-    found >= s.created_at
-        && case.last_seen >= s.created_at.saturating_sub(GRACE_US)
+    found >= s.since()
+        && case.last_seen >= s.since().saturating_sub(GRACE_US)
         && case.last_seen <= s.expires_at
 }
 
@@ -453,6 +453,20 @@ mod tests {
         let worse: Change = |c| c["criteria"][0]["state"] = json!("true");
         let (three, weighed) = room.says("c3", 5, worse);
         assert_eq!((weighed, room.case(three).suppressed), (Weighed::Same, None), "never hidden at all");
+    }
+
+    #[test]
+    fn what_waited_before_its_scope_was_widened_stays() {
+        let room = Room::new();
+        let narrow = scope(|s| (s.principal, s.asn) = (Some("anna".into()), Some(1)));
+        let id = room.suppress(&narrow);
+        let (waits, weighed) = room.says("c1", 2, SAME);
+        assert_eq!(weighed, Weighed::Same);
+        let by = By { actor: "person:2 bert", at: 3 * DAY };
+        room.store.write(|tx| suppression::rescope(tx, id, 1, &anna(), "wherever", by)).expect("changed");
+        let more: Change = |c| c["risk_score"] = json!(75.0);
+        assert_eq!((room.says("c1", 4, more).1, room.case(waits).suppressed), (Weighed::Same, None));
+        assert_eq!(room.says("c2", 5, SAME).1, Weighed::Silenced, "what comes after it is covered");
     }
 
     #[test]

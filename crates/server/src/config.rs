@@ -161,7 +161,7 @@ pub struct Engine {
     pub kept_hot_h: u32,
     /// Events in memory.
     pub events_at_hand: usize,
-    /// Of a hundred parts of time, how many may go into judging everything anew.
+    /// Of a hundred parts of time, how many may go into judging others again because of what came.
     pub whole_percent: u32,
     /// Threads that judge; by default as many as there are processors.
     pub threads: Option<usize>,

@@ -1,5 +1,5 @@
-//! Deletes from the store what has run out: idempotency keys, logins that ended, deliveries that were heard long ago,
-//! new passwords that nobody read.
+//! Deletes from the store what has run out: idempotency keys, logins that ended, deliveries that were heard long ago, new
+//! passwords that nobody read; and has the engine let go of what is past its time.
 
 use crate::app::App;
 use crate::contain::handed;
@@ -30,6 +30,10 @@ pub(crate) async fn run(app: Arc<App>, closing: CancellationToken) {
         match tidied.await {
             Ok(gone) => tracing::debug!(?gone, "the store is tidy"),
             Err(error) => tracing::error!(%error, "the store cannot be tidied; it is tried again in an hour"),
+        }
+        let shedding = app.clone();
+        if let Err(error) = blocking(move || shedding.shed()).await {
+            tracing::error!(%error, "the engine keeps what is past its time; it is tried again in an hour");
         }
         closing.run_until_cancelled(tokio::time::sleep(EVERY)).await;
     }

@@ -94,12 +94,7 @@ pub struct Service {
 }
 
 /// Reads the files that verdicts rest on.
-pub(crate) fn grounds(
-    config: &Config,
-    catalog: &Catalog,
-    names: &Arc<SymbolTable>,
-    generation: u64,
-) -> Result<Grounds, StartError> {
+pub(crate) fn grounds(config: &Config, catalog: &Catalog, generation: u64) -> Result<Grounds, StartError> {
     let files = &config.context;
     let options = portreeve_context::Options {
         dir: files.dir.clone(),
@@ -108,18 +103,19 @@ pub(crate) fn grounds(
         intel: files.intel.clone(),
         products: catalog.all().map(|s| s.name).collect(),
     };
+    let names = SymbolTable::new();
     let tables = Tables::load(&options, names.clone()).map_err(|e| StartError::Wrong(e.to_string()))?;
     let content = match &files.content {
         Some(dir) => Content::from_dir(dir),
         None => Content::embedded(),
     };
     let content = content.map_err(|e| StartError::Wrong(e.to_string()))?;
-    Ok(Grounds { tables, content, generation })
+    Ok(Grounds { tables, content, names, generation })
 }
 
 /// Reads everything that verdicts would rest on, and says what is wrong with it.
 pub fn rehearse(config: &Config, catalog: &Catalog) -> Result<(), StartError> {
-    grounds(config, catalog, &SymbolTable::new(), 0).map(drop)
+    grounds(config, catalog, 0).map(drop)
 }
 
 /// The folder of the lake; none where it is in a bucket.
@@ -187,7 +183,7 @@ impl Service {
         std::os::unix::fs::DirBuilderExt::mode(&mut private, 0o700);
         private.recursive(true).create(&doors).map_err(io(doors.display().to_string()))?;
         let config = Arc::new(config);
-        let (opened, names) = {
+        let opened = {
             let (config, data) = (config.clone(), data.clone());
             // Databases and files block.
             blocking(move || Opened::open(&config, &data, catalog)).await?
@@ -231,7 +227,6 @@ impl Service {
             counters: counters.clone(),
             dead: dead.clone(),
             sources: sources.clone(),
-            names: names.clone(),
             catalog,
             grounds: RwLock::new(grounds.clone()),
             renew: Mutex::new(Some(to_judge.clone())),
@@ -261,6 +256,7 @@ impl Service {
             journal: journal.clone(),
             lake: lake.clone(),
             app: app.clone(),
+            names: app.grounds().names.clone(),
             numbers: Box::new(move |name| {
                 let mut origins = origins_of_reader.lock().unwrap_or_else(PoisonError::into_inner);
                 origins.number(name).unwrap_or_else(|error| {
@@ -278,7 +274,6 @@ impl Service {
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
         let judge = Judge {
             from: from_reader,
-            names,
             grounds,
             settings: Settings {
                 events_at_hand: config.engine.events_at_hand,
@@ -523,17 +518,12 @@ struct Opened {
 }
 
 impl Opened {
-    fn open(
-        config: &Config,
-        data: &Path,
-        catalog: &'static Catalog,
-    ) -> Result<(Opened, Arc<SymbolTable>), StartError> {
-        let names = SymbolTable::new();
-        let grounds = Arc::new(grounds(config, catalog, &names, 0)?);
+    fn open(config: &Config, data: &Path, catalog: &'static Catalog) -> Result<Opened, StartError> {
+        let grounds = Arc::new(grounds(config, catalog, 0)?);
         let location = location(config, data)?;
         let store = Store::open(&location, &data.join("evidence"), line::now().0)?;
         let lake = Arc::new(open_lake(config, data)?);
-        let history = History::open(&data.join("history"), names.clone())?;
+        let history = History::open(&data.join("history"), grounds.names.clone())?;
         let origins = Origins::open(&data.join("history"))?;
         let upto = history.upto().max(1).min(lake.through() + 1);
         let after = upto.saturating_sub(1).max(lake.through());
@@ -568,7 +558,7 @@ impl Opened {
             first_run,
             contain,
         };
-        Ok((opened, names))
+        Ok(opened)
     }
 }
 

@@ -23,6 +23,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { name: "casework", sql: include_str!("migrations/0003_casework.sql") },
     Migration { name: "service", sql: include_str!("migrations/0004_service.sql") },
     Migration { name: "benign", sql: include_str!("migrations/0005_benign.sql") },
+    Migration { name: "scopes", sql: include_str!("migrations/0006_scopes.sql") },
 ];
 
 /// The newest schema that this program knows.

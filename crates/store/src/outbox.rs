@@ -123,6 +123,34 @@ pub fn last_error(tx: &mut Tx<'_>, target: &str) -> Result<Option<String>> {
     )
 }
 
+/// When this target heard something last.
+pub fn last_heard(tx: &mut Tx<'_>, target: &str) -> Result<Option<Micros>> {
+    let last = tx.one(
+        "select max(done_at) from outbox where target = $1 and state = 'done'",
+        values![target],
+        |r| r.maybe_int(),
+    )?;
+    Ok(last.flatten())
+}
+
+/// Deliveries to a target, the newest first; where `unheard`, those alone that it did not hear.
+pub fn of_target(
+    tx: &mut Tx<'_>,
+    target: &str,
+    unheard: bool,
+    before: Option<DeliveryId>,
+    limit: usize,
+) -> Result<Vec<Delivery>> {
+    let more = if unheard { "and state <> 'done'" } else { "" };
+    tx.all(
+        &format!(
+            "select {COLUMNS} from outbox where target = $1 and id < $2 {more} order by id desc limit $3"
+        ),
+        values![target, before.map_or(i64::MAX, |b| b.0), limit as i64],
+        read,
+    )
+}
+
 /// The next delivery that is due to this target. One waits behind an earlier one of its topic, also while that one waits
 /// for its next attempt; other topics go on.
 pub fn next_due(tx: &mut Tx<'_>, target: &str, now: Micros) -> Result<Option<DeliveryId>> {

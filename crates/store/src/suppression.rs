@@ -27,6 +27,27 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// Is all that this one covers covered by that one, whatever the cases? Where that cannot be said, it is not.
+    pub fn is_within(&self, other: &Scope) -> bool {
+        let text = |mine: &Option<String>, theirs: &Option<String>| match (mine, theirs) {
+            (_, None) => true,
+            (Some(mine), Some(theirs)) => key(mine.trim()) == key(theirs.trim()),
+            (None, Some(_)) => false,
+        };
+        let network = match (self.network, other.network) {
+            (_, None) => true,
+            (Some(mine), Some(theirs)) => mine.bits >= theirs.bits && theirs.contains(mine.base),
+            (None, Some(_)) => false,
+        };
+        text(&self.principal, &other.principal)
+            && network
+            && other.asn.is_none_or(|asn| self.asn == Some(asn))
+            && text(&self.place, &other.place)
+            && text(&self.egress, &other.egress)
+            && (other.detection.is_none() || self.detection == other.detection)
+            && self.criteria.iter().all(|c| other.criteria.contains(c))
+    }
+
     /// Does it say enough, and not too much?
     pub fn check(&self) -> Result<()> {
         let given = |text: &Option<String>| text.as_ref().is_some_and(|t| !t.trim().is_empty());
@@ -64,13 +85,23 @@ pub struct Suppression {
     pub reviewed_by: Option<String>,
     pub ended_at: Option<Micros>,
     pub ended_by: Option<String>,
+    /// When its scope was changed last, and by whom.
+    pub scope_at: Option<Micros>,
+    pub scope_by: Option<String>,
     pub revision: i64,
+}
+
+impl Suppression {
+    /// Since when its scope is what it is.
+    pub fn since(&self) -> Micros {
+        self.scope_at.unwrap_or(self.created_at)
+    }
 }
 
 const COLUMNS: &str =
     "id, principal, network, asn, place, egress, detection, reason, author, case_id, created_at,
     expires_at, hits, last_hit, reviewed_at, reviewed_by, ended_at, ended_by, revision,
-    criteria";
+    criteria, scope_at, scope_by";
 
 fn read(r: &mut Row) -> Result<Suppression> {
     let mut found = Suppression {
@@ -101,9 +132,12 @@ fn read(r: &mut Row) -> Result<Suppression> {
         reviewed_by: r.maybe_text()?,
         ended_at: r.maybe_int()?,
         ended_by: r.maybe_text()?,
+        scope_at: None,
+        scope_by: None,
         revision: r.int()?,
     };
     found.scope.criteria = r.text()?.split_whitespace().map(str::to_owned).collect();
+    (found.scope_at, found.scope_by) = (r.maybe_int()?, r.maybe_text()?);
     Ok(found)
 }
 
@@ -244,6 +278,11 @@ pub fn silenced(tx: &mut Tx<'_>, id: SuppressionId) -> Result<Vec<CaseId>> {
     )
 }
 
+/// How many cases suppressions keep out of the queue now.
+pub fn silenced_now(tx: &mut Tx<'_>) -> Result<i64> {
+    tx.number("select count(*) from cases where suppressed is not null and merged_into is null", &[])
+}
+
 /// Cases that it ever silenced, the newest first, and when it first did.
 pub fn hits(tx: &mut Tx<'_>, id: SuppressionId, limit: usize) -> Result<Vec<(CaseId, Micros)>> {
     tx.all(
@@ -318,6 +357,46 @@ pub fn review(
          where id = $1",
         values![id, by.at, by.actor, expires_at],
     )?;
+    get(tx, id)
+}
+
+/// Its scope is another from now on. Which of the cases that it keeps out of the queue fall out of it, the caller asks.
+pub fn rescope(
+    tx: &mut WriteTx<'_>,
+    id: SuppressionId,
+    expect: i64,
+    scope: &Scope,
+    reason: &str,
+    by: By<'_>,
+) -> Result<Suppression> {
+    at_revision(tx, id, expect)?;
+    scope.check()?;
+    crate::case::reason("reason", reason)?;
+    let before = get(tx, id)?;
+    if before.expires_at <= by.at {
+        return Err(Error::NotNow(format!("suppression {id} is over; make a new one")));
+    }
+    tx.execute(
+        "update suppressions set principal = $2, network = $3, asn = $4, place = $5, egress = $6, detection = $7,
+            criteria = $8, scope_at = $9, scope_by = $10, revision = revision + 1
+         where id = $1",
+        values![
+            id,
+            scope.principal.as_deref(),
+            scope.network.map(|n| n.to_string()),
+            scope.asn,
+            scope.place.as_deref(),
+            scope.egress.as_deref(),
+            scope.detection.as_deref(),
+            scope.criteria.join(" "),
+            by.at,
+            by.actor,
+        ],
+    )?;
+    if let Some(case) = before.case {
+        let said = format!("the scope of suppression {id} was changed: {reason}");
+        crate::case::work::tell(tx, case, &said, by)?;
+    }
     get(tx, id)
 }
 

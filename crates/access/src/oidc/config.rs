@@ -1,78 +1,36 @@
-//! What a site says about its identity provider.
+//! What a client has to know of its provider. It has no defaults and is read from no file: what a site writes, and what
+//! each setting means and is without a word, stands where configurations are read, and is converted to this.
 
 use super::provider::Hosts;
 use crate::jwt::Algorithm;
 use crate::role::{Role, Roles};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use url::Url;
 
 /// The client's secret is not among this: it is handed over apart, from wherever secrets lie.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// Exactly as the provider writes it, e.g. `https://idp.example.org/realms/soc`.
     pub issuer: String,
     pub client_id: String,
-    /// Where the provider sends browsers back to, as it is registered there.
     pub redirect_uri: String,
-    /// Where it sends them after signing out, as it is registered there.
-    #[serde(default)]
+    /// Where the provider sends browsers after signing out, as it is registered there.
     pub post_logout_redirect_uri: Option<String>,
-    /// Asked for besides `openid`.
-    #[serde(default = "scopes")]
     pub scopes: Vec<String>,
-    /// The claim that holds a person's name for us.
-    #[serde(default = "name_claim")]
     pub name_claim: String,
-    /// The claim that holds the groups; `realm_access.roles` looks inside an object.
-    #[serde(default = "groups_claim")]
     pub groups_claim: String,
-    /// Which group gives which roles. Empty: roles are given here, not at the provider.
-    #[serde(default)]
     pub roles: BTreeMap<String, Vec<Role>>,
-    /// Ask the userinfo endpoint too, for providers that write little into the ID token.
-    #[serde(default)]
     pub userinfo: bool,
-    /// How the provider says that it asked for a second factor. Nothing: it is not believed to have.
-    #[serde(default)]
     pub second_factor: SecondFactor,
-    #[serde(default = "algorithms")]
     pub algorithms: Vec<Algorithm>,
-    /// How far the clocks may be apart; at most 300.
-    #[serde(default = "skew_s")]
     pub skew_s: u32,
-    /// Hosts besides the issuer's at which the provider has endpoints, e.g. `oauth2.googleapis.com`.
-    #[serde(default)]
     pub also_hosts: Vec<String>,
 }
 
-/// Values of `amr` (RFC 8176) or `acr`, one of which must be in the ID token.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
+/// One of these must be in the ID token; where there are none, the provider is not believed to have asked.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct SecondFactor {
     pub amr: Vec<String>,
     pub acr: Vec<String>,
-}
-
-fn scopes() -> Vec<String> {
-    vec!["profile".to_owned()]
-}
-
-fn name_claim() -> String {
-    "preferred_username".to_owned()
-}
-
-fn groups_claim() -> String {
-    "groups".to_owned()
-}
-
-fn algorithms() -> Vec<Algorithm> {
-    Algorithm::ALL.to_vec()
-}
-
-fn skew_s() -> u32 {
-    120
 }
 
 impl Config {
@@ -94,7 +52,7 @@ impl Config {
             }
         }
         if self.algorithms.is_empty() {
-            faults.push("algorithms: is empty; leave it out for all that are safe".to_owned());
+            faults.push("algorithms: is empty".to_owned());
         }
         if self.skew_s > 300 {
             faults.push("skew_s: is more than 300; set the clocks".to_owned());

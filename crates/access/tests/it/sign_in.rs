@@ -1,10 +1,9 @@
 //! Signing in at a real provider: glewlwyd 2.7.
 
 use crate::glewlwyd::{Glewlwyd, REDIRECT, SECRET, SigningKey, Transport};
-use portreeve_access::jwt::JwtFault;
-use portreeve_access::oidc::{Callback, Client, Config, Identity, OidcFault, SignIn};
+use portreeve_access::jwt::{Algorithm, JwtFault};
+use portreeve_access::oidc::{Callback, Client, Config, Identity, OidcFault, SecondFactor, SignIn};
 use portreeve_access::role::{Role, Roles};
-use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const SECOND: i64 = 1_000_000;
@@ -15,17 +14,22 @@ fn now() -> i64 {
 }
 
 fn config(server: &Glewlwyd) -> Config {
-    serde_json::from_value(json!({
-        "issuer": server.issuer(),
-        "client_id": "portreeve",
-        "redirect_uri": REDIRECT,
-        "scopes": ["soc-t2"],
+    Config {
+        issuer: server.issuer(),
+        client_id: "portreeve".into(),
+        redirect_uri: REDIRECT.into(),
+        post_logout_redirect_uri: None,
+        scopes: vec!["soc-t2".into()],
+        name_claim: "preferred_username".into(),
         // glewlwyd's groups are its scopes.
-        "groups_claim": "scope",
-        "roles": {"soc-t2": ["t2", "viewer"]},
-        "second_factor": {"amr": ["otp", "hwk"]},
-    }))
-    .expect("a configuration")
+        groups_claim: "scope".into(),
+        roles: [("soc-t2".to_owned(), vec![Role::T2, Role::Viewer])].into_iter().collect(),
+        userinfo: false,
+        second_factor: SecondFactor { amr: vec!["otp".into(), "hwk".into()], acr: Vec::new() },
+        algorithms: Algorithm::ALL.to_vec(),
+        skew_s: 120,
+        also_hosts: Vec::new(),
+    }
 }
 
 fn client(config: Config) -> Client {

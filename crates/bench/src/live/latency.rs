@@ -30,11 +30,12 @@ pub(super) fn run(asked: &Asked) -> anyhow::Result<()> {
     let cases = u32::try_from(asked.number("--cases", 100)?)?;
     let rate = asked.number("--rate", 1_000)? as f64 / 2.0;
     let during = asked.minutes()?;
+    let age = Duration::from_millis(asked.number("--age-ms", 2_000)?);
     let service = Running::start(&asked.setup()?)?;
     service.ready(Duration::ZERO)?;
     let stories = Mutex::new(Vec::new());
     load::run(&service, Way::Syslog, asked, rate, false, &|sent| {
-        let found = tell(&service, cases, during, sent)?;
+        let found = tell(&service, cases, age, during, sent)?;
         *stories.lock().map_err(|_| anyhow::anyhow!("a thread panicked"))? = found;
         Ok(())
     })?;
@@ -59,7 +60,13 @@ pub(super) fn run(asked: &Asked) -> anyhow::Result<()> {
 }
 
 /// Tells stories, evenly over the time of the load, and looks when each is listed.
-fn tell(service: &Running, cases: u32, during: Duration, sent: &Sent) -> anyhow::Result<Vec<Story>> {
+fn tell(
+    service: &Running,
+    cases: u32,
+    age: Duration,
+    during: Duration,
+    sent: &Sent,
+) -> anyhow::Result<Vec<Story>> {
     let mut client = service.signed_in()?;
     let mut door = TcpStream::connect(service.syslog.first().context("no door")?)?;
     door.set_nodelay(true)?;
@@ -69,7 +76,7 @@ fn tell(service: &Running, cases: u32, during: Duration, sent: &Sent) -> anyhow:
     loop {
         let told = u32::try_from(stories.len())?;
         if told < cases && begun.elapsed() >= WARM + between * told {
-            let (user, lines) = story(told, Timestamp::now());
+            let (user, lines) = story(told, Timestamp::now(), age);
             let mut bytes = Vec::new();
             for line in &lines {
                 write!(bytes, "{} {line}", line.len())?;

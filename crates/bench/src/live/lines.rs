@@ -7,6 +7,7 @@ use crate::workloads::Dice;
 use jiff::Timestamp;
 use jiff::fmt::strtime;
 use std::io::Write;
+use std::time::Duration;
 
 /// Of a thousand draws, how many are this; what is more than one line is sent one after the other, about the same person.
 const MIX: &[(u32, &[&str])] = &[
@@ -271,17 +272,18 @@ fn address(to: &mut Vec<u8>, first: u8, n: u64) -> std::io::Result<()> {
     write!(to, "{first}.{}.{}.{}", n / 62_500, n / 250 % 250, 1 + n % 250)
 }
 
+/// Records of an attack.
+const RECORDS: u32 = 21;
+
 /// A small attack: a password is guessed from a listed address, the account gets in through a group without a second
-/// factor, and goes on by remote desktop to servers that it never used. Every record is within the last half minute.
-pub(super) fn story(n: u32, now: Timestamp) -> (String, Vec<String>) {
+/// factor, and goes on by remote desktop to servers that it never used. The first record is so old, and the last is new.
+pub(super) fn story(n: u32, now: Timestamp, age: Duration) -> (String, Vec<String>) {
     let (user, ip) = (format!("story{n:04}"), format!("{LISTED}.{}", 1 + n % 250));
-    let mut second = now.as_second() - 28;
+    let mut told = 0;
     let mut stamp = |format: &str| {
-        second += 1;
-        Timestamp::from_second(second)
-            .ok()
-            .and_then(|at| strtime::format(format, at).ok())
-            .unwrap_or_default()
+        told += 1;
+        let at = now - age * (RECORDS - told) / RECORDS;
+        strtime::format(format, at).unwrap_or_default()
     };
     let asa = "%b %d %Y %H:%M:%S";
     let mut lines: Vec<String> = (0..12)
@@ -308,7 +310,7 @@ pub(super) fn story(n: u32, now: Timestamp) -> (String, Vec<String>) {
     for host in 0..6 {
         lines.push(format!(
             "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System><Provider Name='Microsoft-Windows-Security-Auditing' Guid='{{54849625-5478-4994-A5BA-3E3B0328C30D}}'/><EventID>4624</EventID><Version>2</Version><Level>0</Level><Task>12544</Task><Opcode>0</Opcode><Keywords>0x8020000000000000</Keywords><TimeCreated SystemTime='{}'/><EventRecordID>{n}{host}</EventRecordID><Correlation/><Execution ProcessID='744' ThreadID='812'/><Channel>Security</Channel><Computer>STORE-{host:02}.corp.example</Computer><Security/></System><EventData><Data Name='SubjectUserSid'>S-1-0-0</Data><Data Name='SubjectUserName'>-</Data><Data Name='SubjectDomainName'>-</Data><Data Name='SubjectLogonId'>0x0</Data><Data Name='TargetUserSid'>S-1-5-21-415872964-222934939-131830321-9{n:04}</Data><Data Name='TargetUserName'>{user}</Data><Data Name='TargetDomainName'>CORP</Data><Data Name='TargetLogonId'>0x9{n:04}{host}</Data><Data Name='LogonType'>10</Data><Data Name='LogonProcessName'>User32 </Data><Data Name='AuthenticationPackageName'>Negotiate</Data><Data Name='WorkstationName'>STORE-{host:02}</Data><Data Name='IpAddress'>{tunnel}</Data><Data Name='IpPort'>0</Data></EventData></Event>",
-            stamp("%Y-%m-%dT%H:%M:%S.0000000Z")
+            stamp("%Y-%m-%dT%H:%M:%S.%6f0Z")
         ));
     }
     (user, lines)
@@ -320,6 +322,15 @@ pub(super) const LISTED: &str = "198.51.100";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_story_ends_now() {
+        let now: Timestamp = "2026-11-27T23:30:05.25Z".parse().expect("a time");
+        let (user, lines) = story(7, now, Duration::from_secs(42));
+        assert_eq!((user.as_str(), lines.len()), ("story0007", RECORDS as usize));
+        assert!(lines.first().is_some_and(|l| l.contains("23:29:25")), "{lines:?}");
+        assert!(lines.last().is_some_and(|l| l.contains("'2026-11-27T23:30:05.2500000Z'")), "{lines:?}");
+    }
 
     #[test]
     fn the_mix_is_a_thousand_and_every_slot_is_filled() {

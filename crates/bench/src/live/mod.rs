@@ -21,7 +21,7 @@ const USAGE: &str = "portreeve-bench live WHAT [--program PATH] [OPTION VALUE â€
   hec       --rate N --minutes M [--connections C] â€¦         the same over Splunk's collector, batches of 500
   bulk      --rate N --minutes M [--connections C] â€¦         the same over the bulk API
   overload  --rate N --minutes M [--backlog-mb B] â€¦          more than it can: who waits, and what is lost
-  latency   --rate N --cases C [--minutes M]                 from an attack's last byte to its case, at half the rate
+  latency   --rate N --cases C [--minutes M] [--age-ms A]    from an attack's last byte to its case, at half the rate
   queue     --cases N [--times T]                            the first page over N open cases
   search    --rows N [--days D] [--times T]                  one user, one week, over N rows
   idle      [--seconds S]                                    memory without input";
@@ -29,7 +29,7 @@ const USAGE: &str = "portreeve-bench live WHAT [--program PATH] [OPTION VALUE â€
 /// Options as they were typed.
 pub(crate) struct Asked(Vec<(String, String)>);
 
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "--program",
     "--rate",
     "--minutes",
@@ -42,6 +42,7 @@ const KNOWN: [&str; 12] = [
     "--rows",
     "--days",
     "--seconds",
+    "--age-ms",
 ];
 
 impl Asked {

@@ -82,7 +82,7 @@ fn pattern(asked: &Asked) -> anyhow::Result<Pattern> {
     let dir = tempfile::tempdir()?;
     let mut service = Running::start(&Setup { dir: Some(dir.path().to_owned()), ..asked.setup()? })?;
     service.ready(Duration::ZERO)?;
-    let (user, lines) = story(0, Timestamp::now());
+    let (user, lines) = story(0, Timestamp::now(), Duration::from_secs(28));
     let mut bytes = Vec::new();
     for line in &lines {
         write!(bytes, "{} {line}", line.len())?;

@@ -1,16 +1,18 @@
 //! Sources, gateways and the organisation: who attempted what from where, and what all accounts together use.
 
 use crate::memo::Map;
+use crate::trail::Trail;
 use portreeve_model::event::{Act, Event, Mac, Service};
 use portreeve_model::signal::Evidence;
 use portreeve_model::{EventTime, Ip, Sym};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Attempts kept per source and per account; older ones are only counted.
 pub const ATTEMPTS: usize = 192;
-/// Sources kept; beyond it, the one seen longest ago that never succeeded goes.
+/// Sources kept, and attempts of them all; beyond it, half of those that never succeeded go, longest ago first.
 const SOURCES: usize = 200_000;
+pub const ATTEMPTS_OF_ALL: usize = 4_000_000;
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Attempt {
@@ -28,7 +30,7 @@ pub struct Attempt {
 /// What one address tried.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Source {
-    pub attempts: VecDeque<Attempt>,
+    pub attempts: Trail<Attempt, ATTEMPTS>,
     /// Failures in all, those kept and those not.
     pub failures: u64,
     pub first: EventTime,
@@ -149,17 +151,31 @@ pub struct Infrastructure {
     /// Alerts by canonical host.
     pub host_alerts: Map<Sym, Arc<Vec<HostAlert>>>,
     pub evicted_sources: u64,
+    /// Attempts that sources hold.
+    attempts: usize,
+    /// So many sources and attempts are held before any goes; 0 for the budget. More where nearly all succeeded, or each
+    /// new one would look for others in vain.
+    room: (usize, usize),
 }
 
 impl Infrastructure {
     pub fn source(&mut self, ip: Ip, at: EventTime) -> &mut Source {
-        if self.sources.len() >= SOURCES && !self.sources.contains_key(&ip) {
+        let room = (self.room.0.max(SOURCES), self.room.1.max(ATTEMPTS_OF_ALL));
+        if self.attempts >= room.1 || self.sources.len() >= room.0 && !self.sources.contains_key(&ip) {
             self.evict();
         }
         let begun = || Arc::new(Source { first: at, last: at, ..Source::default() });
         let source = Arc::make_mut(self.sources.entry(ip).or_insert_with(begun));
         source.last = source.last.max(at);
         source
+    }
+
+    /// An attempt from an address.
+    pub fn fail(&mut self, attempt: Attempt) {
+        let source = self.source(attempt.ip, attempt.time);
+        source.failures += u64::from(attempt.times.max(1));
+        let dropped = source.attempts.push(attempt);
+        self.attempts += usize::from(!dropped);
     }
 
     /// Drops the older half of the sources that never succeeded. Decided by event time alone, so the same in
@@ -172,10 +188,11 @@ impl Infrastructure {
             .map(|(ip, s)| (s.last, *ip))
             .collect();
         ages.sort_unstable();
-        for (_, ip) in ages.iter().take(ages.len() / 2) {
-            self.sources.remove(ip);
+        for (_, ip) in ages.iter().take(ages.len().div_ceil(2)) {
+            self.attempts -= self.sources.remove(ip).map_or(0, |s| s.attempts.len());
             self.evicted_sources += 1;
         }
+        self.room = (self.sources.len() / 4 * 5, self.attempts / 4 * 5);
     }
 
     pub fn note(&mut self, event: &Event) {
@@ -201,22 +218,9 @@ impl Infrastructure {
 }
 
 impl Source {
-    pub fn fail(&mut self, attempt: Attempt) {
-        self.failures += u64::from(attempt.times.max(1));
-        push_bounded(&mut self.attempts, attempt);
-    }
-
     pub fn succeed(&mut self, account: Sym, at: EventTime) {
         if self.successes.len() < 64 && !self.successes.iter().any(|(_, a)| *a == account) {
             self.successes.push((at, account));
         }
     }
-}
-
-/// Keeps the newest; the total order makes "newest" the same in every run.
-pub fn push_bounded(attempts: &mut VecDeque<Attempt>, attempt: Attempt) {
-    if attempts.len() == ATTEMPTS {
-        attempts.pop_front();
-    }
-    attempts.push_back(attempt);
 }

@@ -1,8 +1,9 @@
 //! The dossier of one principal: sessions, attempts, factors, and what was usual before.
 
-use super::infrastructure::Attempt;
+use super::infrastructure::{ATTEMPTS, Attempt};
 use crate::memo::Map;
 use crate::session::{Protocol, Session};
+use crate::trail::Trail;
 use portreeve_model::event::{Act, Change, Event, Factor, Flags, Mac, Method, Mfa, Outcome, Reason, Service};
 use portreeve_model::signal::Evidence;
 use portreeve_model::time::{HOUR_US, MINUTE_US, SECOND_US};
@@ -10,9 +11,9 @@ use portreeve_model::{EventTime, Ip, Sym};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-const MFA_EVENTS: usize = 256;
-const CHANGES: usize = 128;
-const NAC_RECORDS: usize = 256;
+pub const MFA_EVENTS: usize = 256;
+pub const CHANGES: usize = 128;
+pub const NAC_RECORDS: usize = 256;
 /// Distinct days of use remembered per host or right: enough to tell once from often.
 const USES: usize = 8;
 /// Records of one login arrive within this of each other: portal, AAA, gateway, tunnel address.
@@ -88,10 +89,10 @@ pub struct NacSeen {
 pub struct Dossier {
     pub principal: Sym,
     pub sessions: Vec<Arc<Session>>,
-    pub attempts: VecDeque<Attempt>,
-    pub mfa: VecDeque<MfaEvent>,
-    pub changes: VecDeque<ChangeSeen>,
-    pub nac: VecDeque<NacSeen>,
+    pub attempts: Trail<Attempt, ATTEMPTS>,
+    pub mfa: Trail<MfaEvent, MFA_EVENTS>,
+    pub changes: Trail<ChangeSeen, CHANGES>,
+    pub nac: Trail<NacSeen, NAC_RECORDS>,
     pub hosts: Map<(Sym, Protocol), Usage>,
     pub rights: Map<Sym, Usage>,
     pub vlans: Map<u16, Usage>,
@@ -121,6 +122,17 @@ pub fn family(service: Service) -> Service {
 }
 
 impl Dossier {
+    /// Nothing is known but attempts that failed.
+    pub fn is_stranger(&self) -> bool {
+        self.sessions.is_empty()
+            && self.days.is_empty()
+            && self.mfa.is_empty()
+            && self.changes.is_empty()
+            && self.nac.is_empty()
+            && self.rights.is_empty()
+            && self.alerts.is_empty()
+    }
+
     pub fn active(&mut self, at: EventTime) {
         let day = at.day();
         if self.days.back() != Some(&day) {
@@ -133,32 +145,20 @@ impl Dossier {
     }
 
     pub fn push_mfa(&mut self, event: MfaEvent) {
-        if self.mfa.len() == MFA_EVENTS {
-            self.mfa.pop_front();
-            self.dropped += 1;
-        }
-        self.mfa.push_back(event);
+        self.dropped += u64::from(self.mfa.push(event));
     }
 
     /// Steps of a factor at that time may have been dropped, so that there is none proves nothing.
     pub fn mfa_forgotten_at(&self, at: EventTime) -> bool {
-        self.mfa.len() == MFA_EVENTS && self.mfa.front().is_some_and(|m| at < m.time.plus(APPROVAL_AFTER_US))
+        self.mfa.is_full() && self.mfa.first().is_some_and(|m| at < m.time.plus(APPROVAL_AFTER_US))
     }
 
     pub fn push_change(&mut self, change: ChangeSeen) {
-        if self.changes.len() == CHANGES {
-            self.changes.pop_front();
-            self.dropped += 1;
-        }
-        self.changes.push_back(change);
+        self.dropped += u64::from(self.changes.push(change));
     }
 
     pub fn push_nac(&mut self, nac: NacSeen) {
-        if self.nac.len() == NAC_RECORDS {
-            self.nac.pop_front();
-            self.dropped += 1;
-        }
-        self.nac.push_back(nac);
+        self.dropped += u64::from(self.nac.push(nac));
     }
 
     /// The session that this record of an access belongs to, if one is there.

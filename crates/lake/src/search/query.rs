@@ -20,6 +20,8 @@ pub struct Query {
     /// Where from, through which tunnel address, or where to.
     pub address: Option<Ip>,
     pub host: Option<String>,
+    /// The gateway or server that wrote the record.
+    pub observer: Option<String>,
     pub device: Option<String>,
     pub session: Option<String>,
     /// Name of the log source.
@@ -47,6 +49,7 @@ impl Default for Query {
             user: None,
             address: None,
             host: None,
+            observer: None,
             device: None,
             session: None,
             source: None,
@@ -143,6 +146,7 @@ impl Plan {
         for (col, value) in [
             (Col::Device, &query.device),
             (Col::Host, &query.host),
+            (Col::Observer, &query.observer),
             (Col::Origin, &query.origin),
             (Col::Source, &query.source),
             (Col::Act, &query.act),

@@ -16,17 +16,6 @@ pub struct Table {
     cut: bool,
 }
 
-/// A number stays one, with its sign.
-fn quoted(cell: &str) -> String {
-    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err();
-    let mark = if is_formula { "'" } else { "" };
-    if is_formula || cell.contains([',', '"', '\n', '\r']) {
-        format!("\"{mark}{}\"", cell.replace('"', "\"\""))
-    } else {
-        cell.to_owned()
-    }
-}
-
 fn failed(error: impl std::fmt::Display) -> Fault {
     Fault::Query(format!("the answer cannot be written: {error}"))
 }
@@ -129,11 +118,11 @@ impl Table {
         writer.finish().map_err(failed)
     }
 
-    /// RFC 4180, with a head line; null is empty. A cell that a spreadsheet would take for a formula begins with `'`.
+    /// RFC 4180, with a head line; null is empty, and no cell a formula ([`crate::csv`]).
     pub fn csv(&self, mut to: impl Write) -> Result<()> {
         let rows = self.cells()?;
         for row in std::iter::once(&self.columns()).chain(&rows) {
-            let line: Vec<String> = row.iter().map(|cell| quoted(cell)).collect();
+            let line: Vec<String> = row.iter().map(|cell| crate::csv::cell(cell)).collect();
             write!(to, "{}\r\n", line.join(",")).map_err(failed)?;
         }
         to.flush().map_err(failed)

@@ -68,6 +68,7 @@ pub(crate) fn row(rng: &mut Rng, seq: u64, part: u32, span: i64) -> Row {
         dst_ip: text(rng, &["10.0.0.1", "203.0.113.1", ""]),
         src_port: rng.below(3) as u32 * 1_000,
         host: text(rng, &["fw1", "fw2", ""]),
+        observer: ["vpn1", "vpn2", ""][usize::try_from(seq % 3).expect("below 3")].into(),
         device: text(rng, &["laptop1", "laptop2", ""]),
         sid: text(rng, &["s1", "s2", "s3", ""]),
         detail: text(rng, &["", "x' or 1=1 --", "line\nbreak"]),
@@ -123,6 +124,7 @@ pub(crate) fn matches(query: &Query, row: &Row) -> bool {
         && address
         && text
         && is(&query.host, &row.host)
+        && is(&query.observer, &row.observer)
         && is(&query.device, &row.device)
         && is(&query.session, &row.sid)
         && is(&query.source, &row.source)

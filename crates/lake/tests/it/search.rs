@@ -26,6 +26,7 @@ pub(crate) fn queries() -> impl Strategy<Value = Query> {
         word(&["Anna", "acme\\ANNA", "bob", "carol", "nobody", "dave@elsewhere.example"]),
         maybe(addresses),
         word(&["fw1", "fw2", "fw9"]),
+        word(&["vpn1", "vpn9"]),
         word(&["laptop1", "laptop9"]),
         word(&["s1", "s2", "s9"]),
     );
@@ -39,7 +40,7 @@ pub(crate) fn queries() -> impl Strategy<Value = Query> {
     );
     (time.clone(), time, who, what, 1usize..50, any::<bool>()).prop_map(
         |(from, to, who, what, limit, newest_first)| {
-            let (user, address, host, device, session) = who;
+            let (user, address, host, observer, device, session) = who;
             let (source, origin, act, outcome, text, events_only) = what;
             Query {
                 from,
@@ -47,6 +48,7 @@ pub(crate) fn queries() -> impl Strategy<Value = Query> {
                 user,
                 address,
                 host,
+                observer,
                 device,
                 session,
                 source,

@@ -31,6 +31,7 @@ fn statement(query: &Query) -> String {
     }
     for (col, value) in [
         ("host", &query.host),
+        ("observer", &query.observer),
         ("device", &query.device),
         ("sid", &query.session),
         ("source", &query.source),

@@ -63,6 +63,8 @@ pub(super) struct Fold<'c> {
     floor: EventTime,
     unsaved: Vec<Event>,
     touched: BTreeSet<u32>,
+    /// While something is folded again: the events that are new among it.
+    touching: Option<BTreeSet<Place>>,
     counts: Counts,
     /// Events were taken that are not folded, because they lie before every point.
     behind: bool,
@@ -84,6 +86,7 @@ impl<'c> Fold<'c> {
             floor: EventTime::MIN,
             unsaved: Vec::new(),
             touched: BTreeSet::new(),
+            touching: None,
             counts: Counts::default(),
             behind: false,
             anew: None,
@@ -130,6 +133,11 @@ impl<'c> Fold<'c> {
         self.behind = false;
         self.anew = Some((Instant::now(), begun.elapsed()));
         Ok(())
+    }
+
+    /// Something was taken that is not folded yet.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind
     }
 
     /// Folds what came too late for every point, where `now` says so or enough time has passed since the last time.
@@ -180,7 +188,7 @@ impl<'c> Fold<'c> {
         });
         match (fresh.iter().map(place).min(), last) {
             (None, _) => {}
-            (Some(first), Some(last)) if first < last => self.go_back(first, fresh.len() as u64, history)?,
+            (Some(first), Some(last)) if first < last => self.go_back(first, &fresh, history)?,
             (Some(_), last) => {
                 if let Some(last) = last
                     && self.points.last().is_none_or(|p| last.0.since(p.after.0) >= POINT_US)
@@ -245,6 +253,11 @@ impl<'c> Fold<'c> {
         self.counts.events += 1;
         self.since_point += 1;
         let here = place(event);
+        match &self.touching {
+            Some(fresh) if !fresh.contains(&here) => self.engine.forget_touched(),
+            Some(_) => self.gather(),
+            None => {}
+        }
         self.last = Some(here);
         if self.since_point >= POINT_EVENTS {
             let apart = self.points.last().map_or(i64::MAX, |p| event.time.since(p.after.0));
@@ -281,9 +294,10 @@ impl<'c> Fold<'c> {
         }
     }
 
-    /// Goes back to a point before `first`, and folds again what comes after, `fresh` new events among it. There is such a
-    /// point.
-    fn go_back(&mut self, first: Place, fresh: u64, history: &mut History) -> Result<(), HistoryError> {
+    /// Goes back to a point before `first`, and folds again what comes after, with what is new among it. There is such a
+    /// point. Only whom the new events touch is touched: others were judged by the same events before, and where the new
+    /// ones change something for them, they are due with everybody.
+    fn go_back(&mut self, first: Place, fresh: &[Event], history: &mut History) -> Result<(), HistoryError> {
         self.gather();
         self.points.retain(|p| p.after < first);
         let Some(point) = self.points.last() else { return self.begin_anew(history) };
@@ -295,7 +309,11 @@ impl<'c> Fold<'c> {
             self.save_all(history)?;
         }
         let before = self.counts.events;
-        self.fold_from(Some(from), history)?;
+        self.touching = Some(fresh.iter().map(place).collect());
+        let folded = self.fold_from(Some(from), history);
+        self.touching = None;
+        folded?;
+        let fresh = fresh.len() as u64;
         self.counts.again += (self.counts.events - before).saturating_sub(fresh);
         self.counts.events = before + fresh;
         Ok(())
@@ -317,12 +335,14 @@ impl<'c> Fold<'c> {
                 }
             }
         }
+        // Lent out meanwhile: folding asks nothing of it.
+        let at_hand = std::mem::take(&mut self.at_hand);
         let rest = match from {
-            Some(from) => self.at_hand.range((Bound::Excluded(from), Bound::Unbounded)),
-            None => self.at_hand.range(..),
+            Some(from) => at_hand.range((Bound::Excluded(from), Bound::Unbounded)),
+            None => at_hand.range(..),
         };
-        let rest: Vec<Event> = rest.map(|(_, e)| e.clone()).collect();
-        rest.iter().for_each(|e| self.push(e, end));
+        rest.for_each(|(_, e)| self.push(e, end));
+        self.at_hand = at_hand;
         Ok(())
     }
 

@@ -21,7 +21,7 @@ use portreeve_content::Content;
 use portreeve_context::Tables;
 use portreeve_engine::correlate::Rules;
 use portreeve_model::case::RunReport;
-use portreeve_model::{Event, EventTime, SymbolTable};
+use portreeve_model::{Event, EventTime, Sym, SymbolTable};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use verdicts::Verdicts;
@@ -41,6 +41,10 @@ pub fn split(
     Ok(outcome.problems)
 }
 
+/// How long others are judged in one go where nobody was touched, and of how long a pause a share is taken at most.
+const QUIET: Duration = Duration::from_millis(150);
+const LONGEST: Duration = Duration::from_secs(1);
+
 /// How much is kept at hand, and how often all is judged.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -50,7 +54,7 @@ pub struct Settings {
     pub kept_hot_us: i64,
     /// A record so far beyond its arrival is in the future: counted, and left out.
     pub future_us: i64,
-    /// Of a hundred parts of time, how many may go into judging everything anew.
+    /// Of a hundred parts of time, how many may go into judging those again about whom nothing came, because of others.
     pub whole_percent: u32,
     /// Threads that judge.
     pub threads: usize,
@@ -74,10 +78,12 @@ pub struct Live<'c> {
     verdicts: Verdicts<'c>,
     history: History,
     settings: Settings,
-    /// When everything was judged last, and how long that took.
-    whole: Option<(Instant, Duration)>,
-    /// Something changed since everything was judged.
+    /// Principals to be judged again because something changed about others.
+    due: Vec<Sym>,
+    /// Something changed since `due` was filled.
     stale: bool,
+    /// The last verdict.
+    judged: Instant,
 }
 
 impl<'c> Live<'c> {
@@ -93,7 +99,7 @@ impl<'c> Live<'c> {
         let mut fold = Fold::new(tables, names.clone(), settings.clone());
         fold.begin_anew(&mut history)?;
         let verdicts = Verdicts::new(rules, &content.playbook);
-        Ok(Live { fold, verdicts, history, settings, whole: None, stale: true })
+        Ok(Live { fold, verdicts, history, settings, due: Vec::new(), stale: true, judged: Instant::now() })
     }
 
     /// Ends, and gives the history back, with everything in it that was taken; `upto` as in [`Live::save`].
@@ -120,26 +126,34 @@ impl<'c> Live<'c> {
         self.stale |= self.verdicts.tell_again(ids);
     }
 
-    /// The cases that changed. Judges the principals that were touched; and everything, where that was not done for
-    /// long enough or `wholly` says so.
+    /// The cases that changed. Judges the principals that were touched, and of all others as many as there is time for,
+    /// until everybody was judged after the last event; `wholly` judges everybody at once.
     pub fn judge(&mut self, wholly: bool) -> Result<Vec<Change>, HistoryError> {
         self.stale |= self.fold.catch_up(wholly, &mut self.history)?;
         let touched = self.fold.take_touched();
-        let due = self.whole.is_none_or(|(at, took)| {
-            let share = self.settings.whole_percent.clamp(1, 100);
-            at.elapsed() >= took * (100 / share)
-        });
-        if self.stale && (wholly || due) {
-            let begun = Instant::now();
-            let changes = self.verdicts.whole(self.fold.engine(), self.settings.threads);
-            self.whole = Some((Instant::now(), begun.elapsed()));
-            self.stale = false;
-            return Ok(changes);
+        let threads = self.settings.threads;
+        let since = self.judged.elapsed();
+        self.judged = Instant::now();
+        if wholly {
+            self.due.clear();
+            return Ok(match std::mem::take(&mut self.stale) {
+                true => self.verdicts.whole(self.fold.engine(), threads),
+                false => Vec::new(),
+            });
         }
-        if touched.is_empty() {
+        if self.stale && self.due.is_empty() {
+            self.stale = false;
+            self.due = self.fold.engine().principals();
+            self.due.extend(self.verdicts.principals());
+        }
+        if touched.is_empty() && self.due.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(self.verdicts.some(self.fold.engine(), &touched))
+        let share = match touched.is_empty() {
+            true => QUIET,
+            false => since.min(LONGEST) * self.settings.whole_percent.clamp(1, 100) / 100,
+        };
+        Ok(self.verdicts.some(self.fold.engine(), threads, &touched, &mut self.due, share))
     }
 
     /// Sessions of somebody or from somewhere that began since then, as they are judged now, at most so many.
@@ -149,7 +163,7 @@ impl<'c> Live<'c> {
 
     /// Was everything judged since the last event?
     pub fn is_settled(&self) -> bool {
-        !self.stale
+        !self.stale && self.due.is_empty() && !self.fold.is_behind()
     }
 
     pub fn counts(&self) -> Counts {

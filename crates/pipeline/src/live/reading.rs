@@ -69,6 +69,11 @@ impl Reading {
         Reading { number, one, clock, names: Interner::new(names.clone()), open: None }
     }
 
+    /// Names in what follows are of this table. Records in pieces hold no names.
+    pub fn rename(&mut self, names: &Arc<SymbolTable>) {
+        self.names = Interner::new(names.clone());
+    }
+
     /// Records that follow arrived at this time.
     pub fn arrived(&mut self, at: EventTime) {
         // A stamp without a year belongs to the year that ends now.

@@ -9,6 +9,7 @@ use portreeve_playbook::{Book, Member, Of, Stays, answer, campaigns, ids, in_cam
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 /// What became of a case.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,9 @@ pub enum Change {
     /// What was known later took it back.
     Withdrawn(String),
 }
+
+/// Principals that are judged between two looks at the clock.
+const SLICE: usize = 256;
 
 /// What is remembered of a case: enough to tell whether it changed, and who belongs to its campaign.
 struct Told {
@@ -64,6 +68,11 @@ impl<'c> Verdicts<'c> {
         any
     }
 
+    /// Those of whom there are drafts, whether or not they are still held.
+    pub(super) fn principals(&self) -> impl Iterator<Item = Sym> {
+        self.drafts.iter().map(|d| d.principal)
+    }
+
     /// Sessions as they are judged now; nothing is told of it, and nothing kept.
     pub(super) fn look(&self, engine: &Engine<'_>, of: &Of, since: EventTime, most: usize) -> Stays {
         stays(engine, &self.rules, of, since, most)
@@ -76,9 +85,30 @@ impl<'c> Verdicts<'c> {
         self.tell(engine, &all)
     }
 
-    /// Judges these principals.
-    pub(super) fn some(&mut self, engine: &Engine<'_>, touched: &[Sym]) -> Vec<Change> {
-        let of: HashMap<u32, ()> = touched.iter().map(|s| (s.0, ())).collect();
+    /// Judges the principals that were touched; then those that are due because others were, from the last, for
+    /// about so long.
+    pub(super) fn some(
+        &mut self,
+        engine: &Engine<'_>,
+        threads: usize,
+        touched: &[Sym],
+        due: &mut Vec<Sym>,
+        share: Duration,
+    ) -> Vec<Change> {
+        let mut of: HashMap<u32, ()> = HashMap::new();
+        let mut fresh: Vec<Draft> = Vec::new();
+        let mut judge = |some: &[Sym]| {
+            let new: Vec<Sym> = some.iter().copied().filter(|s| of.insert(s.0, ()).is_none()).collect();
+            fresh.extend(engine.judge_these(&new, &self.rules, threads));
+        };
+        judge(touched);
+        let begun = Instant::now();
+        while !due.is_empty() {
+            judge(&due.split_off(due.len().saturating_sub(SLICE)));
+            if begun.elapsed() >= share {
+                break;
+            }
+        }
         let related = |drafts: &[Draft]| -> BTreeMap<(u32, EventTime, EventTime), Vec<(u32, EventTime)>> {
             let key = |d: &Draft| (d.principal.0, d.first, d.last);
             let other = |n: usize| drafts.get(n).map(|d| (d.principal.0, d.first));
@@ -89,16 +119,14 @@ impl<'c> Verdicts<'c> {
                 .collect()
         };
         let was = related(&self.drafts);
+        let before = self.drafts.len();
         self.drafts.retain(|d| !of.contains_key(&d.principal.0));
-        for principal in touched {
-            let fresh = engine.judge_one(*principal, &self.rules);
-            if fresh.is_empty() {
-                continue;
-            }
-            let name = engine.name(*principal);
-            let at = self.drafts.partition_point(|d| engine.name(d.principal) < name);
-            self.drafts.splice(at..at, fresh);
+        if fresh.is_empty() && self.drafts.len() == before {
+            return Vec::new();
         }
+        // By name, and those of one principal as they came.
+        self.drafts.extend(fresh);
+        self.drafts.sort_by_cached_key(|d| engine.name(d.principal));
         engine.relate(&mut self.drafts);
         let is = related(&self.drafts);
         let moved = |d: &Draft| {

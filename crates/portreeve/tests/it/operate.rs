@@ -154,16 +154,24 @@ fn records_are_searched_and_copied_while_the_service_runs() {
     let running = Running::start_with(dir.path(), &[]);
     let line = "<38>Mar  6 09:12:09 gw1 sshd[4711]: Failed password for lena from 192.0.2.77 port 50022 ssh2";
     assert_eq!(post(&running.address, "t", &format!("{{\"event\":{line:?}}}")), Some(200));
+    for sign in SIGNS {
+        let line = format!("{sign}cmd|' /C calc'!A0;{sign}1,\"{sign}2 {MARK}");
+        let event = serde_json::json!({ "event": line }).to_string();
+        assert_eq!(post(&running.address, "t", &event), Some(200));
+    }
     let data = dir.path().join("data");
-    let search = |place: &Path| {
+    let searched = |place: &Path, what: [&str; 2], form: &str| {
         let out = portreeve()
-            .args(["search", "--address", "192.0.2.77", "--format", "json", "--data"])
+            .arg("search")
+            .args(what)
+            .args(["--format", form, "--data"])
             .arg(place)
             .output()
             .expect("it runs");
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8_lossy(&out.stdout).into_owned()
     };
+    let search = |place: &Path| searched(place, ["--address", "192.0.2.77"], "json");
     // Within a quarter of a minute it is in a file.
     let begun = Instant::now();
     let found = loop {
@@ -177,6 +185,19 @@ fn records_are_searched_and_copied_while_the_service_runs() {
     let row: serde_json::Value =
         serde_json::from_str(found.trim()).unwrap_or_else(|e| panic!("{e}: {found}"));
     assert_eq!((&row["user"], &row["outcome"]), (&"lena".into(), &"failure".into()), "{row}");
+    let table = loop {
+        let table = cells(&searched(&data, ["--text", MARK], "csv"));
+        if table.len() > SIGNS.len() {
+            break table;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(120), "they are not found: {table:?}");
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    assert_eq!(table.len(), 1 + SIGNS.len(), "{table:?}");
+    for row in &table {
+        assert_eq!(row.len(), table[0].len(), "no text makes a cell more: {row:?}");
+        assert!(row.iter().all(|cell| !cell.starts_with(SIGNS)), "a formula: {row:?}");
+    }
     let kept = dir.path().join("kept");
     portreeve().arg("backup").arg(&kept).arg("--data").arg(&data).assert().success();
     running.terminate();
@@ -194,6 +215,30 @@ fn records_are_searched_and_copied_while_the_service_runs() {
     asked_in_sql(&place);
 }
 
+/// With what a spreadsheet begins a formula.
+const SIGNS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+const MARK: &str = "mark-4711";
+
+/// As a spreadsheet reads them (RFC 4180).
+fn cells(text: &str) -> Vec<Vec<String>> {
+    let (mut rows, mut row, mut cell) = (Vec::new(), Vec::new(), String::new());
+    let (mut quoted, mut chars) = (false, text.chars().peekable());
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => cell.push(chars.next().expect("peeked at")),
+            '"' => quoted = !quoted,
+            ',' if !quoted => row.push(std::mem::take(&mut cell)),
+            '\n' if !quoted => {
+                row.push(std::mem::take(&mut cell));
+                rows.push(std::mem::take(&mut row));
+            }
+            '\r' if !quoted => {}
+            c => cell.push(c),
+        }
+    }
+    rows
+}
+
 #[cfg(feature = "sql")]
 fn asked_in_sql(place: &Path) {
     let ask = |form: &str| {
@@ -206,7 +251,16 @@ fn asked_in_sql(place: &Path) {
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         out.stdout
     };
-    assert_eq!(ask("csv"), b"user,src_ip\r\nlena,192.0.2.77\r\n");
+    assert_eq!(ask("csv"), b"\"user\",\"src_ip\"\r\n\"lena\",\"192.0.2.77\"\r\n");
+    let out = portreeve()
+        .args(["query", &format!("select raw, 1 as \"=1\" from events where raw like '%{MARK}%'")])
+        .args(["--format", "csv", "--data"])
+        .arg(place)
+        .output()
+        .expect("it runs");
+    let table = cells(&String::from_utf8_lossy(&out.stdout));
+    assert_eq!(table.len(), 1 + SIGNS.len(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(table.iter().flatten().all(|cell| !cell.starts_with(SIGNS)), "a formula: {table:?}");
     assert_eq!(ask("json"), b"{\"user\":\"lena\",\"src_ip\":\"192.0.2.77\"}\n");
     let stream = ask("arrow");
     // A stream begins with the mark that a message follows; a file would begin with ARROW1.

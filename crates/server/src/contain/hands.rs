@@ -8,7 +8,7 @@ use crate::config::Occasion;
 use crate::desk::Fault;
 use crate::hub::News;
 use crate::line::now;
-use portreeve_model::Event;
+use portreeve_model::{Event, SymbolTable};
 use portreeve_respond::config::Config;
 use portreeve_respond::execute::{Reconciled, StepReport};
 use portreeve_respond::ledger::{Kind, Ledger, StepState};
@@ -306,17 +306,18 @@ impl Contain {
     }
 
     /// Events of one origin, as they are read.
-    pub(crate) fn hear(&self, events: &[Event], origin: &str) {
+    pub(crate) fn hear(&self, events: &[Event], names: &Arc<SymbolTable>, origin: &str) {
         if events.is_empty() {
             return;
         }
         if let Some(lookout) = lock(&self.watch).as_mut() {
+            lookout.named_by(names);
             events.iter().for_each(|event| lookout.hear(event, origin));
         }
     }
 
     fn renew_watch(&self, app: &App, ledger: &mut Ledger) {
-        let fresh = match Lookout::new(ledger, &app.names) {
+        let fresh = match Lookout::new(ledger, &app.grounds().names) {
             Ok(fresh) => fresh,
             Err(error) => return tracing::error!(%error, "what is contained is not watched for"),
         };

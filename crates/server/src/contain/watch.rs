@@ -37,6 +37,13 @@ impl Lookout {
         }))
     }
 
+    /// Names of events that follow are of this table.
+    pub fn named_by(&mut self, names: &Arc<SymbolTable>) {
+        if !Arc::ptr_eq(&self.names, names) {
+            (self.names, self.users, self.devices) = (names.clone(), HashMap::new(), HashMap::new());
+        }
+    }
+
     pub fn hear(&mut self, event: &Event, input: &str) {
         if event.time.0 <= self.since {
             return;

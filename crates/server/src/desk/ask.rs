@@ -330,12 +330,10 @@ pub fn show(app: &App, from: &Visitor, token: &str) -> Result<Asked, Fault> {
     opened(app, from, token).map(|(ask, _)| Asked { question: ask.question })
 }
 
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct AnswerInput {
     /// `yes`, `no` or `unsure`.
     pub answer: String,
-    #[serde(default)]
     pub remark: String,
 }
 

@@ -14,9 +14,9 @@ use portreeve_model::net::Cidr;
 use portreeve_model::time::DAY_US;
 use portreeve_report::wire;
 use portreeve_store::case::engine::verdicts;
-use portreeve_store::case::{self, Case, Disposition, Status, Viewer, document, work};
-use portreeve_store::suppression::{self, Scope};
-use portreeve_store::{CaseId, Error, Tx, Word};
+use portreeve_store::case::{self, By, Case, Disposition, Status, Viewer, document, work};
+use portreeve_store::suppression::{self, Scope, Suppression};
+use portreeve_store::{CaseId, Error, Tx, Word, WriteTx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -132,9 +132,9 @@ pub(crate) fn is_real(disposition: Option<Disposition>) -> bool {
 }
 
 /// What it is for and until when; `None` where it is this case alone.
-struct Asked {
-    scope: Scope,
-    until: i64,
+pub(super) struct Asked {
+    pub(super) scope: Scope,
+    pub(super) until: i64,
 }
 
 fn one<T: Ord + Clone>(all: impl Iterator<Item = T>) -> Option<T> {
@@ -161,9 +161,31 @@ fn until(input: &BenignInput, now: i64) -> Result<i64, Fault> {
     Ok(at)
 }
 
+fn some(text: &Option<String>) -> Option<String> {
+    text.as_deref().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
+}
+
+/// A scope as it is written, part by part; without criteria.
+pub(super) fn given(input: &BenignInput) -> Result<Scope, Fault> {
+    let network = match some(&input.network) {
+        None => None,
+        Some(text) => Some(
+            Cidr::parse(&text)
+                .ok_or_else(|| Fault::invalid("network", "write 192.0.2.0/24, or an address"))?,
+        ),
+    };
+    Ok(Scope {
+        principal: some(&input.user),
+        network,
+        asn: input.asn,
+        place: some(&input.place),
+        egress: some(&input.egress),
+        detection: some(&input.detection),
+        criteria: Vec::new(),
+    })
+}
+
 fn asked(input: &BenignInput, cases: &[wire::Case], now: i64) -> Result<Option<Asked>, Fault> {
-    let some =
-        |text: &Option<String>| text.as_deref().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned);
     let places = || cases.iter().flat_map(|c| c.sources.iter().map(|s| &s.place));
     let user = || {
         one(cases.iter().map(|c| c.principal.name.clone()))
@@ -193,38 +215,27 @@ fn asked(input: &BenignInput, cases: &[wire::Case], now: i64) -> Result<Option<A
             })?;
             Scope { network: Some(network), ..Scope::default() }
         }
-        None | Some("given") => Scope {
-            principal: some(&input.user),
-            network: match some(&input.network) {
-                None => None,
-                Some(text) => Some(
-                    Cidr::parse(&text)
-                        .ok_or_else(|| Fault::invalid("network", "write 192.0.2.0/24, or an address"))?,
-                ),
-            },
-            asn: input.asn,
-            place: some(&input.place),
-            egress: some(&input.egress),
-            detection: some(&input.detection),
-            criteria: Vec::new(),
-        },
+        None | Some("given") => given(input)?,
         Some(_) => {
             return Err(Fault::invalid("scope", "none, user-network, user-place, address or given"));
         }
     };
     scope.check()?;
-    if !cases.iter().any(|c| touches(&scope, c)) {
-        return Err(Fault::invalid(
-            "scope",
-            "it has nothing to do with this case; decide it where it belongs",
-        ));
-    }
+    has_to_do(&scope, cases)?;
     let criteria: BTreeSet<String> = cases.iter().flat_map(|c| met(c).map(|m| m.number.clone())).collect();
     scope.criteria = criteria.into_iter().collect();
     Ok(Some(Asked { scope, until: until(input, now)? }))
 }
 
-fn readable(documents: Result<Vec<wire::Case>, String>) -> Result<Vec<wire::Case>, Error> {
+/// Who decides about one case does not silence another's.
+pub(super) fn has_to_do(scope: &Scope, cases: &[wire::Case]) -> Result<(), Fault> {
+    if cases.iter().any(|c| touches(scope, c)) {
+        return Ok(());
+    }
+    Err(Fault::invalid("scope", "it has nothing to do with this case; decide it where it belongs"))
+}
+
+pub(super) fn readable(documents: Result<Vec<wire::Case>, String>) -> Result<Vec<wire::Case>, Error> {
     documents.map_err(|why| Fault::Inside(why).into())
 }
 
@@ -267,7 +278,7 @@ fn try_on(tx: &mut Tx<'_>, scope: &Scope, case: &Case, opened: &mut usize) -> Re
     Ok(Tried::Outside)
 }
 
-fn preview(
+pub(super) fn preview(
     tx: &mut Tx<'_>,
     asked: &Asked,
     (this, cases): (CaseId, &[wire::Case]),
@@ -352,6 +363,51 @@ pub fn propose(app: &App, who: &Who, number: i64, input: &BenignInput) -> Result
     })
 }
 
+impl SuppressionPreview {
+    /// Cases that are covered as they are now.
+    pub(super) fn covered(&self) -> Vec<i64> {
+        self.cases.iter().filter(|c| !c.came_back).map(|c| c.number).collect()
+    }
+}
+
+/// What was real is silenced by nobody who does not say so.
+pub(super) fn may_despite(seen: &SuppressionPreview, despite: bool) -> Result<(), Fault> {
+    if seen.real == 0 || despite {
+        return Ok(());
+    }
+    Err(Fault::Conflict {
+        text: format!(
+            "it would have silenced {} of the last {} days that turned out to be real; make it narrower, or say `despite`",
+            if seen.real == 1 { "a case".to_owned() } else { format!("{} cases", seen.real) },
+            seen.days
+        ),
+    })
+}
+
+/// Of these cases those that still wait, untouched, and are covered: out of the queue, and told as closed.
+pub(super) fn silence_waiting(
+    app: &App,
+    tx: &mut WriteTx<'_>,
+    by_this: &Suppression,
+    waiting: &[i64],
+    (reason, by): (&str, By<'_>),
+) -> Result<Vec<i64>, Error> {
+    let mut silenced = Vec::new();
+    for other in waiting.iter().map(|n| CaseId(*n)) {
+        let other = case::get(tx, other)?;
+        if is_untouched(&other)
+            && other.suppressed.is_none()
+            && uncovered(&by_this.scope, &documents(tx, other.id)?).is_empty()
+        {
+            suppression::silence(tx, by_this.id, other.id, by.at)?;
+            let other = case::get(tx, other.id)?;
+            app.hooks.case(tx, &other, Occasion::CaseClosed, (reason, by.actor, by.at))?;
+            silenced.push(other.id.0);
+        }
+    }
+    Ok(silenced)
+}
+
 /// What came of it.
 #[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 pub struct MadeBenign {
@@ -380,18 +436,11 @@ pub fn make(
             Some(asked) => preview(tx, &asked, (id, &cases), viewer, now).map(Some),
         }
     })?;
-    if let Some(seen) = seen.as_ref().filter(|s| s.real > 0 && !input.despite) {
-        return Err(Fault::Conflict {
-            text: format!(
-                "it would have silenced {} of the last {} days that turned out to be real; make it narrower, or say \
-                 `despite`",
-                if seen.real == 1 { "a case".to_owned() } else { format!("{} cases", seen.real) },
-                seen.days
-            ),
-        });
+    if let Some(seen) = &seen {
+        may_despite(seen, input.despite)?;
     }
-    let waiting: Vec<i64> = match &seen {
-        Some(seen) if input.waiting => seen.cases.iter().filter(|c| !c.came_back).map(|c| c.number).collect(),
+    let waiting = match &seen {
+        Some(seen) if input.waiting => seen.covered(),
         _ => Vec::new(),
     };
     let object = format!("case:{number}");
@@ -417,22 +466,10 @@ pub fn make(
             let case = work::close(tx, id, revision, &closing, by)?;
             app.hooks.case(tx, &case, Occasion::CaseClosed, (&input.reason, by.actor, by.at))?;
         }
-        let mut silenced = Vec::new();
-        let mut made = None;
+        let (mut silenced, mut made) = (Vec::new(), None);
         if let Some(asked) = asked {
             let s = suppression::create(tx, &asked.scope, &input.reason, asked.until, Some(id), by)?;
-            for other in waiting.iter().map(|n| CaseId(*n)) {
-                let other = case::get(tx, other)?;
-                if is_untouched(&other)
-                    && other.suppressed.is_none()
-                    && uncovered(&s.scope, &documents(tx, other.id)?).is_empty()
-                {
-                    suppression::silence(tx, s.id, other.id, by.at)?;
-                    let other = case::get(tx, other.id)?;
-                    app.hooks.case(tx, &other, Occasion::CaseClosed, (&input.reason, by.actor, by.at))?;
-                    silenced.push(other.id.0);
-                }
-            }
+            silenced = silence_waiting(app, tx, &s, &waiting, (&input.reason, by))?;
             let s = suppression::get(tx, s.id)?;
             made = Some(SuppressionView::of(tx, s, by.at)?);
         }

@@ -364,7 +364,7 @@ fn person_facts(p: &wire::Person, all: &mut Vec<EntityFact>) {
 fn address_facts(app: &App, ip: Ip, all: &mut Vec<EntityFact>) {
     let grounds = app.grounds();
     let place = grounds.tables.place(ip);
-    let name = |sym| app.names.text(sym).to_string();
+    let name = |sym| grounds.names.text(sym).to_string();
     let city = name(place.city);
     let city = if city.is_empty() { String::new() } else { format!("{city}, ") };
     fact(all, "place", format!("{city}{}", place.country.text()).trim_end_matches(", "));
@@ -398,8 +398,7 @@ fn failures(
         EntityKind::Users => query.user = Some(name.to_owned()),
         EntityKind::Addresses => query.address = Ip::parse(name.as_bytes()).some(),
         EntityKind::Devices => query.device = Some(name.to_owned()),
-        // Everything goes through a gateway.
-        EntityKind::Gateways => return Ok(()),
+        EntityKind::Gateways => query.observer = Some(name.to_owned()),
     }
     let page = app.lake.search(&query)?;
     let more = if page.next.is_some() { " or more" } else { "" };

@@ -36,7 +36,7 @@ pub enum Fault {
     Body(String),
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
-    #[error("the body is neither JSON nor a form; set Content-Type")]
+    #[error("the API takes JSON, and pages take forms; set Content-Type")]
     Media,
     #[error("say on which revision this rests: If-Match: \"N\", as the last answer had it")]
     NoRevision,

@@ -24,7 +24,6 @@ pub fn list(app: &App, who: &Who) -> Result<Vec<Letter>, Fault> {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayInput {
-    #[serde(deserialize_with = "super::stamp::words")]
     pub ids: Vec<String>,
 }
 

@@ -19,6 +19,7 @@ pub mod oidc;
 pub mod own;
 pub mod passkeys;
 pub mod people;
+pub mod rescope;
 pub mod search;
 pub(crate) mod sheet;
 pub mod sign_in;

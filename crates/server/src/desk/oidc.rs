@@ -95,6 +95,11 @@ pub fn button(app: &App) -> Option<&str> {
     app.accounts.provider.as_ref().map(|p| p.name.as_str())
 }
 
+/// Whose accounts can be bound; none where there is no provider.
+pub fn issuer(app: &App) -> Option<&str> {
+    app.accounts.provider.as_ref().map(|p| p.client.config().issuer.as_str())
+}
+
 /// Whether the page shows fields for name and password.
 pub fn takes_passwords(app: &App) -> bool {
     app.accounts.local != crate::config::Local::Nobody
@@ -319,7 +324,7 @@ pub fn bind(app: &App, who: &Who, id: i64, revision: i64, input: &BindInput) -> 
         let oidc = match input.subject.trim() {
             "" => None,
             subject => Some(Oidc {
-                issuer: provider(app)?.client.config().issuer.clone(),
+                issuer: issuer(app).ok_or_else(|| Fault::not_found("identity provider"))?.to_owned(),
                 subject: subject.to_owned(),
             }),
         };

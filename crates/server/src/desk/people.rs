@@ -13,6 +13,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+/// An account at an identity provider.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct ProviderAccount {
+    pub issuer: String,
+    /// `sub` of its ID tokens.
+    pub subject: String,
+}
+
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct PersonView {
     pub id: i64,
@@ -25,6 +33,8 @@ pub struct PersonView {
     pub has_second_factor: bool,
     /// Bound to an account of the identity provider.
     pub has_provider: bool,
+    /// To which one.
+    pub provider: Option<ProviderAccount>,
     pub disabled_at: Option<Stamp>,
     pub created_at: Stamp,
     pub last_login: Option<Stamp>,
@@ -37,6 +47,7 @@ impl PersonView {
         Ok(PersonView {
             has_second_factor: p.totp.is_some() || !people::passkeys(tx, p.id)?.is_empty(),
             has_provider: p.oidc.is_some(),
+            provider: p.oidc.map(|o| ProviderAccount { issuer: o.issuer, subject: o.subject }),
             id: p.id.0,
             name: p.name,
             display: p.display,
@@ -85,7 +96,6 @@ pub struct PersonInput {
     pub display: String,
     #[serde(default)]
     pub zone: String,
-    #[serde(deserialize_with = "super::stamp::words")]
     pub roles: Vec<String>,
 }
 
@@ -140,7 +150,7 @@ pub struct PersonChange {
     pub display: Option<String>,
     pub zone: Option<String>,
     /// Where they change, all logins of the person end.
-    #[serde(deserialize_with = "super::stamp::words", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
     pub disabled: Option<bool>,
 }

@@ -22,6 +22,8 @@ pub struct SearchInput {
     /// Where from, through which tunnel address, or where to.
     pub address: Option<String>,
     pub host: Option<String>,
+    /// The gateway or server that wrote the record, by its name there.
+    pub gateway: Option<String>,
     pub device: Option<String>,
     pub session: Option<String>,
     pub source: Option<String>,
@@ -103,6 +105,7 @@ fn query(input: &SearchInput) -> Result<Query, Fault> {
             None => None,
         },
         host: some(&input.host),
+        observer: some(&input.gateway),
         device: some(&input.device),
         session: some(&input.session),
         source: some(&input.source),

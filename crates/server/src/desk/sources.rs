@@ -118,10 +118,10 @@ pub fn list(app: &App, who: &Who) -> Result<Vec<SourceHealth>, Fault> {
 pub struct SourceInput {
     pub name: String,
     /// Names of doors such as `hec`; all where none is named.
-    #[serde(default, deserialize_with = "super::stamp::words")]
+    #[serde(default)]
     pub doors: Vec<String>,
     /// SHA-256 of client certificates, in hex.
-    #[serde(default, deserialize_with = "super::stamp::words")]
+    #[serde(default)]
     pub certificates: Vec<String>,
     /// Zone of records that name none.
     #[serde(default)]

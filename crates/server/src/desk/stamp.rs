@@ -1,9 +1,8 @@
-//! Times and lists as the API and forms write them.
+//! Times as the API and forms write them.
 
 use crate::desk::Fault;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -43,36 +42,4 @@ pub(crate) fn moment(field: &'static str, text: Option<&str>) -> Result<Option<i
         Ok(time) => Ok(Some(time.as_microsecond())),
         Err(_) => Err(Fault::invalid(field, "write a time like 2026-11-03T07:10:00Z")),
     }
-}
-
-/// A list; from a form one field with commas or spaces between its words.
-pub(crate) fn words<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    struct Words;
-
-    impl<'de> Visitor<'de> for Words {
-        type Value = Vec<String>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of texts, or one text with commas between")
-        }
-
-        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-            let words = text.split([',', ' ', '\n', '\r', '\t']).filter(|w| !w.is_empty());
-            Ok(words.map(str::to_owned).collect())
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(Vec::new())
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut all = Vec::new();
-            while let Some(word) = seq.next_element::<String>()? {
-                all.push(word);
-            }
-            Ok(all)
-        }
-    }
-
-    from.deserialize_any(Words)
 }

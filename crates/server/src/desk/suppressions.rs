@@ -7,9 +7,9 @@ use crate::app::App;
 use crate::hub::News;
 use portreeve_access::permit::{Object, Verb};
 use portreeve_model::time::DAY_US;
-use portreeve_store::case::{self, Viewer};
+use portreeve_store::case::{self, By, Viewer};
 use portreeve_store::suppression::{self, Suppression};
-use portreeve_store::{Error, SuppressionId, Tx, Word, WriteTx};
+use portreeve_store::{CaseId, Error, SuppressionId, Tx, Word, WriteTx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,9 @@ pub struct SuppressionView {
     pub reviewed_by: Option<String>,
     pub ended_at: Option<Stamp>,
     pub ended_by: Option<String>,
+    /// When its scope was changed last, and by whom; none where it is as it was made.
+    pub scope_at: Option<Stamp>,
+    pub scope_by: Option<String>,
     /// For If-Match.
     pub revision: i64,
 }
@@ -64,7 +67,8 @@ impl SuppressionView {
             if real > 0 {
                 due.push("it silenced what turned out to be real".to_owned());
             }
-            if s.reviewed_at.unwrap_or(s.created_at) < now - REVIEW_US {
+            // Who changes its scope looks at it.
+            if s.reviewed_at.unwrap_or(s.created_at).max(s.since()) < now - REVIEW_US {
                 due.push("nobody looked at it for 30 days".to_owned());
             }
             if s.expires_at < now + ENDS_SOON_US {
@@ -90,6 +94,8 @@ impl SuppressionView {
             reviewed_by: s.reviewed_by,
             ended_at: s.ended_at.map(Stamp),
             ended_by: s.ended_by,
+            scope_at: s.scope_at.map(Stamp),
+            scope_by: s.scope_by,
             revision: s.revision,
         })
     }
@@ -184,8 +190,12 @@ pub fn read(app: &App, who: &Who, id: i64) -> Result<SuppressionWhole, Fault> {
 }
 
 /// Who wrote it, as the permit table asks.
-fn author(s: &Suppression) -> &str {
-    s.author.split(' ').next().unwrap_or_default()
+pub(super) fn author(s: &Suppression) -> &str {
+    id_of(&s.author)
+}
+
+fn id_of(actor: &str) -> &str {
+    actor.split(' ').next().unwrap_or_default()
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -221,6 +231,10 @@ pub fn review(
     change(app, who, &Doing::new(Verb::SuppressionReview, &object).with(detail), |tx, by| {
         let found = suppression::get(tx, SuppressionId(id))?;
         who.may(Verb::SuppressionReview, &Object::Suppression { by: author(&found) })?;
+        // Nor does who made its scope what it is.
+        if let Some(changed_by) = found.scope_by.as_deref().map(id_of) {
+            who.may(Verb::SuppressionReview, &Object::Suppression { by: changed_by })?;
+        }
         let until = wanted.unwrap_or(found.expires_at);
         let kept = suppression::review(tx, found.id, revision, until, by)?;
         SuppressionView::of(tx, kept, by.at)
@@ -243,11 +257,27 @@ pub struct Ended {
 }
 
 /// Its author may end it as well: that shows more, and hides nothing.
-fn may_end(tx: &mut WriteTx<'_>, who: &Who, found: &Suppression) -> Result<(), Error> {
+pub(super) fn may_end(tx: &mut Tx<'_>, who: &Who, found: &Suppression) -> Result<(), Error> {
     match found.case {
         Some(case) if author(found) == who.actor.id => guarded(tx, who, Verb::CaseSuppress, case).map(|_| ()),
         _ => Ok(who.may(Verb::SuppressionReview, &Object::Suppression { by: author(found) })?),
     }
+}
+
+/// Those of these that are in the queue again.
+pub(super) fn bring_back(
+    tx: &mut WriteTx<'_>,
+    silenced: Vec<CaseId>,
+    why: &str,
+    by: By<'_>,
+) -> Result<Vec<i64>, Error> {
+    let mut back = Vec::new();
+    for case in silenced {
+        if suppression::bring_back(tx, case, why, by)? {
+            back.push(case.0);
+        }
+    }
+    Ok(back)
 }
 
 pub fn end(app: &App, who: &Who, id: i64, revision: i64, input: &EndInput) -> Result<Ended, Fault> {
@@ -264,11 +294,8 @@ pub fn end(app: &App, who: &Who, id: i64, revision: i64, input: &EndInput) -> Re
         let mut back = Vec::new();
         if !input.leave_silenced {
             let why = format!("suppression {id} was ended: {}", input.reason.trim());
-            for case in suppression::silenced(tx, found.id)? {
-                if suppression::bring_back(tx, case, &why, by)? {
-                    back.push(case.0);
-                }
-            }
+            let silenced = suppression::silenced(tx, found.id)?;
+            back = bring_back(tx, silenced, &why, by)?;
         }
         Ok(Ended { suppression: SuppressionView::of(tx, ended, by.at)?, back })
     })?;

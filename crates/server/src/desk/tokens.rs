@@ -81,10 +81,10 @@ pub fn own(app: &App, who: &Who) -> Result<Vec<TokenView>, Fault> {
 pub struct TokenInput {
     pub name: String,
     /// Verbs such as `case.read` (docs/roles.md); all that reads where nothing is said.
-    #[serde(default, deserialize_with = "super::stamp::words")]
+    #[serde(default)]
     pub scope: Vec<String>,
     /// Of a service account; nothing for one's own token.
-    #[serde(default, deserialize_with = "super::stamp::words")]
+    #[serde(default)]
     pub roles: Vec<String>,
     /// 1 to 730; 90 where nothing is said.
     #[serde(default)]

@@ -1,16 +1,21 @@
-//! Webhooks: how they stand, whether they arrive, and another try for what was given up. They are set up in the
-//! configuration file alone, since each is a way out for what cases say.
+//! Webhooks: how they stand, what is on its way, whether they arrive, and another try for what was given up. They are set
+//! up in the configuration file alone, since each is a way out for what cases say.
 
-use super::{Doing, Fault, Who, change, look_at_service};
+use super::cases::guarded;
+use super::{Doing, Fault, Stamp, Who, change, look, look_at_service};
 use crate::app::App;
 use crate::config::WebhookAt;
 use crate::out::sender::{Came, Sender};
 use crate::out::{untold, untold_key};
 use portreeve_access::permit::{Object, Verb};
-use portreeve_store::outbox::{self, State};
-use portreeve_store::setting;
+use portreeve_store::outbox::{self, Delivery, State};
+use portreeve_store::{CaseId, DeliveryId, Error, Tx, Word, setting};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::sync::atomic::Ordering;
+
+/// Deliveries of a page.
+const PAGE: usize = 100;
 
 /// One webhook. Of its address only the host: the rest may be a secret.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
@@ -28,6 +33,8 @@ pub struct WebhookView {
     pub untold: u64,
     /// Of the newest message that was not heard.
     pub last_error: Option<String>,
+    /// When the last message was heard; what was heard is kept for a while only.
+    pub last_heard: Option<Stamp>,
 }
 
 pub fn list(app: &App, who: &Who) -> Result<Vec<WebhookView>, Fault> {
@@ -43,14 +50,123 @@ pub fn list(app: &App, who: &Who) -> Result<Vec<WebhookView>, Fault> {
                 dead: outbox::in_state_of(tx, &hook.name, State::Dead)?,
                 untold: untold(tx, &hook.name)?,
                 last_error: outbox::last_error(tx, &hook.name)?,
+                last_heard: outbox::last_heard(tx, &hook.name)?.map(Stamp),
             })
         });
         all.collect()
     })
 }
 
+/// How a webhook stands, in numbers.
+pub(crate) struct Figures<'a> {
+    pub(crate) name: &'a str,
+    /// Since the service started.
+    pub(crate) heard: u64,
+    pub(crate) failed: u64,
+    /// None where the store does not answer: messages on their way, given up, and lost.
+    pub(crate) stored: Option<[u64; 3]>,
+}
+
+/// For the page of figures, which asks by itself who may see it.
+pub(crate) fn figures(app: &App) -> Vec<Figures<'_>> {
+    let all = app.hooks.tallied().map(|(hook, tally)| {
+        let stored = app.store.read(|tx| {
+            let waiting = outbox::waiting(tx, &hook.name)?;
+            let dead = outbox::in_state_of(tx, &hook.name, State::Dead)?;
+            Ok([waiting.unsigned_abs(), dead.unsigned_abs(), untold(tx, &hook.name)?])
+        });
+        Figures {
+            name: &hook.name,
+            heard: tally.heard.load(Ordering::Relaxed),
+            failed: tally.failed.load(Ordering::Relaxed),
+            stored: stored.ok(),
+        }
+    });
+    all.collect()
+}
+
 fn hook<'a>(app: &'a App, name: &str) -> Result<&'a WebhookAt, Fault> {
     app.hooks.by_name(name).ok_or_else(|| Fault::not_found("such webhook"))
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeliveriesInput {
+    /// `unheard` (the default): on their way, or given up. `all`: those that were heard as well, for as long as they are
+    /// kept.
+    pub standing: Option<String>,
+    /// `next` of the page before.
+    pub after: Option<String>,
+}
+
+/// One message to a webhook. What it says stays in the store: it may be about a case that is not for everybody.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct DeliveryView {
+    pub id: i64,
+    /// What it tells of, as the webhook's `on` names it.
+    pub event: String,
+    /// The case that it is about, for who may read that.
+    pub case: Option<i64>,
+    pub created_at: Stamp,
+    pub attempts: i64,
+    /// `waiting`, `sending`, `done` or `dead`.
+    pub state: String,
+    /// When it is tried again; none where it is not.
+    pub next_at: Option<Stamp>,
+    /// What came of the last attempt that was not heard.
+    pub last_error: Option<String>,
+    pub heard_at: Option<Stamp>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct DeliveriesPage {
+    pub deliveries: Vec<DeliveryView>,
+    pub next: Option<String>,
+}
+
+fn delivery(tx: &mut Tx<'_>, who: &Who, d: Delivery) -> DeliveryView {
+    let about = outbox::topic(&d.once).strip_prefix("case:").and_then(|n| n.parse().ok());
+    // Whatever the store answers but the case: who asks does not learn that there is one.
+    let case = about.filter(|n| guarded(tx, who, Verb::CaseRead, CaseId(*n)).is_ok());
+    DeliveryView {
+        id: d.id.0,
+        event: d.event,
+        case,
+        created_at: Stamp(d.created_at),
+        attempts: d.attempts,
+        next_at: (d.state == State::Waiting).then_some(Stamp(d.next_at)),
+        state: d.state.word().to_owned(),
+        last_error: d.last_error,
+        heard_at: d.done_at.map(Stamp),
+    }
+}
+
+/// What is on its way to a webhook, or was given up, with the reasons; the newest first.
+pub fn deliveries(
+    app: &App,
+    who: &Who,
+    name: &str,
+    input: &DeliveriesInput,
+) -> Result<DeliveriesPage, Fault> {
+    let some = |text: &Option<String>| text.clone().filter(|t| !t.trim().is_empty());
+    let before = some(&input.after).map(|a| a.parse().map(DeliveryId)).transpose();
+    let before =
+        before.map_err(|_| Fault::invalid("after", "is no cursor of ours; ask for the first page"))?;
+    let unheard = match some(&input.standing).as_deref() {
+        None | Some("unheard") => true,
+        Some("all") => false,
+        Some(_) => return Err(Fault::invalid("standing", "unheard or all")),
+    };
+    look(app, who, Verb::ConfigRead, &format!("webhook:{name}"), |tx| {
+        who.may(Verb::ConfigRead, &Object::Service)?;
+        let name = &hook(app, name)?.name;
+        let mut page = outbox::of_target(tx, name, unheard, before, PAGE + 1)?;
+        let more = page.len() > PAGE;
+        page.truncate(PAGE);
+        let next = page.last().filter(|_| more).map(|d| d.id.to_string());
+        let deliveries = page.into_iter().map(|d| delivery(tx, who, d)).collect();
+        Ok::<_, Error>(DeliveriesPage { deliveries, next })
+    })
 }
 
 /// What came of a test.

@@ -2,7 +2,7 @@
 //! was read.
 
 use super::cases::{CaseLine, Names, decision_of, guarded, line, parsed};
-use super::{Doing, Fault, Who, change, stamp};
+use super::{Doing, Fault, Who, change};
 use crate::app::App;
 use crate::config::Occasion;
 use crate::hub::News;
@@ -263,19 +263,7 @@ pub fn sharing(
 #[serde(deny_unknown_fields, default)]
 pub struct RestrictInput {
     /// Ids or names of people; whoever restricts is always among them. Null or not given: open to everybody.
-    #[serde(deserialize_with = "some_words")]
-    #[schemars(with = "Option<Vec<String>>")]
     pub members: Option<Vec<String>>,
-}
-
-fn some_words<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
-    struct Words(Vec<String>);
-    impl<'de> Deserialize<'de> for Words {
-        fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Words, D::Error> {
-            stamp::words(from).map(Words)
-        }
-    }
-    Ok(Option::<Words>::deserialize(from)?.map(|w| w.0))
 }
 
 pub fn restrict(

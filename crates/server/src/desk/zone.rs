@@ -57,7 +57,8 @@ fn nearest<'z>(zones: &'z [Zone], country: &str, home: Point) -> Option<&'z str>
 
 /// Empty where the directory says no home, or the system has no table.
 pub(crate) fn of_user(app: &App, principal: &str) -> String {
-    let account = app.grounds().tables.account(app.names.intern(principal));
+    let grounds = app.grounds();
+    let account = grounds.tables.account(grounds.names.intern(principal));
     let zone = account.home.and_then(|home| nearest(&ZONES, account.home_country.text(), home));
     zone.unwrap_or_default().to_owned()
 }

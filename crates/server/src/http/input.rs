@@ -1,4 +1,4 @@
-//! What comes with a request: parts of the address, a query, and a body that is JSON or the form of a page.
+//! What comes with a request of the API: parts of the address, a query, and a body of JSON. Forms are `page::form`'s.
 
 use super::session::{check_csrf, check_origin, visitor, who};
 use crate::app::App;
@@ -49,52 +49,24 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for Asked<T> {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Asked<T>, Fault> {
-        form(parts.uri.query().unwrap_or_default().as_bytes()).map(Asked)
+        query(parts.uri.query().unwrap_or_default()).map(Asked)
     }
 }
 
-/// Empty fields of a form say nothing.
-fn form<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
-    let pairs: Vec<(String, String)> =
-        serde_urlencoded::from_bytes(bytes).map_err(|e| Fault::Body(e.to_string()))?;
-    fields(pairs)
-}
-
-fn fields<T: DeserializeOwned>(mut pairs: Vec<(String, String)>) -> Result<T, Fault> {
+/// Fields without content say nothing: pages send the empty ones of their filters as well.
+fn query<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
+    let mut pairs: Vec<(String, String)> =
+        serde_urlencoded::from_str(text).map_err(|e| Fault::Body(e.to_string()))?;
     pairs.retain(|(_, value)| !value.is_empty());
     let again = serde_urlencoded::to_string(&pairs).map_err(|e| Fault::Body(e.to_string()))?;
     serde_urlencoded::from_str(&again).map_err(|e| Fault::invalid("field", e.to_string()))
 }
 
-/// How the answer is given.
-enum Reply {
-    Json,
-    /// To a page of ours.
-    Form {
-        then: String,
-    },
-}
-
-/// What a body held besides what was asked for.
-#[derive(Default)]
-struct Beside {
-    csrf: Option<String>,
-    revision: Option<i64>,
-}
-
 struct Read<T> {
     input: T,
-    beside: Beside,
-    reply: Reply,
+    /// Stands in the body beside what was asked for.
+    revision: Option<i64>,
     hash: [u8; 32],
-}
-
-/// A local path and nothing else: an answer never sends somebody to another site.
-fn local(then: Option<String>) -> String {
-    let good = |t: &String| {
-        t.starts_with('/') && !t.starts_with("//") && t.bytes().all(|b| b.is_ascii_graphic() && b != b'\\')
-    };
-    then.filter(good).unwrap_or_else(|| "/".to_owned())
 }
 
 /// The whole body, within bounds.
@@ -120,19 +92,6 @@ async fn read<T: DeserializeOwned>(parts: &Parts, from: Body) -> Result<Read<T>,
         None if bytes.is_empty() => json(b"{}", hash),
         Some("application/json") if bytes.is_empty() => json(b"{}", hash),
         Some("application/json") => json(&bytes, hash),
-        Some("application/x-www-form-urlencoded") => {
-            let mut pairs: Vec<(String, String)> =
-                serde_urlencoded::from_bytes(&bytes).map_err(|e| Fault::Body(e.to_string()))?;
-            let mut take = |name: &str| {
-                let at = pairs.iter().position(|(n, _)| n == name)?;
-                Some(pairs.remove(at).1)
-            };
-            let (csrf, revision, then) = (take("csrf"), take("revision"), take("then"));
-            let revision = revision.filter(|r| !r.is_empty()).map(|r| r.parse()).transpose();
-            let revision = revision.map_err(|_| Fault::invalid("revision", "is no number"))?;
-            let reply = Reply::Form { then: local(then) };
-            Ok(Read { input: fields(pairs)?, beside: Beside { csrf, revision }, reply, hash })
-        }
         _ => Err(Fault::Media),
     }
 }
@@ -140,15 +99,12 @@ async fn read<T: DeserializeOwned>(parts: &Parts, from: Body) -> Result<Read<T>,
 fn json<T: DeserializeOwned>(bytes: &[u8], hash: [u8; 32]) -> Result<Read<T>, Fault> {
     let mut value: serde_json::Value =
         serde_json::from_slice(bytes).map_err(|e| Fault::Body(e.to_string()))?;
-    let mut beside = Beside::default();
-    if let Some(map) = value.as_object_mut()
-        && let Some(revision) = map.remove("revision")
-    {
-        let number = revision.as_i64().ok_or_else(|| Fault::invalid("revision", "is no number"))?;
-        beside.revision = Some(number);
-    }
+    let said = value.as_object_mut().and_then(|map| map.remove("revision"));
+    let revision = said
+        .map(|said| said.as_i64().ok_or_else(|| Fault::invalid("revision", "is no number")))
+        .transpose()?;
     let input = T::deserialize(value).map_err(|e| Fault::invalid("body", e.to_string()))?;
-    Ok(Read { input, beside, reply: Reply::Json, hash })
+    Ok(Read { input, revision, hash })
 }
 
 fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Fault> {
@@ -171,11 +127,7 @@ pub(crate) struct Act<T> {
     pub(crate) visitor: Visitor,
     pub(crate) input: T,
     revision: Option<i64>,
-    reply: Answering,
 }
-
-/// How an answer is to be given.
-pub(crate) struct Answering(Reply);
 
 impl<T: DeserializeOwned + Send> FromRequest<Arc<App>> for Act<T> {
     type Rejection = Fault;
@@ -183,22 +135,13 @@ impl<T: DeserializeOwned + Send> FromRequest<Arc<App>> for Act<T> {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Act<T>, Fault> {
         let (mut parts, body) = request.into_parts();
         let mut who = who(app, &mut parts).await?;
-        // A page of another site is turned away before its body is read, unless its token may stand in the body.
-        let is_form = parts
-            .headers
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|v| v.as_bytes().starts_with(b"application/x-www"));
-        if !is_form {
-            check_csrf(app, &parts, &who, None)?;
-        }
+        // A page of another site is turned away before its body is read.
+        check_csrf(app, &parts, &who, None)?;
         let read = read::<T>(&parts, body).await?;
-        if is_form {
-            check_csrf(app, &parts, &who, read.beside.csrf.as_deref())?;
-        }
         who.once = once(&parts.headers, read.hash)?;
-        let revision = if_match(&parts.headers)?.or(read.beside.revision);
+        let revision = if_match(&parts.headers)?.or(read.revision);
         let visitor = visitor(app, &parts);
-        Ok(Act { who, visitor, input: read.input, revision, reply: Answering(read.reply) })
+        Ok(Act { who, visitor, input: read.input, revision })
     }
 }
 
@@ -209,9 +152,8 @@ impl<T: Send + 'static> Act<T> {
         app: Arc<App>,
         f: impl FnOnce(&App, &Who, &T) -> Result<O, Fault> + Send + 'static,
     ) -> Response {
-        let Act { who, input, reply, .. } = self;
-        let done = blocking(move || f(&app, &who, &input)).await;
-        reply.answer(done)
+        let Act { who, input, .. } = self;
+        answer(blocking(move || f(&app, &who, &input)).await)
     }
 
     /// As `run`, on the revision that the request names.
@@ -220,26 +162,15 @@ impl<T: Send + 'static> Act<T> {
         app: Arc<App>,
         f: impl FnOnce(&App, &Who, i64, &T) -> Result<O, Fault> + Send + 'static,
     ) -> Response {
-        let Some(revision) = self.revision else { return self.reply.answer::<()>(Err(Fault::NoRevision)) };
+        let Some(revision) = self.revision else { return Fault::NoRevision.into_response() };
         self.run(app, move |app, who, input| f(app, who, revision, input)).await
-    }
-
-    pub(crate) fn into_parts(self) -> (Who, Visitor, T, Answering) {
-        (self.who, self.visitor, self.input, self.reply)
     }
 }
 
-impl Answering {
-    pub(crate) fn is_form(&self) -> bool {
-        matches!(self.0, Reply::Form { .. })
-    }
-
-    pub(crate) fn answer<O: Serialize>(self, done: Result<O, Fault>) -> Response {
-        match (self.0, done) {
-            (_, Err(fault)) => fault.into_response(),
-            (Reply::Json, Ok(done)) => Json(done).into_response(),
-            (Reply::Form { then }, Ok(_)) => see_other(&then),
-        }
+pub(crate) fn answer<O: Serialize>(done: Result<O, Fault>) -> Response {
+    match done {
+        Ok(done) => Json(done).into_response(),
+        Err(fault) => fault.into_response(),
     }
 }
 
@@ -253,7 +184,6 @@ pub(crate) struct Open<T> {
     pub(crate) visitor: Visitor,
     pub(crate) headers: HeaderMap,
     pub(crate) input: T,
-    pub(crate) reply: Answering,
 }
 
 impl<T: DeserializeOwned + Send> FromRequest<Arc<App>> for Open<T> {
@@ -264,6 +194,6 @@ impl<T: DeserializeOwned + Send> FromRequest<Arc<App>> for Open<T> {
         check_origin(app, &parts)?;
         let read = read::<T>(&parts, body).await?;
         let visitor = visitor(app, &parts);
-        Ok(Open { visitor, headers: parts.headers, input: read.input, reply: Answering(read.reply) })
+        Ok(Open { visitor, headers: parts.headers, input: read.input })
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::config::Metrics;
+use crate::desk::webhooks::figures;
 use crate::desk::{Fault, health};
 use crate::line::Progress;
 use crate::service::blocking;
@@ -9,6 +10,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
+use portreeve_store::suppression;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -81,6 +83,7 @@ fn text(app: &App) -> String {
     ] {
         page.one(name, "counter", help, value);
     }
+    page.one("names", "gauge", "Names that records and tables gave, in memory", app.grounds().names.len());
     let (kept, dropped) = app.dead.counts();
     page.one("dead_letters_total", "counter", "Dead letters since the start", kept);
     page.one("dead_letters_dropped_total", "counter", "Dead letters that made room for newer ones", dropped);
@@ -129,6 +132,10 @@ fn text(app: &App) -> String {
         page.one("store_bytes", "gauge", "Size of the database", store.bytes);
         page.one("audit_waiting", "gauge", "Audit entries that are not written yet", store.audit_waiting);
     }
+    webhooks(app, &mut page);
+    if let Ok(silenced) = app.store.read(suppression::silenced_now) {
+        page.one("suppressed_cases", "gauge", "Cases that suppressions keep out of the queue", silenced);
+    }
     page.one("history_events", "gauge", "Events on disk", pulse.history_events);
     let origins = health::origins(app);
     page.family("source_last_arrival_seconds", "gauge", "When a source spoke last, in seconds since 1970");
@@ -145,4 +152,30 @@ fn text(app: &App) -> String {
     }
     page.one("up_seconds", "gauge", "Since the start", crate::line::now().since(app.started) / 1_000_000);
     page.0
+}
+
+/// Of a webhook only its name: addresses may be secrets.
+fn webhooks(app: &App, page: &mut Page) {
+    let all = figures(app);
+    page.family("webhook_sent_total", "counter", "Messages that a webhook's receiver took since the start");
+    for hook in &all {
+        page.labelled("webhook_sent_total", &[("webhook", hook.name)], hook.heard);
+    }
+    page.family("webhook_failed_total", "counter", "Attempts that it did not take since the start");
+    for hook in &all {
+        page.labelled("webhook_failed_total", &[("webhook", hook.name)], hook.failed);
+    }
+    let stored = [
+        ("webhook_waiting", "Messages on their way"),
+        ("webhook_given_up", "Messages that were given up"),
+        ("webhook_lost", "Messages that did not fit into the queue, until somebody sends again"),
+    ];
+    for (n, (name, help)) in stored.into_iter().enumerate() {
+        page.family(name, "gauge", help);
+        for hook in &all {
+            if let Some(value) = hook.stored.and_then(|s| s.get(n).copied()) {
+                page.labelled(name, &[("webhook", hook.name)], value);
+            }
+        }
+    }
 }

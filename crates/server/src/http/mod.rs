@@ -1,7 +1,6 @@
 //! The page and the API, on one router.
 
 mod api;
-mod ask;
 mod events;
 mod guard;
 mod input;
@@ -24,7 +23,6 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .nest("/api/v1", api::router())
         .merge(oidc::routes())
         .merge(page::routes())
-        .merge(ask::router())
         .layer(guard)
         .route("/healthz", get(standing::healthz))
         .route("/readyz", get(standing::readyz))

@@ -117,9 +117,6 @@ impl Route {
         }
         let mut answers = Map::new();
         answers.insert("200".to_owned(), done);
-        if self.input.is_some() || changes {
-            answers.insert("303".to_owned(), json!({ "description": "Done, for a form of a page" }));
-        }
         answers.insert("default".to_owned(), json!({ "$ref": "#/components/responses/Problem" }));
         let mut operation = json!({
             "operationId": self.id,
@@ -136,10 +133,7 @@ impl Route {
             let schema = input(all);
             operation["requestBody"] = json!({
                 "required": true,
-                "content": {
-                    "application/json": { "schema": schema },
-                    "application/x-www-form-urlencoded": { "schema": schema },
-                },
+                "content": { "application/json": { "schema": schema } },
             });
         }
         operation
@@ -214,7 +208,7 @@ pub(crate) fn document(routes: &[Route]) -> Value {
                 },
                 "CsrfToken": {
                     "name": "X-CSRF-Token", "in": "header", "required": false,
-                    "description": "With a cookie: `csrf` of GET /session. The field `csrf` of a form does the same.",
+                    "description": "With a cookie: `csrf` of GET /session.",
                     "schema": { "type": "string" },
                 },
             },

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 /// Of the events' own time. A stamp in whole seconds is up to one too early.
 const HELD_US: i64 = 1_200_000;
-/// Nothing waits longer: not where nothing newer comes, and not while old records pour in.
-const LONGEST: Duration = Duration::from_millis(1_200);
+/// What nothing newer comes after for so long waits no more: neither where all is quiet nor while old records pour in.
+const QUIET: Duration = Duration::from_millis(1_200);
+/// Nothing waits longer, however slowly newer ones come.
+const LONGEST: Duration = Duration::from_secs(5);
 
 struct Batch {
     upto: u64,
@@ -29,6 +31,8 @@ pub(super) struct Held {
     first: u64,
     /// The newest time, and never one that is still to come.
     newest: EventTime,
+    /// When it became so.
+    newer_at: Instant,
     /// Every record before this number was read, and its events were given on.
     pub(super) upto: u64,
     /// The last of them.
@@ -42,6 +46,7 @@ impl Held {
             batches: VecDeque::new(),
             first: 0,
             newest: EventTime(i64::MIN),
+            newer_at: Instant::now(),
             upto,
             last: upto.saturating_sub(1),
         }
@@ -49,8 +54,10 @@ impl Held {
 
     pub(super) fn add(&mut self, read: Read, now: EventTime) {
         let number = self.first + self.batches.len() as u64;
-        let newest = read.events.iter().map(|e| e.time).max();
-        self.newest = self.newest.max(newest.map_or(self.newest, |t| t.min(now)));
+        let newest = read.events.iter().map(|e| e.time.min(now)).max();
+        if let Some(newest) = newest.filter(|t| *t > self.newest) {
+            (self.newest, self.newer_at) = (newest, Instant::now());
+        }
         self.batches.push_back(Batch {
             upto: read.upto,
             last: read.last,
@@ -64,7 +71,8 @@ impl Held {
     /// Gives on what has waited enough, or all; the arrival of the oldest record among it.
     pub(super) fn ripe(&mut self, all: bool, to: &mut Vec<Event>) -> Option<EventTime> {
         let by_now = Instant::now();
-        let stays = |batch: &Batch| !all && by_now.duration_since(batch.came) < LONGEST;
+        let goes = all || by_now.duration_since(self.newer_at) >= QUIET;
+        let stays = |batch: &Batch| !goes && by_now.duration_since(batch.came) < LONGEST;
         let until = EventTime(self.newest.0.saturating_sub(HELD_US));
         let mut oldest: Option<EventTime> = None;
         let mut older = |at: Option<EventTime>| {
@@ -100,6 +108,8 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portreeve_model::SymbolTable;
+
     fn event(seconds: f64) -> Event {
         let time = EventTime((seconds * 1e6) as i64);
         Event { time, ..Event::default() }
@@ -107,7 +117,14 @@ mod tests {
 
     fn read(upto: u64, times: &[f64]) -> Read {
         let events = times.iter().map(|t| event(*t)).collect();
-        Read { events, upto, last: upto - 1, arrival: Some(EventTime(i64::try_from(upto).expect("small"))) }
+        let names = SymbolTable::new();
+        Read {
+            events,
+            names,
+            upto,
+            last: upto - 1,
+            arrival: Some(EventTime(i64::try_from(upto).expect("small"))),
+        }
     }
 
     fn times(events: &[Event]) -> Vec<f64> {

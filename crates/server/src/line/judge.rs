@@ -30,6 +30,8 @@ const TIDY: Duration = Duration::from_secs(3_600);
 pub struct Grounds {
     pub tables: Tables,
     pub content: Content,
+    /// All names of records and tables. With each renewal it begins anew, so that those which nobody holds any more go.
+    pub names: Arc<SymbolTable>,
     /// Counts up with each renewal.
     pub generation: u64,
 }
@@ -46,7 +48,6 @@ pub struct Pulse {
 
 pub(crate) struct Judge {
     pub(crate) from: Receiver<Told>,
-    pub(crate) names: Arc<SymbolTable>,
     pub(crate) grounds: Arc<Grounds>,
     pub(crate) settings: Settings,
     pub(crate) progress: Arc<Progress>,
@@ -89,12 +90,16 @@ impl Judge {
         loop {
             let grounds = self.grounds.clone();
             let settings = self.settings.clone();
-            let mut live = Live::open(history, &grounds.tables, &self.names, &grounds.content, settings)?;
+            let mut live = Live::open(history, &grounds.tables, &grounds.names, &grounds.content, settings)?;
+            Progress::set(&self.progress.names_folded, grounds.names.len() as u64);
             let end = self.go_on(&mut live, &mut rounds, &grounds)?;
             history = live.close(rounds.held.upto)?;
             self.saved.store(history.upto(), Ordering::Release);
             match end {
-                End::Renewed(grounds) => self.grounds = grounds,
+                End::Renewed(grounds) => {
+                    history.rename(&grounds.names);
+                    self.grounds = grounds;
+                }
                 End::Over => return Ok(()),
             }
         }
@@ -118,7 +123,11 @@ impl Judge {
         let mut tidied = Instant::now();
         loop {
             match self.from.recv_timeout(PACE) {
-                Ok(Told::Read(read)) => {
+                Ok(Told::Read(mut read)) => {
+                    // Read before a renewal and judged after it, or the other way round.
+                    if !Arc::ptr_eq(&read.names, &grounds.names) {
+                        read.events.iter_mut().for_each(|e| e.rename(&read.names, &grounds.names));
+                    }
                     rounds.unsaved += read.events.len().max(1);
                     rounds.held.add(read, now());
                 }
@@ -169,7 +178,10 @@ impl Judge {
                 let oldest = now().minus(i64::from(self.history_days) * portreeve_model::time::DAY_US);
                 match live.history_mut().forget_before(oldest) {
                     Ok(0) => {}
-                    Ok(gone) => tracing::info!(gone, "events past their time are forgotten"),
+                    Ok(gone) => {
+                        tracing::info!(gone, "events past their time are forgotten");
+                        self.progress.forgot.store(true, Ordering::Relaxed);
+                    }
                     Err(error) => tracing::error!(%error, "old events cannot be deleted"),
                 }
             }

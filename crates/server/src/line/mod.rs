@@ -52,6 +52,10 @@ pub struct Progress {
     pub ready: AtomicBool,
     /// From the arrival of a record to the verdict that knows it, of the last round; microseconds.
     pub latency_us: AtomicU64,
+    /// Names that were held when everything was folded last.
+    pub names_folded: AtomicU64,
+    /// Events were forgotten on disk that the engine still holds.
+    pub forgot: AtomicBool,
 }
 
 impl Progress {

@@ -5,7 +5,7 @@ use super::{Progress, now};
 use crate::app::App;
 use portreeve_lake::journal::{Entry, Journal, Replayed};
 use portreeve_lake::{Block, Lake, Recorded};
-use portreeve_model::{Event, EventTime};
+use portreeve_model::{Event, EventTime, SymbolTable};
 use portreeve_pipeline::live::{Of, OriginRules, Reading, Stays};
 use portreeve_report::wire;
 use std::collections::BTreeMap;
@@ -39,6 +39,8 @@ pub(crate) struct Look {
 /// Events, and how far they reach.
 pub(crate) struct Read {
     pub(crate) events: Vec<Event>,
+    /// What their names are numbered by.
+    pub(crate) names: Arc<SymbolTable>,
     /// Every record before this number was read, and no piece of one is open.
     pub(crate) upto: u64,
     /// The last record of them.
@@ -78,6 +80,8 @@ pub(crate) struct Reader {
     pub(crate) journal: Arc<Mutex<Journal>>,
     pub(crate) lake: Arc<Lake>,
     pub(crate) app: Arc<App>,
+    /// Those of the grounds in force, as of the last look.
+    pub(crate) names: Arc<SymbolTable>,
     pub(crate) numbers: Numbers,
     pub(crate) rules: RulesOf,
     pub(crate) progress: Arc<Progress>,
@@ -108,6 +112,7 @@ impl Reader {
         let mut reported = Instant::now();
         self.catch_up(u64::MAX, &mut origins, &mut open);
         loop {
+            self.look_at_names(&mut origins, &mut open);
             match self.from.recv_timeout(IDLE) {
                 Ok(entries) => {
                     for entry in entries {
@@ -182,7 +187,7 @@ impl Reader {
                 &self.app.grounds().tables,
                 self.app.catalog,
                 &(self.rules)(&entry.origin),
-                &self.app.names,
+                &self.names,
             ),
             door: entry.door.clone(),
             last_arrival: entry.arrival,
@@ -225,7 +230,7 @@ impl Reader {
                 }
                 None => {
                     for event in fresh {
-                        open.block.push_event(event, &self.app.names, &recorded);
+                        open.block.push_event(event, &self.names, &recorded);
                         recorded.part += 1;
                     }
                 }
@@ -236,10 +241,20 @@ impl Reader {
         }
     }
 
+    /// A new table of names came into force: from here on it is used. What was read goes on by the old one.
+    fn look_at_names(&mut self, origins: &mut BTreeMap<Arc<str>, Origin>, open: &mut Open) {
+        let names = self.app.grounds().names.clone();
+        if !Arc::ptr_eq(&names, &self.names) {
+            self.hand_over(origins, open);
+            origins.values_mut().for_each(|o| o.reading.rename(&names));
+            self.names = names;
+        }
+    }
+
     /// Is somebody among them who is contained?
     fn watch(&self, events: &[Event], origin: &str) {
         if let Some(contain) = &self.app.contain {
-            contain.hear(events, origin);
+            contain.hear(events, &self.names, origin);
         }
     }
 
@@ -252,7 +267,7 @@ impl Reader {
         Progress::set(&self.progress.read, last);
         let events = std::mem::take(&mut open.events);
         if !events.is_empty() || open.arrival.is_some() {
-            let read = Read { events, upto, last, arrival: open.arrival.take() };
+            let read = Read { events, names: self.names.clone(), upto, last, arrival: open.arrival.take() };
             if self.to.send(Told::Read(read)).is_err() {
                 tracing::warn!("the judge has ended");
             }

@@ -18,6 +18,7 @@ use portreeve_store::case::engine::{self, Taken};
 use portreeve_store::case::{self, Case};
 use portreeve_store::{CaseId, Error, Store, Tx, Word, WriteTx, outbox, setting};
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
@@ -115,9 +116,19 @@ impl Facts {
     }
 }
 
+/// What came of the messages to a webhook since the service started; tests are no messages.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) heard: AtomicU64,
+    /// Attempts, of which a message may have several.
+    pub(crate) failed: AtomicU64,
+}
+
 /// The webhooks of the configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Hooks {
+    /// One for each of `all`, in their order.
+    tallies: Vec<Tally>,
     /// What was found wrong with each when it was looked at last.
     troubles: Mutex<Vec<(String, String)>>,
     pub(crate) all: Vec<WebhookAt>,
@@ -190,11 +201,18 @@ impl Hooks {
         let host = host.and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
         let plain: String = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let instance = if plain.is_empty() { "portreeve".to_owned() } else { format!("portreeve-{plain}") };
-        Hooks { troubles: Mutex::default(), all: config.webhook.clone(), instance, public_url }
+        let all = config.webhook.clone();
+        let tallies = all.iter().map(|_| Tally::default()).collect();
+        Hooks { tallies, troubles: Mutex::default(), all, instance, public_url }
     }
 
     pub(crate) fn by_name(&self, name: &str) -> Option<&WebhookAt> {
         self.all.iter().find(|h| h.name == name)
+    }
+
+    /// Each webhook with what came of its messages.
+    pub(crate) fn tallied(&self) -> impl Iterator<Item = (&WebhookAt, &Tally)> {
+        self.all.iter().zip(&self.tallies)
     }
 
     /// Something happened to a case. Called in the change itself.

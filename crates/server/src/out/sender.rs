@@ -12,6 +12,7 @@ use portreeve_access::draw::draw;
 use portreeve_store::outbox::{self, Delivery};
 use portreeve_store::{CaseId, case};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 use url::Url;
@@ -106,6 +107,7 @@ impl Sender {
             Ok(message) => self.attempt(&Envelope { message: &message, once: &delivery.once }),
             Err(error) => Came::Never(format!("what was kept cannot be read: {error}")),
         };
+        self.tally(&came);
         let (name, now) = (self.hook.name.as_str(), crate::line::now().0);
         let attempts = u32::try_from(delivery.attempts).unwrap_or(u32::MAX);
         let (written, rest) = match &came {
@@ -143,6 +145,17 @@ impl Sender {
             tracing::error!(webhook = name, %error, "what came of a message could not be written down");
         }
         rest
+    }
+
+    fn tally(&self, came: &Came) {
+        let Some((_, tally)) = self.hooks.tallied().find(|(hook, _)| hook.name == self.hook.name) else {
+            return;
+        };
+        match came {
+            Came::Heard => tally.heard.fetch_add(1, Ordering::Relaxed),
+            Came::Again { .. } | Came::Never(_) => tally.failed.fetch_add(1, Ordering::Relaxed),
+            Came::Withheld => 0,
+        };
     }
 
     fn delay(&self, attempts: u32) -> u64 {

@@ -26,6 +26,8 @@ pub(super) fn shell() -> Shell {
         "token.read",
         "token.own",
         "token.manage",
+        "config.read",
+        "webhook.manage",
         "audit.read",
         "audit.verify",
         "source.manage",
@@ -268,7 +270,7 @@ pub(super) fn case_view(n: &str) -> CaseView {
         },
         people: vec![n.into()],
         preview: Some(preview(n)),
-        draft: Draft { reason: n.into(), scope: "given".into(), user: n.into(), ..Draft::default() },
+        draft: draft(n),
         benign_fault: n.into(),
         suppressed: Some(3),
         asks: vec![Ask {
@@ -328,6 +330,10 @@ fn plan(n: &str, standing: &str, state: &str) -> PlanCard {
         may: verbs.iter().map(|v| format!("containment.{v}")).collect(),
         hands_over: true,
     }
+}
+
+fn draft(n: &str) -> Draft {
+    Draft { reason: n.into(), scope: "given".into(), user: n.into(), ..Draft::default() }
 }
 
 fn entity_view(n: &str) -> EntityView {
@@ -408,8 +414,16 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
         due: vec![s()],
         reviewed_by: s(),
         ended_by: String::new(),
+        scope_at: Some(NOW),
+        scope_by: s(),
     };
-    let one = SuppressionView { one: suppression(), cases: preview(n).cases };
+    let one = SuppressionView {
+        one: suppression(),
+        cases: preview(n).cases,
+        draft: draft(n),
+        preview: Some(ScopePreview { silences: preview(n), narrower: false, back: vec![7, 8] }),
+        fault: s(),
+    };
     let all =
         SuppressionsView { standing: "in_force".into(), list: vec![suppression()], next: "after".into() };
     let account_view = AccountView {
@@ -423,6 +437,7 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
         fault: s(),
     };
     let person = Person { id: 1, name: s(), display: s(), roles: vec![s()], ..Person::default() };
+    let bound = Person { id: 2, name: s(), bound: Some((s(), s())), ..Person::default() };
     let token = Token {
         name: s(),
         holder: s(),
@@ -433,6 +448,31 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
         may_revoke: true,
         ..Token::default()
     };
+    let hook = || Webhook {
+        name: s(),
+        template: s(),
+        host: s(),
+        on: vec![s()],
+        waiting: 2,
+        dead: 1,
+        untold: 1,
+        last_error: s(),
+        last_heard: Some(NOW),
+    };
+    let given_up = Delivery {
+        id: 2,
+        event: s(),
+        case: Some(7),
+        created_at: NOW - HOUR,
+        attempts: 20,
+        state: "dead".into(),
+        last_error: s(),
+        ..Delivery::default()
+    };
+    let waits = Delivery { id: 3, state: "waiting".into(), next_at: Some(NOW + HOUR), ..Delivery::default() };
+    let heard = Delivery { id: 1, state: "done".into(), heard_at: Some(NOW), ..Delivery::default() };
+    let deliveries = vec![waits, given_up, heard];
+    let messages = WebhookView { hook: hook(), standing: "all".into(), deliveries, next: s() };
     let letter = DeadLetter { id: s(), at: NOW, door: s(), origin: s(), reason: s(), record: s() };
     let hit = Hit { at: NOW, source: s(), kind: s(), user: s(), address: s(), place: s(), raw: s() };
     let entry = AuditEntry {
@@ -485,7 +525,13 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
             "people",
             people(
                 &shell,
-                &PeopleView { people: vec![person], roles: roles(), fault: s(), invitation: Some(s()) },
+                &PeopleView {
+                    people: vec![person, bound],
+                    roles: roles(),
+                    issuer: s(),
+                    fault: s(),
+                    invitation: Some(s()),
+                },
             ),
         ),
         (
@@ -499,6 +545,8 @@ pub(super) fn pages(n: &str) -> Vec<(&'static str, String)> {
             "sources",
             sources(&shell, &SourcesView { secret: Some(s()), doors: vec![s()], dead: 1, fault: s() }),
         ),
+        ("webhooks", webhooks(&shell, &WebhooksView { list: vec![hook()] })),
+        ("webhook", webhook(&shell, &messages)),
         ("dead_letters", dead_letters(&shell, &DeadLettersView { letters: vec![letter], next: s() })),
         (
             "search",

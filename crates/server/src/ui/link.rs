@@ -33,6 +33,11 @@ pub fn plan(number: impl std::fmt::Display, digest: impl AsRef<str>) -> String {
     format!("{}/plans/{}", case(number), encode(digest))
 }
 
+/// Names of webhooks are words of the configuration.
+pub fn webhook(name: impl AsRef<str>) -> String {
+    format!("/webhooks/{}", encode(name))
+}
+
 /// A user, an address, a device or a gateway: `/users/anna`. A name of dots alone would be taken for a folder, so the
 /// name is a parameter there.
 pub fn entity(kind: &str, name: impl AsRef<str>) -> String {

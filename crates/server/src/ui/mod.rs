@@ -30,6 +30,7 @@ mod sources;
 mod suppressions;
 mod text;
 mod tokens;
+mod webhooks;
 
 #[cfg(test)]
 mod browser;
@@ -59,6 +60,8 @@ pub use search::{Hit, SearchView, search};
 pub use shell::{Health, Me, Shell, SourceHealth, Theme, Undo, Zone, Zones};
 pub use sources::{DeadLetter, DeadLettersView, SourcesView, dead_letters, sources};
 pub use suppressions::{
-    Draft, Preview, Silenced, Suppression, SuppressionView, SuppressionsView, suppression, suppressions,
+    Draft, Preview, ScopePreview, Silenced, Suppression, SuppressionView, SuppressionsView, cases,
+    suppression, suppressions,
 };
 pub use tokens::{Token, TokensView, tokens};
+pub use webhooks::{Delivery, Webhook, WebhookView, WebhooksView, webhook, webhooks};

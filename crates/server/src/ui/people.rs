@@ -8,6 +8,8 @@ pub struct PeopleView {
     pub people: Vec<Person>,
     /// Ids and titles.
     pub roles: Vec<(String, String)>,
+    /// Of the identity provider whose accounts can be bound; empty where there is none.
+    pub issuer: String,
     pub fault: String,
     /// A link that was just made for somebody to set a password: shown once.
     pub invitation: Option<String>,
@@ -21,6 +23,8 @@ pub struct Person {
     pub display: String,
     pub roles: Vec<String>,
     pub second_factor: bool,
+    /// Issuer and subject of the account at a provider that this one is bound to.
+    pub bound: Option<(String, String)>,
     pub disabled: bool,
     pub last_login: Option<i64>,
 }

@@ -16,6 +16,24 @@ pub struct SuppressionsView {
 pub struct SuppressionView {
     pub one: Suppression,
     pub cases: Vec<Silenced>,
+    /// What its scope is to be; at first what it is.
+    pub draft: Draft,
+    /// Of the scope that was asked about.
+    pub preview: Option<ScopePreview>,
+    pub fault: String,
+}
+
+/// What another scope would have silenced, and what would come back.
+pub struct ScopePreview {
+    pub silences: Preview,
+    /// It covers nothing that was not covered before.
+    pub narrower: bool,
+    pub back: Vec<i64>,
+}
+
+/// So many cases, in words.
+pub fn cases(n: usize) -> String {
+    count(n, "case")
 }
 
 pub struct Suppression {
@@ -39,6 +57,9 @@ pub struct Suppression {
     pub due: Vec<String>,
     pub reviewed_by: String,
     pub ended_by: String,
+    /// When its scope was changed last, and by whom.
+    pub scope_at: Option<i64>,
+    pub scope_by: String,
 }
 
 /// What a suppression would have silenced.
@@ -84,6 +105,7 @@ pub struct Draft {
     pub egress: String,
     pub detection: String,
     pub waiting: bool,
+    pub leave_silenced: bool,
 }
 
 impl Draft {
@@ -107,6 +129,14 @@ impl Preview {
             count(self.would, "case"),
             self.days
         )
+    }
+}
+
+impl SuppressionView {
+    /// Its author may end it, whatever else they may do.
+    fn is_mine(&self, shell: &Shell) -> bool {
+        let id = self.one.author.split(' ').next().and_then(|id| id.strip_prefix("person:"));
+        shell.may("case.suppress") && shell.me.as_ref().is_some_and(|me| id == Some(&me.id.to_string()))
     }
 }
 

@@ -88,6 +88,22 @@ async fn a_page_holds_what_the_engine_and_the_cases_know() {
     }
     let address = get(&mut vera, "addresses", ip);
     assert!(list(&address, "facts").iter().any(|f| f["what"] == "network"), "{address:#}");
+    // Failures at a gateway become no sessions, and are found in its records.
+    let mut lina = signed_in(&service, "lina", &["l1"]);
+    let failed = lina.get("/search?outcome=failure&events_only=true&limit=1000").json();
+    let newest = list(&failed, "rows").iter().find(|r| r["observer"].is_string()).expect("a failure at one");
+    let gateway = newest["observer"].as_str().expect("a name");
+    let at: jiff::Timestamp = newest["time"].as_str().expect("a time").parse().expect("RFC 3339");
+    let there = lina.get(&format!("/search?gateway={}&limit=1000", encode(gateway))).json();
+    assert!(list(&there, "rows").iter().all(|r| r["observer"] == gateway), "of that one alone");
+    let to = at + jiff::SignedDuration::from_secs(1);
+    let page = lina.get(&format!("/gateways/{}?days=30&to={to}", encode(gateway))).json();
+    let says = |what: &str| {
+        let found = list(&page, "facts").iter().find(|f| f["what"] == what);
+        found.and_then(|f| f["is"].as_str()).unwrap_or_default().to_owned()
+    };
+    assert!(!says("failures").is_empty() && !says("failures").starts_with("0 "), "{page:#}");
+    assert!(says("last failure").starts_with(&format!("{at:.6}")), "{page:#}");
     // Nothing of a case that is restricted to others.
     let id = list(&user, "cases")[0]["number"].as_i64().expect("a number");
     let mia = person(&app, "mia", &["l1"]);

@@ -113,31 +113,43 @@ async fn who_guesses_is_slowed_down_and_learns_nothing_of_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_without_script_comes_in_and_goes_on_to_a_page_of_ours() {
+async fn forms_come_in_by_the_pages_and_not_by_the_api() {
     let dir = tempfile::tempdir().expect("a folder");
     let service = start(dir.path(), config(&acme().join("context"), "")).await;
     let link = service.first_run().expect("a link");
     let token = link.split_once("token=").expect("a token").1.to_owned();
     let mut browser = Browser::new(&service);
-    let form = |then: &str| {
-        format!("token={token}&name=anna&password=seven+herons+over+the+lake&display=&then={then}")
-    };
+    let kind = "application/x-www-form-urlencoded";
+    let password = "seven+herons+over+the+lake";
+    let first = format!("token={token}&name=anna&password={password}");
+    let answer = browser.send("POST", "/api/v1/first-run", Some((kind, &first)));
+    assert_eq!((answer.status, answer.kind()), (415, "media-type".to_owned()));
+    let form = format!("{first}&again={password}");
     let mut foreign = browser.clone();
     foreign.origin = Some("https://evil.example".to_owned());
-    let kind = "application/x-www-form-urlencoded";
-    let answer = foreign.send("POST", "/api/v1/first-run", Some((kind, &form("%2F"))));
-    assert_eq!((answer.status, answer.kind()), (403, "foreign-page".to_owned()));
-    let answer = browser.send("POST", "/api/v1/first-run", Some((kind, &form("%2F%2Fevil.example"))));
+    assert_eq!(foreign.send("POST", "/first-run", Some((kind, &form))).status, 403);
+    let answer = browser.send("POST", "/first-run", Some((kind, &form)));
     assert_eq!((answer.status, answer.headers["location"].as_str()), (303, "/"));
     browser.look();
-    // The second token may stand in the form.
+    // Not even with the second token, which a page's form has in a field and the API in a header.
     let csrf = browser.csrf.take().expect("a token");
-    let refused = browser.send("POST", "/api/v1/session/end", Some((kind, "then=%2Fsign-in")));
-    assert_eq!(refused.status, 403);
-    let answer =
-        browser.send("POST", "/api/v1/session/end", Some((kind, &format!("csrf={csrf}&then=%2Fsign-in"))));
+    let fields = format!("csrf={csrf}&csrf_token={csrf}&back=%2Fqueue");
+    let refused = browser.send("POST", "/api/v1/session/end", Some((kind, &fields)));
+    assert_eq!((refused.status, refused.kind()), (403, "foreign-page".to_owned()));
+    browser.csrf = Some(csrf.clone());
+    let refused = browser.send("POST", "/api/v1/session/end", Some((kind, &fields)));
+    assert_eq!((refused.status, refused.kind()), (415, "media-type".to_owned()));
+    browser.csrf = None;
+    assert_eq!(browser.send("POST", "/sign-out", Some((kind, "back=%2F"))).status, 403);
+    let answer = browser.send("POST", "/sign-out", Some((kind, &fields)));
     assert_eq!((answer.status, answer.headers["location"].as_str()), (303, "/sign-in"));
     assert!(!browser.cookies.contains_key("portreeve"));
+    // A form without script goes on to a page of ours and to no other.
+    for (back, to) in [("%2F%2Fevil.example", "/"), ("%2Faccount", "/account")] {
+        let form = format!("name=anna&password={password}&back={back}");
+        let answer = browser.send("POST", "/sign-in", Some((kind, &form)));
+        assert_eq!((answer.status, answer.headers["location"].as_str()), (303, to));
+    }
     service.close().await;
 }
 

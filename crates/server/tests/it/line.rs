@@ -84,6 +84,30 @@ async fn a_new_list_of_indicators_is_held_against_what_was_read_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn renewed_while_records_come_it_forgets_names_and_nothing_else() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let logs = dir.path().join("logs");
+    copied("logs", &logs);
+    let context = acme().join("context");
+    let service = start(&dir.path().join("data"), config(&context, &follow(&logs))).await;
+    let app = service.app.clone();
+    app.grounds().names.intern("whoever was guessed");
+    let times = 4;
+    for _ in 0..times {
+        let renewing = app.clone();
+        let told = tokio::task::spawn_blocking(move || renewing.renew()).await.expect("no panic");
+        told.expect("a good context");
+        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+    }
+    judged(&app, records(&logs)).await;
+    until("the engine has begun anew", || app.pulse.read().expect("a pulse").generation == times).await;
+    service.close().await;
+    compared(&stored(&app), &hunted(&[logs], &context));
+    let names = app.grounds().names.clone();
+    assert!(names.get("whoever was guessed").is_none() && names.len() > 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broken_context_is_said_and_changes_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let context = dir.path().join("context");

@@ -11,10 +11,15 @@ const GOOD: &str = "seven+herons+over+the+lake";
 
 /// A service that has read the sample's logs of Windows and Linux.
 pub(crate) async fn read(dir: &Path) -> Service {
+    read_with(dir, "").await
+}
+
+/// The same, with more in its configuration.
+pub(crate) async fn read_with(dir: &Path, more: &str) -> Service {
     let logs = acme().join("logs");
     let whole = format!("{}/cloudtrail/**/*", logs.display());
     let all = format!("{}/**/*", logs.display());
-    let doors = format!("[[doors.follow]]\npaths = [{all:?}]\nwhole = [{whole:?}]\nonce = true\n");
+    let doors = format!("[[doors.follow]]\npaths = [{all:?}]\nwhole = [{whole:?}]\nonce = true\n{more}");
     let mut config = config(&acme().join("context"), &doors);
     config.web.public_url = Some("http://127.0.0.1:9".to_owned());
     let service = start(dir, config).await;
@@ -39,14 +44,14 @@ fn records(dir: &Path, number: &mut u64) {
     }
 }
 
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let byte =
         |b: u8| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") };
     text.bytes().map(byte).collect()
 }
 
 /// Sends a form as a page does: with the token of the session and the way back.
-fn send(browser: &mut Browser, path: &str, fields: &[(&str, &str)]) -> Answer {
+pub(crate) fn send(browser: &mut Browser, path: &str, fields: &[(&str, &str)]) -> Answer {
     let csrf = browser.csrf.clone().unwrap_or_default();
     let mut body = format!("csrf_token={}&back=%2Fqueue%3Fcase%3D1", encoded(&csrf));
     for (name, value) in fields {
@@ -58,12 +63,12 @@ fn send(browser: &mut Browser, path: &str, fields: &[(&str, &str)]) -> Answer {
     answer
 }
 
-fn page(browser: &mut Browser, path: &str) -> Answer {
+pub(crate) fn page(browser: &mut Browser, path: &str) -> Answer {
     browser.send("GET", path, None)
 }
 
 /// The value of a field of a form on the page.
-fn field(text: &str, form: &str, name: &str) -> String {
+pub(crate) fn field(text: &str, form: &str, name: &str) -> String {
     let from = text.find(&format!("action=\"{form}\"")).unwrap_or_else(|| panic!("no form {form}: {text}"));
     let rest = &text[from..];
     let at = rest.find(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("no {name} in {form}"));
@@ -76,7 +81,7 @@ async fn every_page_answers_and_a_case_is_worked_on_from_its_page() {
     let dir = tempfile::tempdir().expect("a folder");
     let service = read(dir.path()).await;
     let mut nobody = Browser::new(&service);
-    for path in ["/", "/queue", "/cases/1", "/search?q=x", "/people", "/account", "/no/such"] {
+    for path in ["/", "/queue", "/cases/1", "/search?q=x", "/people", "/webhooks", "/account", "/no/such"] {
         let answer = page(&mut nobody, path);
         assert_eq!(answer.status, 303, "{path}");
         let to = &answer.headers["location"];
@@ -107,7 +112,7 @@ async fn every_page_answers_and_a_case_is_worked_on_from_its_page() {
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
         assert!(!answer.text.contains("\\u{") && answer.text.ends_with("</html>"), "{path}");
     }
-    for path in ["/people", "/sources", "/tokens"] {
+    for path in ["/people", "/sources", "/tokens", "/webhooks"] {
         assert_eq!(page(&mut admin, path).status, 200, "{path}");
     }
     let mut dora = signed_in(&service, "dora", &["auditor"]);
@@ -118,6 +123,7 @@ async fn every_page_answers_and_a_case_is_worked_on_from_its_page() {
     // What somebody may not see looks like nothing.
     assert_eq!(page(&mut admin, &at).status, page(&mut admin, "/cases/999999").status);
     assert_eq!(page(&mut anna, "/people").status, 403);
+    assert_eq!(page(&mut anna, "/webhooks").status, 403);
     assert_eq!(page(&mut anna, "/cases/999999").status, 404);
     assert_eq!(page(&mut anna, "/queue?after=nonsense").status, 422);
 

@@ -2,6 +2,7 @@
 
 use super::browser::{Answer, Browser, code, signed_in};
 use super::glewlwyd::{Glewlwyd, REDIRECT, SECRET, SigningKey};
+use super::pages::{field, page, send};
 use super::site::{self, acme, config, start};
 use portreeve_access::password::{Cost, Passwords};
 use portreeve_server::Service;
@@ -205,6 +206,30 @@ async fn a_name_is_nobody_until_an_administrator_binds_it() {
     browser.look();
     let me = browser.get("/session").json();
     assert_eq!((&me["id"], &me["roles"]), (&json!(format!("person:{}", anna.0)), &json!(["t2"])));
+
+    // The page shows it, takes it back, and binds again.
+    let at = format!("/people/{}/provider", anna.0);
+    let shown = page(&mut admin, "/people").text;
+    assert!(shown.contains(&subject) && shown.contains("Unbind"), "{shown}");
+    let stale = send(&mut admin, &at, &[("revision", "1"), ("unbind", "true")]);
+    assert_eq!(stale.status, 409, "{}", stale.text);
+    let revision = field(&shown, &at, "revision");
+    let unsaid = send(&mut admin, &at, &[("revision", &revision), ("subject", " ")]);
+    assert_eq!(unsaid.status, 422, "an empty field unbinds nobody: {}", unsaid.text);
+    let unbound = send(&mut admin, &at, &[("revision", &revision), ("unbind", "true")]);
+    assert_eq!(unbound.status, 303, "{}", unbound.text);
+    assert_eq!(browser.get("/session").status, 401, "all logins end");
+    assert_eq!(through(&mut Browser::new(&service), &server, "/").status, 403);
+    let mut looks = signed_in(&service, "vera", &["auditor"]);
+    assert!(!page(&mut looks, "/people").text.contains(&format!("action=\"{at}\"")));
+    let refused = send(&mut looks, &at, &[("revision", &revision), ("subject", &subject)]);
+    assert_eq!(refused.status, 403, "{}", refused.text);
+    let shown = page(&mut admin, "/people").text;
+    assert!(shown.contains("not bound") && shown.contains(&server.issuer()), "{shown}");
+    let revision = field(&shown, &at, "revision");
+    let bound = send(&mut admin, &at, &[("revision", &revision), ("subject", &subject)]);
+    assert_eq!(bound.status, 303, "{}", bound.text);
+    assert_eq!(through(&mut browser, &server, "/").status, 200);
     service.close().await;
 }
 

@@ -50,7 +50,8 @@ with sync_playwright() as p:
     case = page.url
     held(page, "case")
     user = page.get_attribute("[data-user]", "data-user")
-    for name in (user, "/sources", "/suppressions", "/search?q=user:x", "/account", "/tokens"):
+    for name in (user, "/sources", "/suppressions", "/search?q=user:x", "/account", "/tokens", "/people",
+                 "/webhooks", "/webhooks/chat?standing=all"):
         page.goto(base + name, wait_until="load")
         held(page, name.split("?")[0].strip("/").replace("/", "-")[:20].split("%")[0])
 
@@ -65,6 +66,25 @@ with sync_playwright() as p:
     if page.input_value("#act-benign textarea") != "on a business trip":
         faults.append("what was written is lost with the preview")
     held(page, "preview")
+
+    # Made so, and its scope changed by keyboard: first what that would do.
+    page.click("#act-benign button:not([name])")
+    page.wait_for_url("**/suppressions/*")
+    held(page, "suppression")
+    page.focus("summary:has-text('Change the scope')")
+    page.keyboard.press("Enter")
+    scope = "form[action$='/scope'] "
+    page.wait_for_selector(scope + "input[name=detection]")
+    page.focus(scope + "input[name=detection]")
+    page.keyboard.type("no.such")
+    page.focus(scope + "textarea")
+    page.keyboard.type("that alone")
+    page.focus(scope + "button[name=preview]")
+    page.keyboard.press("Enter")
+    until(page, "document.body.textContent.includes('It is narrower than now')", "a preview of the scope")
+    if page.input_value(scope + "textarea") != "that alone":
+        faults.append("what was written is lost with the preview of a scope")
+    held(page, "scope")
 
     # Fifty cases, without the mouse.
     page.goto(f"{base}/queue?queue=investigate", wait_until="load")

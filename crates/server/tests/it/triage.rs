@@ -2,7 +2,7 @@
 //! sign-in, triage by keyboard alone, benign with its preview, zones, colours, and every page held by axe.
 
 use super::browser::{chromium, code, enrolled};
-use super::pages::read;
+use super::pages::read_with;
 use portreeve_model::answer::Decision;
 use portreeve_server::App;
 use portreeve_store::case::engine::{EngineCase, take};
@@ -66,9 +66,11 @@ fn fifty(app: &App) {
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_cases_are_triaged_by_keyboard_and_nothing_of_a_log_is_obeyed() {
     let dir = tempfile::tempdir().expect("a folder");
-    let service = read(dir.path()).await;
+    // Nobody hears it: what was told waits, for the page to show.
+    let hook = "[[webhook]]\nname = \"chat\"\nurl = \"http://127.0.0.1:9/in\"\ntemplate = \"plain\"\n";
+    let service = read_with(dir.path(), hook).await;
     fifty(&service.app);
-    let secret = enrolled(&service.app, dir.path(), ("anna", PASSWORD), &["l1", "t2"]);
+    let secret = enrolled(&service.app, dir.path(), ("anna", PASSWORD), &["l1", "t2", "responder-admin"]);
     let base = format!("http://{}", service.address());
     let script = include_str!("triage.py");
     tokio::task::spawn_blocking(move || chromium(script, &[&base, PASSWORD], |_| code(&secret, 0)))

@@ -1,6 +1,7 @@
 //! Webhooks out, against a receiver that answers as receivers do: late, never, elsewhere, or not at all.
 
 use super::browser::{Browser, case, now, signed_in};
+use super::pages::{page, send};
 use super::receiver::{Receiver, Says};
 use super::site::{self, acme, config, start, until};
 use base64::Engine as _;
@@ -34,6 +35,16 @@ fn escalate(browser: &mut Browser, number: i64, tier: &str) {
         json!({ "tier": tier, "reason": "look", "revision": revision }),
     );
     assert_eq!(done.status, 200, "{}", done.text);
+}
+
+/// What the figures say of a webhook: heard, failed attempts, waiting, given up, lost.
+fn figures(browser: &mut Browser, name: &str) -> [u64; 5] {
+    let text = browser.get_page("/metrics").text;
+    ["sent_total", "failed_total", "waiting", "given_up", "lost"].map(|figure| {
+        let line = format!("portreeve_webhook_{figure}{{webhook=\"{name}\"}} ");
+        let value = text.lines().find_map(|l| l.strip_prefix(&line));
+        value.and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("no {line}: {text}"))
+    })
 }
 
 fn waiting(app: &App, name: &str) -> i64 {
@@ -117,6 +128,35 @@ async fn what_is_not_heard_is_shown_and_tried_again_when_asked() {
     assert_eq!((&shown["host"], &shown["waiting"]), (&json!("127.0.0.1"), &json!(0)));
     assert!(shown["last_error"].as_str().is_some_and(|e| e.contains("bad\\u{1b}")), "{shown}");
     assert!(!shown.to_string().contains("t=1"), "the address stays a secret: {shown}");
+    // What was given up, with the reasons; the case for who may read it.
+    let listed = |browser: &mut Browser, more: &str| {
+        let answer = browser.get(&format!("/webhooks/soar/deliveries{more}"));
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()["deliveries"].as_array().expect("deliveries").clone()
+    };
+    let given_up = listed(&mut admin, "");
+    let of = |k: &str| given_up.iter().map(|d| d[k].clone()).collect::<Vec<_>>();
+    assert_eq!((of("state"), of("attempts")), (vec![json!("dead"); 2], vec![json!(1), json!(2)]));
+    assert!(given_up[0]["last_error"].as_str().is_some_and(|e| e.contains("bad\\u{1b}")), "{given_up:?}");
+    assert!(given_up[1]["last_error"].as_str().is_some_and(|e| e.contains("500")), "{given_up:?}");
+    assert_eq!(of("case"), [json!(null), json!(null)], "an administrator reads no cases");
+    let mut auditor = signed_in(&service, "dora", &["auditor"]);
+    let cases: Vec<_> = listed(&mut auditor, "").iter().map(|d| d["case"].clone()).collect();
+    assert_eq!(cases, [json!(two), json!(one)]);
+    assert_eq!(anna.get("/webhooks/soar/deliveries").status, 403);
+    assert_eq!(admin.get("/webhooks/none/deliveries").status, 404);
+    assert_eq!(admin.get("/webhooks/soar/deliveries?standing=some").status, 422);
+    let all = page(&mut admin, "/webhooks").text;
+    assert!(all.contains("href=\"/webhooks/soar\"") && all.contains("Send again"), "{all}");
+    let shown = page(&mut admin, "/webhooks/soar").text;
+    assert!(shown.contains("given up") && shown.contains("bad") && !shown.contains('\u{1b}'), "{shown}");
+    assert!(!all.contains("t=1") && !shown.contains("t=1"), "the address stays a secret");
+    let looked = page(&mut auditor, "/webhooks/soar").text;
+    assert!(looked.contains(&format!("/cases/{one}")) && !looked.contains("Send again"), "{looked}");
+    assert_eq!(send(&mut auditor, "/webhooks/soar/revive", &[]).status, 403);
+    assert_eq!(page(&mut anna, "/webhooks").status, 403);
+    assert!(!page(&mut anna, "/queue").text.contains("href=\"/webhooks\""), "it leads nobody astray");
+    assert_eq!(page(&mut admin, "/webhooks/none").status, 404);
     let problem = |browser: &mut Browser| {
         let all = browser.get("/health").json()["problems"].clone();
         let all = all.as_array().expect("problems").clone();
@@ -129,11 +169,24 @@ async fn what_is_not_heard_is_shown_and_tried_again_when_asked() {
     })
     .await;
     assert_eq!(shown.as_deref(), Some("\"soar\": \"2 messages were given up\""));
-    let again = admin.post("/webhooks/soar/revive", json!({}));
-    assert_eq!((again.status, again.json()), (200, json!(2)));
+    assert_eq!(figures(&mut anna, "soar"), [0, 3, 0, 2, 0]);
+    let again = send(&mut admin, "/webhooks/soar/revive", &[]);
+    assert_eq!(again.status, 303, "{}", again.text);
+    assert!(page(&mut admin, "/webhooks").text.contains("2 messages are tried again for soar"));
     until("now they were heard", || waiting(&service.app, "soar") == 0).await;
     assert_eq!(receiver.heard().len(), 5);
     assert_eq!(problem(&mut anna), None);
+    assert_eq!(figures(&mut anna, "soar"), [2, 3, 0, 0, 0]);
+    assert!(view(&mut admin)["last_heard"].is_string());
+    assert_eq!((listed(&mut admin, "").len(), listed(&mut admin, "?standing=all").len()), (0, 2));
+    assert!(page(&mut admin, "/webhooks/soar").text.contains("Everything was heard."));
+    assert_eq!(send(&mut admin, "/webhooks/soar/test", &[]).status, 303);
+    assert!(page(&mut admin, "/webhooks").text.contains("The test arrived at soar"));
+    receiver.then([Says::Status(410, "")]);
+    assert_eq!(send(&mut admin, "/webhooks/soar/test", &[]).status, 303);
+    let shown = page(&mut admin, "/webhooks").text;
+    assert!(shown.contains("The test did not arrive at soar") && shown.contains("410"), "{shown}");
+    assert_eq!(figures(&mut anna, "soar"), [2, 3, 0, 0, 0], "tests are no messages");
     // What does not fit into the queue is counted.
     receiver.then(vec![Says::Nothing; 2]);
     escalate(&mut anna, one, "t3");

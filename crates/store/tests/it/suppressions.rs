@@ -12,6 +12,7 @@ both!(
     it_ends_is_counted_and_is_looked_at_again,
     a_silenced_case_is_out_of_the_queue_and_still_there,
     work_on_a_case_brings_it_back,
+    a_scope_is_changed_in_place,
 );
 
 fn a_scope_names_who_or_from_where(lab: &Lab) {
@@ -139,4 +140,68 @@ fn work_on_a_case_brings_it_back(lab: &Lab) {
     lab.store.write(|tx| work::close(tx, case, now.revision, &closing, anna(500))).unwrap();
     assert_eq!(listed(lab, Standing::Closed), [case]);
     assert_eq!(lab.store.read(|tx| suppression::real(tx, id)).unwrap(), 1, "it hid what was real");
+}
+
+fn anna_here() -> Scope {
+    Scope {
+        principal: Some("Anna".into()),
+        network: Cidr::parse("192.0.2.0/24"),
+        criteria: vec!["E2".into()],
+        ..Scope::default()
+    }
+}
+
+fn a_scope_is_changed_in_place(lab: &Lab) {
+    let (case, wide) = (Said::new(1).create(&lab.store), anna_here());
+    let made =
+        lab.store.write(|tx| suppression::create(tx, &wide, "travel", 9_000, Some(case), anna(100))).unwrap();
+    assert_eq!((made.scope_at, made.since()), (None, 100));
+    let narrow = Scope { network: Cidr::parse("192.0.2.8/29"), asn: Some(64_500), ..wide.clone() };
+    let change = |revision, scope: &Scope, why: &str, at| {
+        lab.store.write(|tx| suppression::rescope(tx, made.id, revision, scope, why, anna(at)))
+    };
+    let now = change(1, &narrow, "the office alone", 200).unwrap();
+    assert_eq!((&now.scope, now.since(), now.revision), (&narrow, 200, 2));
+    assert_eq!((now.created_at, now.author.as_str()), (100, made.author.as_str()), "who made it stays");
+    let told = lab.store.read(|tx| timeline::of_case(tx, case, None, 10)).unwrap();
+    assert!(told.iter().any(|e| e.said.ends_with("was changed: the office alone")), "{told:?}");
+    assert!(matches!(change(1, &wide, "x", 300), Err(Error::Conflict { .. })));
+    assert!(matches!(change(2, &Scope::default(), "x", 300), Err(Error::Invalid { .. })));
+    assert!(matches!(change(2, &wide, " ", 300), Err(Error::Invalid { .. })));
+    assert!(matches!(change(2, &wide, "x", 9_000), Err(Error::NotNow(_))), "it is over");
+    assert_eq!(lab.store.read(|tx| suppression::get(tx, made.id)).unwrap(), now, "nothing came of it");
+}
+
+#[test]
+fn within_is_never_guessed() {
+    let wide = anna_here();
+    type Part = fn(&mut Scope);
+    let narrower: [Part; 5] = [
+        |_| {},
+        |s| s.principal = Some(" ANNA ".into()),
+        |s| s.network = Cidr::parse("192.0.2.7"),
+        |s| (s.place, s.detection) = (Some("FR".into()), Some("new_country".into())),
+        |s| s.criteria.clear(),
+    ];
+    for part in narrower {
+        let mut scope = wide.clone();
+        part(&mut scope);
+        assert!(scope.is_within(&wide), "{scope:?}");
+    }
+    let not: [Part; 6] = [
+        |s| s.principal = None,
+        |s| s.principal = Some("bert".into()),
+        |s| s.network = None,
+        |s| s.network = Cidr::parse("192.0.2.0/23"),
+        |s| s.network = Cidr::parse("198.51.100.0/24"),
+        |s| s.criteria.push("E3".into()),
+    ];
+    for part in not {
+        let mut scope = wide.clone();
+        part(&mut scope);
+        assert!(!scope.is_within(&wide), "{scope:?}");
+    }
+    // Lyon may lie in France; names do not say so.
+    let place = |name: &str| Scope { place: Some(name.into()), ..wide.clone() };
+    assert!(!place("Lyon").is_within(&place("FR")));
 }

@@ -241,7 +241,7 @@ fn uses(dossier: &Dossier, until: EventTime) -> BTreeMap<Factor, (u64, EventTime
             *known = (known.0 + 1, known.1.max(at));
         }
     };
-    for m in &dossier.mfa {
+    for m in dossier.mfa.iter() {
         let passed = m.outcome == Outcome::Success
             && !matches!(m.mfa, Mfa::No | Mfa::Claimed)
             && !m.flags.has(Flags::MFA_BYPASS);

@@ -104,10 +104,8 @@ pub struct PlanInput {
     /// How long blocks last; 24 where nothing is said.
     pub hours: Option<u32>,
     /// Only these acts (`block_address`, `disable_account` …); all where none is named.
-    #[serde(deserialize_with = "crate::desk::stamp::words")]
     pub only: Vec<String>,
     /// Heavier acts as well: `isolate_device`, `reset_factors`.
-    #[serde(deserialize_with = "crate::desk::stamp::words")]
     pub with: Vec<String>,
     pub reason: String,
 }
@@ -123,7 +121,7 @@ pub struct WhyInput {
 pub struct BackInput {
     pub reason: String,
     /// Numbers of steps; all where none is named.
-    #[serde(default, deserialize_with = "crate::desk::stamp::words")]
+    #[serde(default)]
     pub steps: Vec<String>,
 }
 

@@ -1,10 +1,10 @@
-//! Signing in and out, for scripts and for forms.
+//! Signing in and out, for scripts.
 
 use crate::app::App;
 use crate::desk::own::{self, SessionView};
 use crate::desk::sign_in::{self, Begun, CodeInput, FirstRunInput, SignInInput, Step};
 use crate::desk::{Fault, Who};
-use crate::http::input::{Act, Answering, Nothing, Open, see_other};
+use crate::http::input::{Act, Nothing, Open, answer};
 use crate::http::route::{May, Route};
 use crate::http::session::{Signed, cookie};
 use crate::service::blocking;
@@ -27,45 +27,40 @@ pub(in crate::http) fn set(mut answer: Response, cookie: &Cookie) -> Response {
 }
 
 /// The answer to somebody who came in: who they are, and the cookie.
-pub(super) async fn entered(app: Arc<App>, begun: Begun, reply: Answering) -> Response {
+pub(super) async fn entered(app: Arc<App>, begun: Begun) -> Response {
     let https = app.accounts.https;
     let Begun { token, who } = begun;
     let view = blocking(move || own::session(&app, &who)).await;
-    let answer = set(reply.answer(view), &Cookie::session(&token, https));
+    let answer = set(answer(view), &Cookie::session(&token, https));
     set(answer, &Cookie::removal(Jar::SignIn, https))
 }
 
 async fn begin(State(app): Of, open: Open<SignInInput>) -> Response {
-    let Open { visitor, input, reply, .. } = open;
+    let Open { visitor, input, .. } = open;
     let asked = app.clone();
     match blocking(move || sign_in::sign_in(&asked, &visitor, &input)).await {
-        Ok(Step::In(begun)) => entered(app, *begun, reply).await,
+        Ok(Step::In(begun)) => entered(app, *begun).await,
         Ok(Step::Second { ticket }) => {
-            let answer = if reply.is_form() {
-                see_other("/second-factor")
-            } else {
-                Fault::SecondFactor.into_response()
-            };
-            set(answer, &Cookie::sign_in(&ticket, app.accounts.https))
+            set(Fault::SecondFactor.into_response(), &Cookie::sign_in(&ticket, app.accounts.https))
         }
         Err(fault) => fault.into_response(),
     }
 }
 
 async fn second(State(app): Of, open: Open<CodeInput>) -> Response {
-    let Open { visitor, headers, input, reply } = open;
+    let Open { visitor, headers, input } = open;
     let (asked, ticket) = (app.clone(), cookie(&headers, Jar::SignIn, app.accounts.https));
     match blocking(move || sign_in::second(&asked, &visitor, ticket.as_deref(), &input)).await {
-        Ok(begun) => entered(app, begun, reply).await,
+        Ok(begun) => entered(app, begun).await,
         Err(fault) => fault.into_response(),
     }
 }
 
 async fn first_run(State(app): Of, open: Open<FirstRunInput>) -> Response {
-    let Open { visitor, input, reply, .. } = open;
+    let Open { visitor, input, .. } = open;
     let asked = app.clone();
     match blocking(move || sign_in::first_run(&asked, &visitor, &input)).await {
-        Ok(begun) => entered(app, begun, reply).await,
+        Ok(begun) => entered(app, begun).await,
         Err(fault) => fault.into_response(),
     }
 }
@@ -77,7 +72,7 @@ async fn view(State(app): Of, Signed(who): Signed) -> Result<Json<SessionView>, 
 async fn end(State(app): Of, act: Act<Nothing>) -> Response {
     let https = app.accounts.https;
     let answer = act.run(app, |app, who: &Who, _| sign_in::sign_out(app, who)).await;
-    if answer.status().is_success() || answer.status().is_redirection() {
+    if answer.status().is_success() {
         return set(answer, &Cookie::removal(Jar::Session, https));
     }
     answer

@@ -21,7 +21,7 @@ use std::sync::Arc;
 type Of = State<Arc<App>>;
 
 async fn password(State(app): Of, act: Act<PasswordInput>) -> Response {
-    let (who, visitor, input, reply) = act.into_parts();
+    let Act { who, visitor, input, .. } = act;
     let https = app.accounts.https;
     let done = blocking(move || {
         let begun = own::change_password(&app, &who, &visitor, &input)?;
@@ -29,7 +29,7 @@ async fn password(State(app): Of, act: Act<PasswordInput>) -> Response {
         Ok::<_, Fault>((begun.token, view))
     });
     match done.await {
-        Ok((token, view)) => set(reply.answer(Ok(view)), &Cookie::session(&token, https)),
+        Ok((token, view)) => set(Json(view).into_response(), &Cookie::session(&token, https)),
         Err(fault) => fault.into_response(),
     }
 }
@@ -38,9 +38,9 @@ async fn offer(State(app): Of, act: Act<Nothing>) -> Response {
     act.run(app, |app, who, _| own::offer_totp(app, who)).await
 }
 
-/// Recovery codes are shown once, so a form gets them as well.
+/// Recovery codes are shown once.
 async fn confirm(State(app): Of, act: Act<ConfirmInput>) -> Response {
-    let (who, visitor, input, _) = act.into_parts();
+    let Act { who, visitor, input, .. } = act;
     let https = app.accounts.https;
     match blocking(move || own::confirm_totp(&app, &who, &visitor, &input)).await {
         Ok((begun, recovery)) => set(Json(recovery).into_response(), &Cookie::session(&begun.token, https)),

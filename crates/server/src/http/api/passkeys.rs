@@ -8,7 +8,7 @@ use crate::desk::passkeys::{
     self, PasskeyAddInput, PasskeyAskInput, PasskeyInput, PasskeyMade, PasskeyNameInput, PasskeyOffer,
     PasskeyOfferInput, PasskeyRemoveInput, PasskeyView,
 };
-use crate::http::input::{Act, At, Open};
+use crate::http::input::{self, Act, At, Open};
 use crate::http::route::{May, Route};
 use crate::http::session::{Signed, cookie};
 use crate::service::blocking;
@@ -32,7 +32,7 @@ async fn offer(State(app): Of, act: Act<PasskeyOfferInput>) -> Response {
 
 /// Recovery codes are shown once.
 async fn add(State(app): Of, act: Act<PasskeyAddInput>) -> Response {
-    let (who, visitor, input, _) = act.into_parts();
+    let Act { who, visitor, input, .. } = act;
     let https = app.accounts.https;
     match blocking(move || passkeys::add(&app, &who, &visitor, &input)).await {
         Ok((begun, made)) => set(Json(made).into_response(), &Cookie::session(&begun.token, https)),
@@ -49,17 +49,16 @@ async fn remove(State(app): Of, At(id): At<String>, act: Act<PasskeyRemoveInput>
 }
 
 async fn ask(State(app): Of, open: Open<PasskeyAskInput>) -> Response {
-    let Open { headers, input, reply, .. } = open;
+    let Open { headers, input, .. } = open;
     let ticket = cookie(&headers, Jar::SignIn, app.accounts.https);
-    let done = blocking(move || passkeys::ask(&app, ticket.as_deref(), &input)).await;
-    reply.answer(done)
+    input::answer(blocking(move || passkeys::ask(&app, ticket.as_deref(), &input)).await)
 }
 
 async fn answer(State(app): Of, open: Open<PasskeyInput>) -> Response {
-    let Open { visitor, input, reply, .. } = open;
+    let Open { visitor, input, .. } = open;
     let asked = app.clone();
     match blocking(move || passkeys::answer(&asked, &visitor, &input)).await {
-        Ok(begun) => entered(app, begun, reply).await,
+        Ok(begun) => entered(app, begun).await,
         Err(fault) => fault.into_response(),
     }
 }

@@ -3,6 +3,7 @@
 use super::asked;
 use crate::app::App;
 use crate::desk::benign::{BenignInput, MadeBenign, SuppressionPreview};
+use crate::desk::rescope::{self, Rescoped, ScopeInput, ScopePreview};
 use crate::desk::suppressions::{
     EndInput, Ended, ReviewInput, SuppressionView, SuppressionWhole, SuppressionsInput, SuppressionsPage,
 };
@@ -13,7 +14,7 @@ use crate::http::session::Signed;
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use portreeve_access::permit::Verb;
 use std::sync::Arc;
 
@@ -56,6 +57,22 @@ async fn end(State(app): Of, At(id): At<i64>, act: Act<EndInput>) -> Response {
         .await
 }
 
+async fn propose_scope(
+    State(app): Of,
+    Signed(who): Signed,
+    At(id): At<i64>,
+    Asked(input): Asked<ScopeInput>,
+) -> Answer<ScopePreview> {
+    asked(app, move |app| rescope::propose(app, &who, id, &input)).await
+}
+
+async fn change_scope(State(app): Of, At(id): At<i64>, act: Act<ScopeInput>) -> Response {
+    act.on_revision(app, move |app, who, revision, input| {
+        rescope::change_scope(app, who, id, revision, input)
+    })
+    .await
+}
+
 pub(super) fn routes() -> Vec<Route> {
     let (suppress, read_them) = (May::Do(Verb::CaseSuppress), May::Do(Verb::SuppressionRead));
     let review_them = May::Do(Verb::SuppressionReview);
@@ -96,6 +113,26 @@ pub(super) fn routes() -> Vec<Route> {
         .revision()
         .input::<ReviewInput>()
         .output::<SuppressionView>(),
+        Route::new(
+            ("get", "/suppressions/{id}/scope"),
+            (
+                "previewScope",
+                "What another scope would have silenced, and what would come back; changes nothing",
+            ),
+            suppress,
+            get(propose_scope),
+        )
+        .query::<ScopeInput>()
+        .output::<ScopePreview>(),
+        Route::new(
+            ("put", "/suppressions/{id}/scope"),
+            ("changeScope", "Another scope; what falls out of it comes back"),
+            suppress,
+            put(change_scope),
+        )
+        .revision()
+        .input::<ScopeInput>()
+        .output::<Rescoped>(),
         Route::new(
             ("post", "/suppressions/{id}/end"),
             ("endSuppression", "End it; what it silenced comes back"),

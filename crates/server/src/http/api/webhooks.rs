@@ -2,8 +2,8 @@
 
 use crate::app::App;
 use crate::desk::Fault;
-use crate::desk::webhooks::{self, WebhookTested, WebhookView};
-use crate::http::input::{Act, At, Nothing};
+use crate::desk::webhooks::{self, DeliveriesInput, DeliveriesPage, WebhookTested, WebhookView};
+use crate::http::input::{Act, Asked, At, Nothing};
 use crate::http::route::{May, Route};
 use crate::http::session::Signed;
 use axum::Json;
@@ -17,6 +17,15 @@ type Of = State<Arc<App>>;
 
 async fn list(State(app): Of, Signed(who): Signed) -> Result<Json<Vec<WebhookView>>, Fault> {
     super::asked(app, move |app| webhooks::list(app, &who)).await
+}
+
+async fn deliveries(
+    State(app): Of,
+    Signed(who): Signed,
+    At(name): At<String>,
+    Asked(input): Asked<DeliveriesInput>,
+) -> Result<Json<DeliveriesPage>, Fault> {
+    super::asked(app, move |app| webhooks::deliveries(app, &who, &name, &input)).await
 }
 
 async fn test(State(app): Of, At(name): At<String>, act: Act<Nothing>) -> Response {
@@ -37,6 +46,14 @@ pub(super) fn routes() -> Vec<Route> {
             get(list),
         )
         .output::<Vec<WebhookView>>(),
+        Route::new(
+            ("get", "/webhooks/{name}/deliveries"),
+            ("listDeliveries", "What is on its way to a webhook or was given up, and why"),
+            May::Do(Verb::ConfigRead),
+            get(deliveries),
+        )
+        .query::<DeliveriesInput>()
+        .output::<DeliveriesPage>(),
         Route::new(
             ("post", "/webhooks/{name}/test"),
             ("testWebhook", "Send a message that says that it is a test"),

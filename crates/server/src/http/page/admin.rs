@@ -5,6 +5,7 @@ use super::frame::Reader;
 use crate::app::App;
 use crate::desk::audit::{self, AuditInput};
 use crate::desk::letters::{self, ReplayInput};
+use crate::desk::oidc::{self, BindInput};
 use crate::desk::people::{self, PersonChange, PersonInput};
 use crate::desk::sources::{self, SourceInput};
 use crate::desk::tokens::{self, TokenInput, TokenView};
@@ -29,6 +30,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/people", get(people_page).post(new_person))
         .route("/people/{id}", post(change_person))
         .route("/people/{id}/reset", post(reset_person))
+        .route("/people/{id}/provider", post(bind_person))
         .route("/tokens", get(tokens_page).post(new_token))
         .route("/tokens/{id}/revoke", post(revoke))
         .route("/sources", get(sources_page).post(new_source))
@@ -51,10 +53,16 @@ fn people_view(app: &App, who: &Who) -> Result<PeopleView, Fault> {
         display: p.display,
         roles: p.roles,
         second_factor: p.has_second_factor,
+        bound: p.provider.map(|account| (account.issuer, account.subject)),
         disabled: p.disabled_at.is_some(),
         last_login: p.last_login.map(|t| t.0),
     });
-    Ok(PeopleView { people: people.collect(), roles: roles_of_people(), ..PeopleView::default() })
+    Ok(PeopleView {
+        people: people.collect(),
+        roles: roles_of_people(),
+        issuer: oidc::issuer(app).unwrap_or_default().to_owned(),
+        ..PeopleView::default()
+    })
 }
 
 async fn people_page(State(app): Of, reader: Reader) -> Response {
@@ -113,6 +121,23 @@ async fn change_person(State(app): Of, Path(id): Path<i64>, form: Form) -> Respo
         let input = PersonChange { roles, disabled: Some(fields.has("disabled")), ..PersonChange::default() };
         let person = people::alter(app, who, id, fields.revision()?, &input)?;
         Ok(Done::said(format!("{} is changed", person.name)))
+    })
+    .await
+}
+
+/// Binds, or takes it back where the form says so: a field that was left empty unbinds nobody.
+async fn bind_person(State(app): Of, Path(id): Path<i64>, form: Form) -> Response {
+    form.run(app, move |app, who, fields| {
+        let subject = if fields.has("unbind") { String::new() } else { fields.text("subject") };
+        if subject.is_empty() && !fields.has("unbind") {
+            return Err(Fault::invalid("subject", "say which account at the provider"));
+        }
+        let input = BindInput { subject };
+        let person = oidc::bind(app, who, id, fields.revision()?, &input)?;
+        Ok(Done::said(match person.provider {
+            Some(account) => format!("{} is bound to {} at {}", person.name, account.subject, account.issuer),
+            None => format!("{} is bound to no account at a provider", person.name),
+        }))
     })
     .await
 }

@@ -1,20 +1,18 @@
-//! What is found benign: previewed and made from a case, reviewed and ended from its own page; and questions to people.
+//! What is found benign, previewed and made from a case; and questions to people.
 
 use super::case::drawn_with;
 use super::form::{Done, Fields, Form, went};
-use super::frame::Reader;
 use crate::app::App;
 use crate::desk::ask::{self, AskInput, AskView, ConfirmInput};
 use crate::desk::benign::{self, BenignInput, ScopePart, SuppressionPreview};
-use crate::desk::suppressions::{self, EndInput, ReviewInput, SuppressionView, SuppressionsInput};
 use crate::desk::{Fault, Who, containment, sheet};
 use crate::service::blocking;
-use crate::ui::{self, Ask, Draft, Preview, Shell, Silenced, Suppression, SuppressionsView};
+use crate::ui::{self, Ask, Draft, Preview, Shell, Silenced};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::post;
 use std::sync::Arc;
 
 type Of = State<Arc<App>>;
@@ -25,10 +23,6 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/cases/{number}/asks", post(new_ask))
         .route("/cases/{number}/asks/{id}/revoke", post(revoke_ask))
         .route("/cases/{number}/asks/{id}/confirm", post(confirm_ask))
-        .route("/suppressions", get(list))
-        .route("/suppressions/{id}", get(one))
-        .route("/suppressions/{id}/review", post(review))
-        .route("/suppressions/{id}/end", post(end))
 }
 
 fn input(fields: &Fields) -> Result<BenignInput, Fault> {
@@ -50,7 +44,7 @@ fn input(fields: &Fields) -> Result<BenignInput, Fault> {
     })
 }
 
-fn draft(fields: &Fields) -> Draft {
+pub(super) fn draft(fields: &Fields) -> Draft {
     Draft {
         reason: fields.text("reason"),
         scope: fields.text("scope"),
@@ -62,14 +56,15 @@ fn draft(fields: &Fields) -> Draft {
         egress: fields.text("egress"),
         detection: fields.text("detection"),
         waiting: fields.has("waiting"),
+        leave_silenced: fields.has("leave_silenced"),
     }
 }
 
-fn parts(scope: Vec<ScopePart>) -> Vec<(String, String)> {
+pub(super) fn parts(scope: Vec<ScopePart>) -> Vec<(String, String)> {
     scope.into_iter().map(|p| (p.what, p.is)).collect()
 }
 
-fn preview(seen: SuppressionPreview) -> Preview {
+pub(super) fn preview(seen: SuppressionPreview) -> Preview {
     let mut unseen = Vec::new();
     if !seen.whole {
         unseen.push("There are more cases than were looked at; the oldest are missing.");
@@ -191,83 +186,6 @@ fn make(app: &App, who: &Who, number: i64, fields: &Fields) -> Result<Done, Faul
             &[("reason", "closed by mistake"), ("revision", &revision)],
         ),
     })
-}
-
-fn drawn(one: SuppressionView) -> Suppression {
-    Suppression {
-        id: one.id,
-        revision: one.revision,
-        scope: parts(one.scope),
-        reason: one.reason,
-        author: one.author,
-        case: one.case,
-        created_at: one.created_at.0,
-        expires_at: one.expires_at.0,
-        hits: one.hits,
-        last_hit: one.last_hit.map(|t| t.0),
-        silenced: one.silenced,
-        real: one.real,
-        criteria: one.criteria,
-        due: one.due,
-        reviewed_by: one.reviewed_by.unwrap_or_default(),
-        ended_by: one.ended_by.unwrap_or_default(),
-    }
-}
-
-async fn list(State(app): Of, reader: Reader) -> Response {
-    let standing = match reader.asked("standing") {
-        text if text.is_empty() => "in_force".to_owned(),
-        text => text,
-    };
-    let after = Some(reader.asked("after")).filter(|a| !a.is_empty());
-    reader
-        .show(app, move |app, who, shell| {
-            let input = SuppressionsInput { standing: Some(standing.clone()), after };
-            let page = suppressions::list(app, who, &input)?;
-            let list = page.suppressions.into_iter().map(drawn).collect();
-            let view = SuppressionsView { standing, list, next: page.next.unwrap_or_default() };
-            Ok(ui::suppressions(shell, &view))
-        })
-        .await
-}
-
-async fn one(State(app): Of, Path(id): Path<i64>, reader: Reader) -> Response {
-    reader
-        .show(app, move |app, who, shell| {
-            let whole = suppressions::read(app, who, id)?;
-            let cases = whole.cases.into_iter().map(|c| Silenced {
-                number: c.number,
-                title: c.title,
-                at: c.at.0,
-                disposition: c.disposition.unwrap_or(c.status),
-                real: c.real,
-                came_back: !c.silenced,
-            });
-            let view = ui::SuppressionView { cases: cases.collect(), one: drawn(whole.suppression) };
-            Ok(ui::suppression(shell, &view))
-        })
-        .await
-}
-
-async fn review(State(app): Of, Path(id): Path<i64>, form: Form) -> Response {
-    form.run(app, move |app, who, fields| {
-        let input = ReviewInput { days: fields.number("days")?, until: None };
-        suppressions::review(app, who, id, fields.revision()?, &input)?;
-        Ok(Done::said(format!("Suppression {id} is reviewed")))
-    })
-    .await
-}
-
-async fn end(State(app): Of, Path(id): Path<i64>, form: Form) -> Response {
-    form.run(app, move |app, who, fields| {
-        let input = EndInput { reason: fields.text("reason"), leave_silenced: fields.has("leave_silenced") };
-        let ended = suppressions::end(app, who, id, fields.revision()?, &input)?;
-        Ok(Done::said(format!(
-            "Suppression {id} is ended; {} cases are in the queue again",
-            ended.back.len()
-        )))
-    })
-    .await
 }
 
 pub(super) fn asked(view: AskView) -> Ask {

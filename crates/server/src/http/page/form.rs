@@ -184,16 +184,33 @@ pub(super) struct Visit {
     pub(super) frame: Frame,
 }
 
+/// What somebody without a session sent from a page of ours. For pages that tell in their own way what was wrong.
+pub(super) struct Sent {
+    pub(super) visitor: Visitor,
+    pub(super) headers: HeaderMap,
+    pub(super) fields: Fields,
+}
+
+impl FromRequest<Arc<App>> for Sent {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Sent, Fault> {
+        let (parts, from) = request.into_parts();
+        check_origin(app, &parts)?;
+        let fields = fields(&parts.headers, from).await?;
+        Ok(Sent { visitor: visitor(app, &parts), headers: parts.headers, fields })
+    }
+}
+
 impl FromRequest<Arc<App>> for Visit {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Visit, Response> {
-        let (parts, from) = request.into_parts();
-        let mut frame = Frame::of(app, &parts.uri, &parts.headers);
-        let refuse = |fault: Fault| super::fault(&frame.bare(), &fault, "/sign-in");
-        check_origin(app, &parts).map_err(refuse)?;
-        let fields = fields(&parts.headers, from).await.map_err(refuse)?;
+        let mut frame = Frame::of(app, request.uri(), request.headers());
+        let Sent { visitor, headers, fields } = Sent::from_request(request, app)
+            .await
+            .map_err(|fault| super::fault(&frame.bare(), &fault, "/sign-in"))?;
         frame.here = fields.back();
-        Ok(Visit { visitor: visitor(app, &parts), headers: parts.headers, fields, frame })
+        Ok(Visit { visitor, headers, fields, frame })
     }
 }

@@ -3,6 +3,7 @@
 
 mod account;
 mod admin;
+mod ask;
 mod benign;
 mod case;
 mod containment;
@@ -13,6 +14,8 @@ mod frame;
 mod notice;
 mod queue;
 mod records;
+mod suppressions;
+mod webhooks;
 
 use crate::app::App;
 use crate::desk::Fault;
@@ -28,11 +31,14 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .merge(case::routes())
         .merge(containment::routes())
         .merge(benign::routes())
+        .merge(suppressions::routes())
         .merge(entity::routes())
         .merge(door::routes())
         .merge(account::routes())
         .merge(admin::routes())
         .merge(records::routes())
+        .merge(webhooks::routes())
+        .merge(ask::routes())
         .merge(ui::assets::routes())
         .merge(ui::preferences::routes())
         .fallback(nowhere)

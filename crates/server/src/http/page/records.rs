@@ -65,6 +65,7 @@ fn asked(q: &str, from: &str, to: &str, after: String) -> Result<SearchInput, Fa
             Some(("user", _)) => &mut input.user,
             Some(("ip", _)) => &mut input.address,
             Some(("host", _)) => &mut input.host,
+            Some(("gateway", _)) => &mut input.gateway,
             Some(("device", _)) => &mut input.device,
             Some(("session", _)) => &mut input.session,
             Some(("source", _)) => &mut input.source,
@@ -113,9 +114,10 @@ mod tests {
 
     #[test]
     fn fields_addresses_and_words() {
-        let input =
-            asked("user:anna 203.0.113.9 mimikatz x:y", "2026-03-01", "", String::new()).expect("good");
+        let input = asked("user:anna gateway:vpn1 203.0.113.9 mimikatz x:y", "2026-03-01", "", String::new())
+            .expect("good");
         assert_eq!(input.user.as_deref(), Some("anna"));
+        assert_eq!(input.gateway.as_deref(), Some("vpn1"));
         assert_eq!(input.address.as_deref(), Some("203.0.113.9"));
         assert_eq!(input.text.as_deref(), Some("mimikatz x:y"));
         assert_eq!(input.from.as_deref(), Some("2026-03-01T00:00:00Z"));

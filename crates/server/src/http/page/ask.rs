@@ -1,15 +1,15 @@
 //! The page behind a link for somebody without an account, and what is sent from it. Looking changes nothing: scanners
 //! of mails open every link.
 
-use super::input::Open;
-use super::session::visitor;
+use super::form::Sent;
 use crate::app::App;
 use crate::desk::Fault;
 use crate::desk::ask::{self, AnswerInput};
+use crate::http::session::visitor;
 use crate::service::blocking;
 use crate::ui::{AskState, AskView};
 use axum::Router;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
@@ -59,22 +59,19 @@ async fn show(State(app): State<Arc<App>>, Whole(parts): Whole) -> Response {
     }
 }
 
-async fn answer(State(app): State<Arc<App>>, uri: Uri, request: Request) -> Response {
-    use axum::extract::FromRequest;
-    let open = match Open::<AnswerInput>::from_request(request, &app).await {
-        Ok(open) => open,
+async fn answer(State(app): State<Arc<App>>, uri: Uri, sent: Result<Sent, Fault>) -> Response {
+    let Sent { visitor, fields, .. } = match sent {
+        Ok(sent) => sent,
         Err(fault) => return refused(&fault),
     };
-    let Open { visitor, input, reply, .. } = open;
+    let input = AnswerInput { answer: fields.text("answer"), remark: fields.text("remark") };
     let (token, no) = (token(&uri), input.answer == "no");
-    let done = blocking(move || ask::answer(&app, &visitor, &token, &input)).await;
-    match done {
-        done if !reply.is_form() => reply.answer(done),
+    match blocking(move || ask::answer(&app, &visitor, &token, &input)).await {
         Ok(()) => shown(StatusCode::OK, AskState::Thanks { no }, String::new(), String::new()),
         Err(fault) => refused(&fault),
     }
 }
 
-pub(super) fn router() -> Router<Arc<App>> {
+pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/ask/{token}", get(show).post(answer))
 }
