@@ -368,8 +368,13 @@ fn a_credential_is_not_shown_on_the_network_and_not_everybody_may_fetch() {
     assert_eq!(status("127.0.0.2", "authorization: Basic Og=="), "401");
     assert_eq!(status("127.0.0.3", "authorization: Bearer t"), "403");
     let mut control = edl(feed.path(), &["127.0.0.2", "127.0.0.3"]);
-    let why: Vec<String> = control.doctor().into_iter().map(|a| a.why).collect();
-    assert!(why[1].contains("status 401") && why[2].contains("status 403"), "{why:?}");
+    // Written down behind the answers, as above.
+    let mut why: Vec<String> = Vec::new();
+    let told = lab::until(Duration::from_secs(30), || {
+        why = control.doctor().into_iter().map(|a| a.why).collect();
+        why[1].contains("status 401") && why[2].contains("status 403")
+    });
+    assert!(told, "{why:?}");
     // Whoever is refused stops enforcing what it had, so a refusal takes the proof away.
     let mut control = edl(feed.path(), &["127.0.0.2"]);
     let (order, known) = put(control.as_mut(), "2001:db8:7::/64");
