@@ -231,7 +231,7 @@ async fn a_narrower_scope_lets_back_what_falls_out_of_it() {
             .any(|e| e["outcome"] == "denied" && e["object"] == at.replace("/suppressions/", "suppression:")),
         "a refusal as well"
     );
-    assert_eq!(lina.get(&format!("/cases/{near}")).json()["case"]["suppressed"].is_null(), false);
+    assert!(!lina.get(&format!("/cases/{near}")).json()["case"]["suppressed"].is_null());
     service.close().await;
 }
 
