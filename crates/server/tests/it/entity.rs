@@ -3,12 +3,13 @@
 use super::browser::{Browser, person, signed_in};
 use super::line::{follow, records};
 use super::sample::{ANNA, found};
-use super::site::{acme, config, hunted, judged, start};
+use super::site::{acme, config, hunted, judged, start, until};
 use portreeve_server::Service;
 use portreeve_server::ui::link::encode;
 use portreeve_store::case::{self, By, work};
 use portreeve_store::{CaseId, PersonId};
 use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
 
 fn list<'v>(value: &'v Value, key: &str) -> &'v Vec<Value> {
     value[key].as_array().unwrap_or_else(|| panic!("{key}: {value:#}"))
@@ -39,9 +40,14 @@ async fn a_page_holds_what_the_engine_and_the_cases_know() {
     let dir = tempfile::tempdir().expect("a folder");
     let (logs, context) = (acme().join("logs"), acme().join("context"));
     let hunted = hunted(std::slice::from_ref(&logs), &context);
-    let service = start(&dir.path().join("data"), config(&context, &follow(&logs))).await;
+    let data = dir.path().join("data");
+    let service = start(&data, config(&context, &follow(&logs))).await;
+    judged(&service.app, records(&logs)).await;
+    service.close().await;
+    // Anew: what came late waits to be folded, and here the engine shall hold all of it from the first look on.
+    let service = start(&data, config(&context, "")).await;
     let app = service.app.clone();
-    judged(&app, records(&logs)).await;
+    until("all of it is folded", || app.progress.ready.load(Ordering::Acquire)).await;
     let engines = hunted.values().find(|c| {
         let sessions = list(c, "sessions");
         c["decision"] == "escalate"
