@@ -2,6 +2,10 @@
 const rows = () => [...document.querySelectorAll("table.rows tbody tr")];
 const current = () => document.querySelector("table.rows tbody tr[aria-selected=true]");
 let wanted = 0;
+// Somebody goes to another page: what is on its way for this one breaks off, and must not call them back.
+let leaving = false;
+addEventListener("beforeunload", () => (leaving = true));
+addEventListener("pageshow", () => (leaving = false));
 
 function mark(row) {
   for (const r of rows()) {
@@ -30,7 +34,7 @@ async function choose(row) {
     card.removeAttribute("aria-busy");
     document.dispatchEvent(new Event("shown"));
   } catch {
-    if (mine === wanted) location.assign(row.dataset.card);
+    if (mine === wanted && !leaving) location.assign(row.dataset.card);
   }
 }
 

@@ -146,6 +146,7 @@ pub(super) fn queue(n: &str) -> QueueView {
             decision: "escalate".into(),
             owner: n.into(),
             tier: "l1".into(),
+            closed: false,
             case: case(n),
         }),
     }

@@ -56,6 +56,8 @@ pub struct Answer {
     pub decision: String,
     pub owner: String,
     pub tier: String,
+    /// Nothing more is to be done with it from here.
+    pub closed: bool,
     pub case: wire::Case,
 }
 

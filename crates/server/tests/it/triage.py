@@ -44,7 +44,10 @@ with sync_playwright() as p:
     page.keyboard.press("u")
     until(page, "document.querySelector('.notice')?.textContent.includes('nobody')", "given back")
 
-    # Its page, and who and what it is about.
+    # Its page, and who and what it is about; whoever is quick does not wait for the answer of the row that they pass.
+    page.wait_for_load_state("load")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
     page.keyboard.press("Enter")
     page.wait_for_url("**/cases/*")
     case = page.url
@@ -103,6 +106,10 @@ with sync_playwright() as p:
         page.keyboard.press("Enter")
         until(page, f"document.querySelector('h1 .dim') && {waiting} === {left - 1}", f"{left - 1} left")
         left -= 1
+        # What is closed is gone from both sides.
+        number = "document.getElementById('open')?.textContent.split(' ')[1]"
+        if left and not page.evaluate(f"document.querySelector(`tr[data-case='${{{number}}}']`) !== null"):
+            faults.append(f"with {left} left, the answer is of no row")
     if page.evaluate("window.bad"):
         faults.append("a name was obeyed")
 

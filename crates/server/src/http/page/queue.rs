@@ -52,15 +52,19 @@ async fn queue(State(app): Of, reader: Reader) -> Response {
             };
             let found = cases::queue(app, who, &input)?;
             // A link may name a case that is done with or hidden: then the first is shown, as without a name.
-            let chosen = filter.case.or_else(|| found.page.cases.first().map(|c| c.number));
-            let card = match chosen {
-                Some(number) => match sheet::card(app, who, number) {
-                    Ok(card) => Some(card),
-                    Err(fault) if fault.status() == axum::http::StatusCode::NOT_FOUND => None,
+            let waits = matches!(filter.standing.as_str(), "" | "queued");
+            let mut card = None;
+            for number in filter.case.into_iter().chain(found.page.cases.first().map(|c| c.number)) {
+                match sheet::card(app, who, number) {
+                    Ok((whole, _)) if waits && whole.case.closed_at.is_some() => {}
+                    Ok(found) => {
+                        card = Some(found);
+                        break;
+                    }
+                    Err(fault) if fault.status() == axum::http::StatusCode::NOT_FOUND => {}
                     Err(fault) => return Err(fault),
-                },
-                None => None,
-            };
+                }
+            }
             let selected = match card {
                 Some((whole, may)) => {
                     shell.may = may;
@@ -122,6 +126,7 @@ fn answer(whole: CaseWhole) -> Result<Option<Answer>, Fault> {
         decision: line.decision,
         owner: line.owner.map(|o| o.name).unwrap_or_default(),
         tier: line.tier,
+        closed: line.closed_at.is_some(),
         case,
     }))
 }
