@@ -250,6 +250,7 @@ impl Service {
         };
         let origins_of_reader = origins.clone();
         let begun = journal.lock().unwrap_or_else(PoisonError::into_inner).next_seq();
+        Progress::set(&progress.kept, begun.saturating_sub(1));
         let reader = Reader {
             from: from_keeper,
             to: to_judge,

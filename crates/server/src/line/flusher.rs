@@ -7,8 +7,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Rows in memory that make a flush due before its time.
+/// Rows in memory, and their bytes, that make a flush due before its time.
 const FLUSH_ROWS: usize = 400_000;
+const FLUSH_BYTES: usize = 256 << 20;
+/// So many times as much may wait, what is being written included, before no more is read.
+const WAITING: usize = 3;
 const FLUSH_EVERY: Duration = Duration::from_secs(15);
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -20,6 +23,12 @@ pub(crate) struct Flusher {
     pub(crate) progress: Arc<Progress>,
     /// Records are kept for so many days; 0 for ever.
     pub(crate) days: u32,
+}
+
+/// Files are not written as fast as records are read: the reader waits, and records in the journal.
+pub(super) fn is_full(lake: &Lake) -> bool {
+    let (rows, bytes) = lake.waiting();
+    rows > FLUSH_ROWS * WAITING || bytes > FLUSH_BYTES * WAITING
 }
 
 impl Flusher {
@@ -41,8 +50,9 @@ impl Flusher {
         let (mut flushed, mut tidied) = (Instant::now(), Instant::now());
         loop {
             let ended =
-                !matches!(over.recv_timeout(Duration::from_millis(500)), Err(RecvTimeoutError::Timeout));
-            if ended || flushed.elapsed() >= FLUSH_EVERY || self.lake.waiting().0 >= FLUSH_ROWS {
+                !matches!(over.recv_timeout(Duration::from_millis(200)), Err(RecvTimeoutError::Timeout));
+            let (rows, bytes) = self.lake.waiting();
+            if ended || flushed.elapsed() >= FLUSH_EVERY || rows >= FLUSH_ROWS || bytes >= FLUSH_BYTES {
                 flush(self.progress.read.load(Ordering::Acquire).max(self.lake.through()));
                 flushed = Instant::now();
             }

@@ -1,5 +1,6 @@
 //! Records to events: each origin has its own reading; rows go to the lake, events to the judge.
 
+use super::flusher;
 use super::keeper::Kept;
 use super::{Progress, now};
 use crate::app::App;
@@ -16,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// Rows handed to the lake at once, at most.
 const BLOCK_ROWS: usize = 16_384;
+/// How often it looks whether there is room for rows again.
+const FULL: Duration = Duration::from_millis(20);
 /// How often records in pieces and open rows are looked after, where nothing arrives.
 const IDLE: Duration = Duration::from_millis(200);
 
@@ -260,6 +263,10 @@ impl Reader {
 
     /// Gives what was read to the lake and the judge.
     fn hand_over(&mut self, origins: &mut BTreeMap<Arc<str>, Origin>, open: &mut Open) {
+        // Whoever closes the service waits for nobody: what is in no file stays in the journal.
+        while flusher::is_full(&self.lake) && !self.app.closing.is_cancelled() {
+            std::thread::sleep(FULL);
+        }
         self.lake.push(std::mem::take(&mut open.block));
         let oldest = origins.values().filter_map(|o| o.reading.open_since()).min();
         let upto = oldest.unwrap_or(self.next).min(self.next);

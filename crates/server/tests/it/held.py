@@ -16,7 +16,7 @@ def watch(page):
 
 
 def until(page, says, what):
-    for _ in range(600):
+    for _ in range(2_400):
         try:
             if page.evaluate(says):
                 return

@@ -6,7 +6,7 @@ with sync_playwright() as p:
     browser = p.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--no-proxy-server"])
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(120_000)
     watch(page)
 
     # Where a link led is where one is after signing in.
@@ -116,6 +116,7 @@ with sync_playwright() as p:
     # For approval on a phone.
     phone = browser.new_context(viewport={"width": 390, "height": 844}, storage_state=context.storage_state())
     page = phone.new_page()
+    page.set_default_timeout(120_000)
     watch(page)
     for name, to in (("phone-queue", "/queue"), ("phone-case", case.replace(base, ""))):
         page.goto(base + to, wait_until="load")
