@@ -10,7 +10,6 @@ with sync_playwright() as p:
     browser = p.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--no-proxy-server"])
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(120_000)
-    page.set_default_timeout(60_000)
     page.on("console", lambda m: faults.append(f"{page.url}: {m.text}") if m.type == "error" and page.url.startswith(base) else None)
     page.goto(f"{base}/queue?queue=escalate", wait_until="load")
     page.click("a[href^='/sign-in/oidc']")
