@@ -34,7 +34,6 @@ with sync_playwright() as p:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         page = context.new_page()
         page.set_default_timeout(120_000)
-        page.set_default_timeout(120_000)
         watch(page)
         for name in names:
             page.goto(f"{base}/page/{name}", wait_until="load")
