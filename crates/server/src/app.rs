@@ -118,7 +118,7 @@ impl App {
 
     /// Renews where the engine holds much that nobody asks for any more: names of long ago, events that were forgotten.
     /// Blocks; verdicts wait while everything is folded anew.
-    pub(crate) fn shed(&self) -> Result<(), StartError> {
+    pub fn shed(&self) -> Result<(), StartError> {
         let names = self.grounds().names.len() as u64;
         let folded = Progress::get(&self.progress.names_folded);
         if names > (folded * 2).max(MOST_NAMES) || self.progress.forgot.swap(false, Ordering::Relaxed) {

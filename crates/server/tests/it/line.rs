@@ -100,8 +100,17 @@ async fn renewed_while_records_come_it_forgets_names_and_nothing_else() {
         tokio::time::sleep(std::time::Duration::from_millis(150)).await;
     }
     judged(&app, records(&logs)).await;
-    until("the engine has begun anew", || app.pulse.read().expect("a pulse").generation == times).await;
+    // What is past its time is let go of by itself, and only then.
+    app.progress.forgot.store(true, std::sync::atomic::Ordering::Relaxed);
+    for _ in 0..2 {
+        let shedding = app.clone();
+        let told = tokio::task::spawn_blocking(move || shedding.shed()).await.expect("no panic");
+        told.expect("a good context");
+    }
+    let generation = || app.pulse.read().expect("a pulse").generation;
+    until("the engine has begun anew", || generation() == times + 1).await;
     service.close().await;
+    assert_eq!(app.grounds().generation, times + 1);
     compared(&stored(&app), &hunted(&[logs], &context));
     let names = app.grounds().names.clone();
     assert!(names.get("whoever was guessed").is_none() && names.len() > 100);
