@@ -9,6 +9,7 @@ pub mod case;
 pub mod event;
 pub mod facts;
 pub mod intern;
+mod mac;
 pub mod mfa_audit;
 pub mod net;
 pub mod place;

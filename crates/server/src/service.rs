@@ -270,6 +270,7 @@ impl Service {
             health,
             next: upto,
             begun,
+            looked: std::time::Instant::now(),
             stored: lake.through() + 1,
         };
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());

@@ -135,11 +135,13 @@ impl<'c> Live<'c> {
         let since = self.judged.elapsed();
         self.judged = Instant::now();
         if wholly {
+            // A round that was begun counts as well: who is due in it was not judged yet.
+            let open = !self.due.is_empty() || !touched.is_empty();
             self.due.clear();
-            return Ok(match std::mem::take(&mut self.stale) {
-                true => self.verdicts.whole(self.fold.engine(), threads),
-                false => Vec::new(),
-            });
+            if std::mem::take(&mut self.stale) || open {
+                return Ok(self.verdicts.whole(self.fold.engine(), threads));
+            }
+            return Ok(Vec::new());
         }
         if self.stale && self.due.is_empty() {
             self.stale = false;

@@ -202,6 +202,24 @@ fn stopped_and_started_anywhere() {
 }
 
 #[test]
+fn all_at_once_ends_a_round_that_was_begun() {
+    let company = company();
+    let dir = tempfile::tempdir().expect("a folder");
+    let history = History::open(dir.path(), company.names.clone()).expect("a history");
+    let settings = Settings::default();
+    let mut live =
+        Live::open(history, &company.tables, &company.names, &company.content, settings).expect("empty");
+    live.take(&mut company.events.clone(), company.now).expect("disk");
+    // As after a share of a round: nothing is new, and everybody is still due.
+    live.fold.take_touched();
+    (live.stale, live.due) = (false, live.fold.engine().principals());
+    let mut cases = BTreeMap::new();
+    applied(&mut cases, live.judge(true).expect("disk"));
+    assert!(live.is_settled());
+    assert_eq!(cases, company.hunted);
+}
+
+#[test]
 fn far_in_the_future_is_counted_and_moves_nothing() {
     let company = company();
     let dir = tempfile::tempdir().expect("a folder");

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// Rows handed to the lake at once, at most.
 const BLOCK_ROWS: usize = 16_384;
-/// How often it looks whether there is room for rows again.
+/// How often it looks whether there is room for rows: counting what waits costs something for each batch of it.
 const FULL: Duration = Duration::from_millis(20);
 /// How often records in pieces and open rows are looked after, where nothing arrives.
 const IDLE: Duration = Duration::from_millis(200);
@@ -93,6 +93,8 @@ pub(crate) struct Reader {
     pub(crate) next: u64,
     /// Rows of records before this number are in the lake.
     pub(crate) stored: u64,
+    /// When it was looked last whether there is room for rows.
+    pub(crate) looked: Instant,
     /// The first record that was kept since the start.
     pub(crate) begun: u64,
 }
@@ -264,8 +266,11 @@ impl Reader {
     /// Gives what was read to the lake and the judge.
     fn hand_over(&mut self, origins: &mut BTreeMap<Arc<str>, Origin>, open: &mut Open) {
         // Whoever closes the service waits for nobody: what is in no file stays in the journal.
-        while flusher::is_full(&self.lake) && !self.app.closing.is_cancelled() {
-            std::thread::sleep(FULL);
+        if self.looked.elapsed() >= FULL {
+            while flusher::is_full(&self.lake) && !self.app.closing.is_cancelled() {
+                std::thread::sleep(FULL);
+            }
+            self.looked = Instant::now();
         }
         self.lake.push(std::mem::take(&mut open.block));
         let oldest = origins.values().filter_map(|o| o.reading.open_since()).min();
